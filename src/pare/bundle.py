@@ -1,0 +1,48 @@
+"""The folder you deploy: graph, tokenizer, labels, and a script that needs neither Pare nor PyTorch."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pare import decoding
+from pare.bundled import predict
+from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
+from pare.files import write_json
+from pare.provenance import versions
+
+RECORD = "bundle.json"
+SCHEMA = "pare/bundle@1"
+
+
+def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any]) -> None:
+    """Fills `folder`, all at once or not at all. about: how it was made and what it scored."""
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name in (ONNX_MODEL, TOKENIZER):
+        shutil.copyfile(checkpoint.path / name, unfinished / name)
+    for module in (predict, decoding):
+        source = Path(str(module.__file__))
+        shutil.copyfile(source, unfinished / source.name)
+    needs = {k: v for k, v in versions(("onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy")).items() if v}
+    write_json(
+        unfinished / RECORD,
+        {
+            "schema": SCHEMA,
+            "model": ONNX_MODEL,
+            "tokenizer": TOKENIZER,
+            "max_length": checkpoint.max_length,
+            "pad_id": checkpoint.pad_id,
+            "outputs": [
+                {"name": o.name, "labels": list(o.labels), "scope": o.scope} for o in checkpoint.outputs
+            ],
+            "requires": needs,
+            **about,
+        },
+    )
+    (unfinished / "requirements.txt").write_text(
+        "".join(f"{name}=={version}\n" for name, version in needs.items()), encoding="utf-8"
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)

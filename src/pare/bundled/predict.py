@@ -1,0 +1,70 @@
+"""Runs the model in this folder on texts. Needs onnxruntime, tokenizers and numpy, nothing else.
+
+    python predict.py "first text" "second text"
+    python predict.py < texts.txt
+
+One line of JSON for each text.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+try:
+    from decoding import decode  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
+except ImportError:
+    from pare.decoding import decode
+
+
+class Predictor:
+    """A bundle, loaded."""
+
+    def __init__(self, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
+        self.bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        self.tokenizer = Tokenizer.from_file(str(folder / self.bundle["tokenizer"]))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(self.bundle["max_length"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        model = str(folder / self.bundle["model"])
+        self.session = onnxruntime.InferenceSession(model, options, providers=list(providers))
+        self.names = [output["name"] for output in self.bundle["outputs"]]
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """One answer for each text, in order."""
+        if not texts:
+            return []
+        encoded = self.tokenizer.encode_batch(list(texts))
+        width = max(len(e.ids) for e in encoded)
+        ids = np.full((len(texts), width), self.bundle["pad_id"], dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for i, e in enumerate(encoded):
+            ids[i, : len(e.ids)] = e.ids
+            mask[i, : len(e.ids)] = 1
+        values = self.session.run(self.names, {"input_ids": ids, "attention_mask": mask})
+        return [
+            decode(
+                self.bundle["outputs"],
+                text,
+                encoded[i].offsets,
+                {name: value[i] for name, value in zip(self.names, values, strict=True)},
+            )
+            for i, text in enumerate(texts)
+        ]
+
+
+def main(arguments: Sequence[str]) -> None:
+    predictor = Predictor(Path(__file__).parent)
+    texts = list(arguments) or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    for text, answer in zip(texts, predictor.predict(texts), strict=True):
+        print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

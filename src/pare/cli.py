@@ -1,0 +1,83 @@
+"""`pare …`: what you do with the store, results and bundles afterwards."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pare.errors import PareError
+from pare.store import Entry, Store
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="pare", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    store = commands.add_parser("store", help="look after the store")
+    store.add_argument(
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("PARE_STORE", "artifacts")),
+        help="its folder (default: $PARE_STORE, else artifacts)",
+    )
+    actions = store.add_subparsers(dest="action", required=True)
+    actions.add_parser("ls", help="list what it holds")
+    actions.add_parser("verify", help="check every byte; damaged entries are moved out")
+    gc = actions.add_parser("gc", help="remove leftovers, and with --unused-days old entries")
+    gc.add_argument("--unused-days", type=float, default=None, metavar="N")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    options = parser.parse_args(arguments)
+    if not options.root.is_dir():
+        print(f"error: --root: no store at {options.root}", file=sys.stderr)
+        return 2
+    try:
+        found = Store(options.root)
+        if options.action == "ls":
+            return list_entries(found)
+        if options.action == "verify":
+            return verify(found)
+        return collect_garbage(found, options.unused_days, options.dry_run)
+    except PareError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.exit_code
+
+
+def list_entries(store: Store) -> int:
+    entries = sorted(store.entries(), key=lambda entry: entry.created)
+    for entry in entries:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.created))
+        print(f"{entry.key[:16]}  {when}  {entry.size_bytes / 1e6:8.2f} MB  {entry.kind:<11} {words(entry)}")
+    total = sum(entry.size_bytes for entry in entries)
+    print(f"{len(entries)} entries, {total / 1e6:.2f} MB in {store.root}")
+    return 0
+
+
+def words(entry: Entry) -> str:
+    """What an entry is, from its meta."""
+    wanted = ("stage", "split", "hardware", "seed")
+    return " ".join(f"{name}={entry.meta[name]}" for name in wanted if name in entry.meta)
+
+
+def verify(store: Store) -> int:
+    """Exit code 1 if anything was damaged."""
+    found = store.verify()
+    for key in found.damaged:
+        print(f"damaged, moved to quarantine: {key}")
+    print(f"{found.intact} intact, {len(found.damaged)} damaged")
+    return 1 if found.damaged else 0
+
+
+def collect_garbage(store: Store, unused_days: float | None, dry_run: bool) -> int:
+    removed = store.gc(unused_days, dry_run=dry_run)
+    kinds = (("leftover", removed.temporary), ("damaged", removed.quarantined), ("unused", removed.unused))
+    for kind, names in kinds:
+        for name in names:
+            print(f"{kind}: {name}")
+    verb = "would free" if dry_run else "freed"
+    print(f"{verb} {removed.freed_bytes / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pare.build import build
+from pare.errors import ConfigError
+from pare.provenance import digest
+
+if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
+    from pare.pipeline import Strategy
+    from pare.stages.finetune import Finetune
+    from pare.targets.hardware import Hardware
+    from pare.targets.measuring import Measure
+    from pare.tasks.task import Task
+    from pare.tracking import Tracker
+
+#: two sweeps started in the same second get different folders
+OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
+TOKEN = secrets.token_hex(2)
+
+TOP_LEVEL = (
+    "name", "seed", "task", "model", "train", "compression", "hardware", "measure", "store", "tracker",
+)  # fmt: skip
+UNTRACKED = ("name", "store", "tracker", "measure")  # what does not change the result
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, ready to go."""
+
+    name: str
+    key: str
+    seed: int
+    task: "Task"
+    finetune: "Finetune"
+    strategy: "Strategy"
+    hardware: "Hardware"
+    measure: "Measure"
+    tracker: "Tracker | None"
+    store: Path
+    config: Mapping[str, Any]
+    overrides: Sequence[str]
+
+
+def conf_folder() -> Path:
+    """conf/ of the repository, or the copy that an installed package carries."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The config as dicts and lists, interpolations resolved; a value that cannot be had is a ConfigError."""
+    try:
+        found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as e:
+        raise ConfigError(f"{e.full_key or 'config'}: {first_line(e)}") from None
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
+    """Builds and checks everything a job needs; raises ConfigError with every problem found."""
+    from pare.encoders.model import Model
+    from pare.pipeline import problems as strategy_problems
+    from pare.stages.finetune import Finetune
+    from pare.stages.stage import Stage
+    from pare.targets.hardware import Hardware
+    from pare.targets.measuring import Measure
+    from pare.tasks.task import Task
+    from pare.tracking import Tracker
+    from pare.training import Training
+
+    config = plain(cfg)
+    problems = [f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL]
+    if not isinstance(config.get("seed"), int):
+        problems.append(f"seed: found {config.get('seed')!r}; a whole number is needed")
+    task = build(config["task"], "task", problems, Task)
+    model = build(config["model"], "model", problems, Model)
+    train = build(config["train"], "train", problems, Training)
+    strategy = [
+        (name, build(node, f"compression.{name}", problems, Stage))
+        for name, node in (config["compression"] or {}).items()
+    ]
+    hardware = build(config["hardware"], "hardware", problems, Hardware)
+    measure = build(config["measure"], "measure", problems, Measure)
+    tracker = build(config["tracker"], "tracker", problems, Tracker | None)
+    root = store_root(config["store"], problems)
+    if problems:
+        raise ConfigError(problems)
+    finetune = Finetune(model=model, train=train)
+    problems += strategy_problems(strategy, hardware, task.primary)
+    checks = [task.check, hardware.check, lambda: finetune.check("model")]
+    checks += [_check(stage, f"compression.{name}") for name, stage in strategy]
+    if tracker is not None:
+        checks.append(tracker.check)
+    for check in checks:
+        try:
+            check()
+        except ConfigError as e:
+            problems += e.problems
+    if problems:
+        raise ConfigError(problems)
+    return Job(
+        name=str(config["name"]),
+        key=digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16],
+        seed=config["seed"],
+        task=task,
+        finetune=finetune,
+        strategy=strategy,
+        hardware=hardware,
+        measure=measure,
+        tracker=tracker,
+        store=root,
+        config=config,
+        overrides=[o for o in overrides if not o.startswith("hydra")],
+    )
+
+
+def _check(stage: Any, setting: str) -> Any:
+    return lambda: stage.check(setting)
+
+
+def store_root(node: Any, problems: list[str]) -> Path:
+    """The store's folder, made absolute; must be writable."""
+    from pare.store import Store
+
+    if not isinstance(node, Mapping) or not isinstance(node.get("root"), str) or set(node) != {"root"}:
+        problems.append(f"store: found {node!r}; one key, root, with a folder is needed")
+        return Path()
+    root = Path(os.path.expanduser(node["root"])).absolute()
+    try:
+        Store(root).check_writable()
+    except ConfigError as e:
+        problems += [f"store.root: {line}" for line in e.problems]
+    return root
+
+
+def one_line(error: Exception) -> str:
+    """An error of Hydra's, in one line and without the advice to print a stack trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = error.__cause__
+    if cause is not None and str(cause).strip() and first_line(cause if isinstance(cause, Exception) else error) not in lines:  # noqa: E501
+        lines += [first_line(cause)] if isinstance(cause, Exception) else []
+    return re.sub(r"\s+", " ", "; ".join(lines))

@@ -1,0 +1,110 @@
+"""What a job starts from: a hub id, a local folder, or a small architecture trained from scratch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pare.errors import ModelError
+from pare.provenance import digest, file_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The shape of an encoder that starts with random weights."""
+
+    family: str = "bert"
+    layers: int = 2
+    hidden: int = 256
+    heads: int = 4
+    ffn: int = 1024
+    positions: int = 64
+    vocabulary: int = 2000  # tokens of the tokenizer that is trained on the task's own text
+    dropout: float = 0.0
+    init_std: float = 0.05  # small encoders start faster from larger weights than BERT's 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden", "heads", "ffn", "positions", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden={self.hidden} is not a multiple of heads={self.heads}")
+        if self.init_std <= 0:
+            raise ValueError(f"init_std={self.init_std}: must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout}: must be in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """`path` is a hub id or a folder. Without one, `architecture` is trained from scratch."""
+
+    path: str | None = None
+    architecture: Architecture | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is None and self.architecture is None:
+            raise ValueError("path: give a hub id or a folder, or an architecture to train from scratch")
+
+    @property
+    def name(self) -> str:
+        if self.path is not None:
+            return self.path
+        assert self.architecture is not None
+        a = self.architecture
+        return f"{a.family}-{a.layers}L{a.hidden}H{a.heads}A"
+
+    def folder(self) -> Path | None:
+        """The local folder `path` means: itself, or of that name under PARE_MODELS; None for a hub id."""
+        if self.path is None:
+            return None
+        given = Path(self.path).expanduser()
+        if given.is_dir():
+            return given
+        shelf = os.environ.get("PARE_MODELS")
+        if shelf:
+            shelved = Path(shelf).expanduser() / given.name
+            if shelved.is_dir():
+                return shelved
+        return None
+
+    def weights_digest(self) -> str | None:
+        """What identifies the weights themselves: other weights in the same folder, other digest."""
+        if self.path is None:
+            return None
+        folder = self.folder()
+        if folder is None:
+            from huggingface_hub import hf_hub_download
+
+            return Path(hf_hub_download(self.path, "config.json")).parent.name  # the commit on the hub
+        files = sorted(f for f in folder.iterdir() if f.suffix in (".json", ".safetensors", ".txt", ".model"))
+        return digest({file.name: file_digest(file) for file in files})
+
+    def check(self, setting: str) -> None:
+        """Raises ModelError, naming the config key, if the weights cannot be had."""
+        if self.path is None:
+            return
+        folder = self.folder()
+        if folder is not None:
+            if not (folder / "config.json").is_file():
+                raise ModelError(
+                    f"{setting}.path: {folder} has no config.json; a model folder holds config.json, "
+                    "model.safetensors and tokenizer.json"
+                )
+            return
+        if self.path.startswith((".", "/", "~")):
+            raise ModelError(f"{setting}.path: no such folder: {self.path}")
+        self._check_hub(setting)
+
+    def _check_hub(self, setting: str) -> None:
+        from huggingface_hub import hf_hub_download
+
+        assert self.path is not None
+        try:
+            hf_hub_download(self.path, "config.json")
+        except Exception as e:
+            reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+            raise ModelError(
+                f"{setting}.path: {self.path!r} could not be reached on the hub ({reason}); "
+                f"without a network, set {setting}.path to a local folder with config.json, "
+                "model.safetensors and tokenizer.json, or put that folder under $PARE_MODELS"
+            ) from None

@@ -1,0 +1,134 @@
+"""The network that is trained: an encoder with one linear head per output."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, PreTrainedModel
+
+from pare.encoders.families import Block, Family, family_of
+from pare.encoders.model import Architecture
+from pare.errors import ModelError
+from pare.outputs import Output
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+class Network(nn.Module):
+    """Encoder + heads. Text outputs read the first token, token outputs read every token."""
+
+    def __init__(self, encoder: PreTrainedModel, outputs: Sequence[Output]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.outputs = tuple(outputs)
+        hidden = int(encoder.config.hidden_size)
+        self.dropout = nn.Dropout(float(getattr(encoder.config, "hidden_dropout_prob", 0.1)))
+        self.heads = nn.ModuleDict({o.name: nn.Linear(hidden, len(o.labels)) for o in outputs})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        states = self.dropout(self.hidden_states(input_ids, attention_mask))
+        return {
+            o.name: self.heads[o.name](states[:, 0] if o.scope == "text" else states) for o in self.outputs
+        }
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The last layer: (texts, tokens, hidden)."""
+        extra = {}
+        if getattr(self.encoder.config, "type_vocab_size", 0) > 1:
+            # given explicitly, the exported graph needs no ops to look the buffer up
+            extra["token_type_ids"] = torch.zeros_like(input_ids)
+        states: Tensor = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, **extra
+        ).last_hidden_state
+        return states
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.encoder.config.model_type)
+
+    def blocks(self) -> list[Block]:
+        return self.family.blocks(self.encoder)
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+
+def scratch(architecture: Architecture, vocabulary_size: int, outputs: Sequence[Output]) -> Network:
+    """An untrained network of the given shape."""
+    if architecture.family != "bert":
+        raise ModelError(f"model.architecture.family: {architecture.family!r} is not one of ['bert']")
+    config = BertConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=architecture.hidden,
+        num_hidden_layers=architecture.layers,
+        num_attention_heads=architecture.heads,
+        intermediate_size=architecture.ffn,
+        max_position_embeddings=architecture.positions,
+        initializer_range=architecture.init_std,
+        hidden_dropout_prob=architecture.dropout,
+        attention_probs_dropout_prob=architecture.dropout,
+    )
+    return Network(encoder_of(config), outputs)
+
+
+def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
+    extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}
+    encoder: PreTrainedModel = AutoModel.from_config(config, **extra)
+    return encoder
+
+
+def pretrained(path: str, outputs: Sequence[Output]) -> Network:
+    """An encoder from a folder or the hub, in FP32, with untrained heads. Never runs code from the hub."""
+    config = AutoConfig.from_pretrained(path)
+    family_of(config.model_type)
+    extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}
+    encoder = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **extra)
+    return Network(encoder, outputs)
+
+
+def save(network: Network, folder: Path) -> None:
+    """Weights and config, enough for `load` to rebuild the network, pruned or not."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    network.encoder.config.to_json_file(folder / CONFIG, use_diff=False)
+
+
+def load(folder: Path, outputs: Sequence[Output]) -> Network:
+    """Rebuilds a saved network; the widths of pruned layers are read from the tensors' shapes."""
+    config = AutoConfig.from_pretrained(folder)
+    network = Network(encoder_of(config), outputs)
+    state = load_file(folder / WEIGHTS)
+    fit_widths(network, state)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def fit_widths(network: Network, state: Mapping[str, Tensor]) -> None:
+    """Resizes the layers of a freshly built network to the shapes in `state`."""
+    names = {id(module): name for name, module in network.named_modules()}
+    for index, block in enumerate(network.blocks()):
+        rows = state[f"{names[id(block.query)]}.weight"].shape[0]
+        neurons = state[f"{names[id(block.intermediate)]}.weight"].shape[0]
+        if (rows, neurons) != (block.query.out_features, block.neurons):
+            network.family.resize_block(network.encoder, index, rows // block.head_size, neurons)
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """The shape in numbers, for records."""
+    blocks = network.blocks()
+    return {
+        "family": network.encoder.config.model_type,
+        "layers": len(blocks),
+        "hidden": int(network.encoder.config.hidden_size),
+        "heads": [block.heads for block in blocks],
+        "ffn": [block.neurons for block in blocks],
+    }
+
+
+def is_decayed(name: str) -> bool:
+    """Weight decay is for matrices, not for biases and normalisation."""
+    return not re.search(r"(bias|LayerNorm|norm)", name)

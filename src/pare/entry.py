@@ -1,0 +1,76 @@
+"""What `run.py` needs around Hydra: exit codes, and errors in one line."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pare.config import one_line
+from pare.errors import PareError
+
+#: exit codes of single jobs, whose errors Hydra would decorate if it saw them
+_codes: list[int] = []
+
+
+def job(cfg: DictConfig) -> None:
+    """One job. What fails is said at once, in one line; in a sweep the launcher hears of it too."""
+    from pare.experiment import run  # imports torch, which must wait until Hydra has parsed
+
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    sweep = hydra.mode.name == "MULTIRUN"
+    group = folder.parent.name if sweep else folder.name
+    try:
+        run(cfg, list(hydra.overrides.task), folder, group)
+    except Exception as e:
+        _say(e)
+        if sweep:
+            raise
+        _codes.append(_code_of(e))
+
+
+def guarded(main: Callable[[], None]) -> int:
+    """Runs Hydra's `main` and returns the exit code: 0 done, 1 failed, 2 wrong configuration, 130 and 143."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing and exiting
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the store", file=sys.stderr)
+        return 130
+    except Exception as e:
+        _say(e)
+        return _code_of(e)
+    return max(_codes, default=0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _code_of(error: Exception) -> int:
+    if isinstance(error, PareError):
+        return error.exit_code
+    return 2 if isinstance(error, (HydraException, OmegaConfBaseException)) else 1
+
+
+def _say(error: Exception) -> None:
+    """One line a problem for what a user can mend, a traceback for what only we can; each error once."""
+    if getattr(error, "pare_said", False):
+        return
+    error.pare_said = True  # type: ignore[attr-defined]
+    if isinstance(error, PareError):
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+    elif isinstance(error, (HydraException, OmegaConfBaseException)):
+        print(f"error: {one_line(error)}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)

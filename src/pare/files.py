@@ -1,0 +1,175 @@
+"""Files that are whole or absent, folders that survive a crash, and locks that die with their holder."""
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pare.errors import PareError, StoreFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NEARLY_FULL_BYTES = 64 * 1024
+_held: set[int] = set()
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Replace a file by `text` so that a reader, or a crash, sees all of the old or all of the new."""
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.tmp")
+    try:
+        with disk_full_reported(path.parent, path.name):
+            with temporary.open("xb") as file:
+                file.write(text.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            fsync_path(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write strict, readable JSON atomically; NaN and Infinity raise ValueError, nothing is written then."""
+    try:
+        text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    atomic_write_text(path, text + "\n")
+
+
+def fsync_path(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_size
+        with os.scandir(path) as children:
+            for child in children:
+                total += size_of(path / child.name)
+    return total
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and all in it; another process may be removing it too."""
+    import shutil  # late, as is logging below: they would double the time this module takes to import
+
+    while os.path.lexists(path):
+        with suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+@contextmanager
+def disk_full_reported(folder: Path, what: str) -> Iterator[None]:
+    """Turn a failure for want of space into StoreFull; every other exception passes unchanged."""
+    try:
+        yield
+    except PareError:
+        raise
+    except Exception as error:
+        free = _free_bytes(folder)
+        if not _for_want_of_space(error, free):
+            raise
+        raise StoreFull(
+            f"the disk is full: {folder} has {free / 1e6:.1f} MB free, {what} needs more; "
+            "nothing half written was kept"
+        ) from error
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
+
+
+def _for_want_of_space(error: BaseException, free: int) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        if any(os.strerror(code) in str(cause) for code in _FULL):  # how safetensors says it
+            return True
+        cause = cause.__cause__ or cause.__context__
+    # torch.save ends a failed write in a RuntimeError that names no reason
+    return isinstance(error, (RuntimeError, OSError)) and free < _NEARLY_FULL_BYTES
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """
+    Hold the lock of a file: the kernel frees it the moment its holder ends, however it ends.
+
+    Yields False, at once, where `wait` is False and another holds it. Who holds it exclusively may
+    remove the file.
+    """
+    descriptor = _acquire(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
+    try:
+        yield descriptor is not None
+    finally:
+        _release(descriptor)
+
+
+def _acquire(path: Path, mode: int, wait: bool) -> int | None:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        _held.add(descriptor)
+        try:
+            if not _flock(descriptor, mode | fcntl.LOCK_NB):
+                if not wait:
+                    _release(descriptor)
+                    return None
+                _tell_waiting(path)
+                _flock(descriptor, mode)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            _release(descriptor)
+            raise
+        _release(descriptor)  # the file was removed while we waited: its lock guards nothing
+
+
+def _tell_waiting(path: Path) -> None:
+    import logging
+
+    logging.getLogger(__name__).info("waiting for another process that holds %s", path)
+
+
+def _flock(descriptor: int, mode: int) -> bool:
+    try:
+        fcntl.flock(descriptor, mode)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _release(descriptor: int | None) -> None:
+    if descriptor is not None and descriptor in _held:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _forget_locks() -> None:
+    # a forked data-loading worker that outlives its killed parent must not keep the lock
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_locks)

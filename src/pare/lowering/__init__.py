@@ -1,0 +1,1 @@
+"""From a network to a graph that a runtime runs fast."""

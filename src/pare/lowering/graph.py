@@ -1,0 +1,100 @@
+"""Small edits of ONNX graphs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, numpy_helper
+
+MICROSOFT = "com.microsoft"
+
+
+def constants(model: ModelProto) -> dict[str, np.ndarray]:
+    """Every tensor whose value is fixed: initializers and Constant nodes."""
+    found = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    return found
+
+
+def producers(model: ModelProto) -> dict[str, NodeProto]:
+    return {output: node for node in model.graph.node for output in node.output}
+
+
+def consumers(model: ModelProto) -> dict[str, list[NodeProto]]:
+    found: dict[str, list[NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def replace_nodes(model: ModelProto, nodes: Iterable[NodeProto]) -> None:
+    kept = list(nodes)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def drop_unused(model: ModelProto) -> None:
+    """Removes nodes and initializers that no output depends on."""
+    wanted = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(list(model.graph.node)):  # exported graphs are in topological order
+        if any(output in wanted for output in node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    replace_nodes(model, reversed(kept))
+    initializers = [i for i in model.graph.initializer if i.name in wanted]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(initializers)
+
+
+def simplify(model: ModelProto) -> None:
+    """Ties `MultiHeadAttention` straight to the linear maps around it and drops what is left over.
+
+    The exporter leaves (texts, tokens, heads * size) -> heads -> back again on each side of the node; both
+    ways are pure relabelling and cancel out.
+    """
+    made_by = producers(model)
+
+    def source(name: str) -> str:
+        node = made_by.get(name)
+        while node is not None and node.op_type in ("Reshape", "Transpose"):
+            name = node.input[0]
+            node = made_by.get(name)
+        return name
+
+    for node in model.graph.node:
+        if node.op_type == "MultiHeadAttention":
+            for i in range(3):
+                node.input[i] = source(node.input[i])
+            node.input[3] = ""
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            maker = made_by.get(name)
+            if maker is None or maker.op_type != "Reshape":
+                continue
+            origin = made_by.get(source(name))
+            if origin is not None and origin.op_type == "MultiHeadAttention" and node.op_type == "MatMul":
+                node.input[i] = origin.output[0]
+    share_casts(model)
+    drop_unused(model)
+
+
+def share_casts(model: ModelProto) -> None:
+    """One Cast where several cast the same tensor to the same type."""
+    first: dict[tuple[str, int], str] = {}
+    renamed: dict[str, str] = {}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = renamed.get(name, name)
+        if node.op_type == "Cast":
+            key = (node.input[0], int(node.attribute[0].i))
+            renamed[node.output[0]] = first.setdefault(key, node.output[0])
+
+
+def save(model: ModelProto, file: Path) -> None:
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))

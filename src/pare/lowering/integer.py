@@ -1,0 +1,142 @@
+"""Static INT8 in the kernels that ONNX Runtime has on x86: U8 activations, S8 weights, float between layers.
+
+A generic Q/DQ graph leaves it to the runtime to find integer kernels, and it finds few of them in encoders.
+Here every linear map becomes QuantizeLinear + MatMulIntegerToFloat with its bias inside, and the embedding
+table becomes S8 rows that are scaled after the look-up.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from pare.lowering.graph import MICROSOFT, constants, consumers, drop_unused, replace_nodes
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear map in the graph: `output = input @ weight + bias`, made of one or two nodes."""
+
+    name: str
+    input: str
+    output: str
+    weight: np.ndarray  # (in, out)
+    bias: np.ndarray | None
+    nodes: tuple[str, ...]  # outputs of the nodes it is made of
+
+
+def linear_maps(model: ModelProto) -> list[Linear]:
+    """MatMul with a constant weight, with the Add of its bias, and Gemm."""
+    fixed, used_by = constants(model), consumers(model)
+    found = []
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in fixed and fixed[node.input[1]].ndim == 2:
+            output, bias, nodes = node.output[0], None, [node.output[0]]
+            after = used_by.get(output, [])
+            if len(after) == 1 and after[0].op_type == "Add":
+                other = next(name for name in after[0].input if name != output)
+                if other in fixed and fixed[other].ndim == 1:
+                    output, bias = after[0].output[0], fixed[other]
+                    nodes.append(output)
+            found.append(Linear(node.name, node.input[0], output, fixed[node.input[1]], bias, tuple(nodes)))
+        elif node.op_type == "Gemm" and node.input[1] in fixed:
+            flipped = any(a.name == "transB" and a.i for a in node.attribute)
+            weight = fixed[node.input[1]].T if flipped else fixed[node.input[1]]
+            bias = fixed[node.input[2]] if len(node.input) > 2 else None
+            found.append(Linear(node.name, node.input[0], node.output[0], weight, bias, (node.output[0],)))
+    return found
+
+
+def quantize_weight(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric, one scale a column: (S8 weight, scales)."""
+    top = 2 ** (bits - 1) - 1
+    scale = np.maximum(np.abs(weight).max(axis=0) / top, 1e-12).astype(np.float32)
+    return np.clip(np.round(weight / scale), -top, top).astype(np.int8), scale
+
+
+def activation_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
+    """Scale and zero point of U8 values that span [low, high] and hold 0 exactly."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32(max((high - low) / 255, 1e-12))
+    return scale, np.uint8(np.clip(round(-low / float(scale)), 0, 255))
+
+
+def to_integer(
+    model: ModelProto,
+    ranges: Mapping[str, tuple[float, float]],
+    keep_float: Collection[str],
+    weight_bits: int,
+    embeddings: bool,
+) -> int:
+    """Rewrites `model` in place; returns how many linear maps became integer.
+
+    ranges: (lowest, highest) value of the input of each linear map. keep_float: names of linear maps to leave.
+    """
+    maps = [m for m in linear_maps(model) if m.name not in keep_float]
+    first_node = {m.nodes[0]: m for m in maps}
+    swallowed = {output for m in maps for output in m.nodes[1:]}
+    fixed, used_by = constants(model), consumers(model)
+    nodes: list[NodeProto] = []
+    quantized: set[str] = set()
+
+    def constant(name: str, value: np.ndarray | np.generic) -> str:
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def quantized_input(name: str) -> list[str]:
+        if name not in quantized:
+            quantized.add(name)
+            scale, zero = activation_scale(*ranges[name])
+            inputs = [name, constant(f"{name}_scale", scale), constant(f"{name}_zero", zero)]
+            nodes.append(helper.make_node("QuantizeLinear", inputs, [f"{name}_u8"], name=f"{name}_quantize"))
+        return [f"{name}_u8", f"{name}_scale", f"{name}_zero"]
+
+    for node in model.graph.node:
+        if node.output[0] in swallowed:
+            continue
+        linear = first_node.get(node.output[0])
+        if linear is not None:
+            weight, scale = quantize_weight(linear.weight, weight_bits)
+            x, x_scale, x_zero = quantized_input(linear.input)
+            w = constant(f"{linear.name}_s8", weight)
+            w_scale = constant(f"{linear.name}_scale", scale)
+            w_zero = constant(f"{linear.name}_zero", np.zeros(scale.shape, np.int8))
+            inputs = [x, w, x_scale, w_scale, x_zero, w_zero]
+            if linear.bias is not None:
+                inputs.append(constant(f"{linear.name}_bias", linear.bias.astype(np.float32)))
+            nodes.append(
+                helper.make_node(
+                    "MatMulIntegerToFloat", inputs, [linear.output], name=linear.name, domain=MICROSOFT
+                )
+            )
+        elif embeddings and is_table_lookup(node, fixed, used_by):
+            nodes += integer_lookup(node, fixed[node.input[0]], constant)
+        else:
+            nodes.append(node)
+    replace_nodes(model, nodes)
+    drop_unused(model)
+    return len(maps)
+
+
+def is_table_lookup(
+    node: NodeProto, fixed: Mapping[str, np.ndarray], used_by: Mapping[str, list[NodeProto]]
+) -> bool:
+    """A Gather of rows from a float table big enough to matter that nothing else reads."""
+    if node.op_type != "Gather" or node.input[0] not in fixed:
+        return False
+    table = fixed[node.input[0]]
+    alone = len(used_by[node.input[0]]) == 1
+    return bool(table.ndim == 2 and table.dtype == np.float32 and table.size >= 4096 and alone)
+
+
+def integer_lookup(node: NodeProto, table: np.ndarray, constant: Callable[[str, np.ndarray | np.generic], str]) -> list[NodeProto]:
+    """Gather from S8 rows, then one scale for the whole table."""
+    name = node.output[0]
+    scale = np.float32(max(np.abs(table).max() / 127, 1e-12))
+    rows = constant(f"{name}_table_s8", np.clip(np.round(table / scale), -127, 127).astype(np.int8))
+    scales = [constant(f"{name}_table_scale", scale), constant(f"{name}_table_zero", np.int8(0))]
+    return [
+        helper.make_node("Gather", [rows, node.input[1]], [f"{name}_s8"], name=f"{name}_lookup"),
+        helper.make_node("DequantizeLinear", [f"{name}_s8", *scales], [name], name=f"{name}_dequantize"),
+    ]

@@ -1,0 +1,278 @@
+"""A strategy carried out: each stage from the store or computed, scored, and judged by its gate."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pare.checkpoint import Checkpoint, Format
+from pare.errors import GateFailed, StageFailed
+from pare.files import write_json
+from pare.progress import Progress
+from pare.provenance import code_digest, digest, versions
+from pare.stages.export import Export
+from pare.stages.finetune import Finetune
+from pare.stages.stage import Context, Gate, Stage
+from pare.store import Entry, Store
+from pare.targets.hardware import PACKAGES, Hardware
+from pare.targets.scoring import answers_of
+from pare.tasks.task import Split, Task
+
+Strategy = Sequence[tuple[str, Stage]]
+Scores = Mapping[str, float]
+
+BASELINE, SCORES = "finetune", "scores.json"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate said: which metric fell by how much, what was allowed, and what was done about it."""
+
+    metric: str
+    drop: float
+    max_drop: float
+    passed: bool
+    action: str  # passed | stop | skip | keep | escalate
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage as it went."""
+
+    name: str
+    kind: str
+    key: str
+    cached: bool
+    seconds: float
+    checkpoint: Checkpoint
+    scores: Scores  # on dev
+    previous: Scores | None
+    baseline: Scores | None
+    verdict: Verdict | None = None
+    used: bool = True  # False where a gate went on without it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The fine-tuned model, what became of it, and every step between."""
+
+    steps: tuple[Step, ...]
+    baseline: Checkpoint
+    final: Checkpoint
+
+
+def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
+    """What makes a strategy impossible, one line each; empty if it can work."""
+    found = []
+    have: Format = Finetune.produces
+    made_by = BASELINE
+    for position, (name, stage) in enumerate(strategy):
+        if stage.accepts != have:
+            found.append(
+                f"compression.{name}: takes a {stage.accepts} checkpoint, but {made_by} before it makes "
+                f"{have}; the order of the strategy is {[n for n, _ in strategy]}"
+            )
+            break
+        if "model" not in stage.roles() and position > 0:
+            lost = strategy[position - 1][0]
+            found.append(
+                f"compression.{name}: starts a new student, so what {lost} made is thrown away; "
+                f"drop it with ~compression/{lost}"
+            )
+        if stage.gate is not None:
+            found += gate_problems(name, stage, stage.gate)
+        have, made_by = stage.produces, name
+    else:
+        if have != hardware.runs:
+            found.append(
+                f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the strategy "
+                f"ends with {made_by}, which makes {have}; add an export stage"
+            )
+    return found
+
+
+def gate_problems(name: str, stage: Stage, gate: Gate) -> list[str]:
+    if gate.on_fail == "skip" and stage.accepts != stage.produces:
+        return [
+            f"compression.{name}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
+            "allowed: stop, keep"
+        ]
+    if gate.on_fail == "escalate" and stage.dearer() is None:
+        return [f"compression.{name}.gate.on_fail: {stage.kind} has no dearer sibling to escalate to"]
+    return []
+
+
+def code_of(value: Any) -> list[str]:
+    """The modules whose code a stage's result depends on: its own and those of the objects in its fields."""
+    if not is_dataclass(value):
+        return []
+    inner = [module for f in fields(value) for module in code_of(getattr(value, f.name))]
+    return sorted({type(value).__module__, *inner})
+
+
+class Pipeline:
+    """Carries strategies out for one task, seed and target, through one store."""
+
+    def __init__(self, store: Store, task: Task, seed: int, hardware: Hardware, progress: Progress) -> None:
+        self.store, self.task, self.seed = store, task, seed
+        self.hardware, self.progress = hardware, progress
+
+    def execute(self, finetune: Finetune, strategy: Strategy, on_step: Callable[[Step], None]) -> Outcome:
+        """Runs the strategy on the fine-tuned model; `on_step` hears of each stage as it ends."""
+        steps: list[Step] = []
+
+        def note(step: Step) -> Step:
+            steps.append(step)
+            on_step(step)
+            return step
+
+        start = note(self.step(BASELINE, finetune, {}, None, None))
+        current = start  # the step whose checkpoint the next stage takes
+        since_torch: list[tuple[str, Stage]] = []  # what was done since the last network
+        network = start
+        for name, stage in strategy:
+            step = self.step(name, stage, {"model": current, "baseline": start}, current, start)
+            if stage.gate is not None:
+                step = self.judged(step, stage.gate)
+            note(step)
+            action = step.verdict.action if step.verdict else "passed"
+            if action == "stop":
+                raise GateFailed(gate_message(step))
+            if action == "skip":
+                continue
+            if action == "escalate":
+                step = self.escalate(name, stage, since_torch, network, start, current, note)
+            current = step
+            since_torch = [*since_torch, (name, stage)]
+            if step.checkpoint.format == "torch":
+                network, since_torch = step, []
+        return Outcome(tuple(steps), start.checkpoint, current.checkpoint)
+
+    def escalate(
+        self,
+        name: str,
+        stage: Stage,
+        since_torch: Strategy,
+        network: Step,
+        start: Step,
+        before: Step,
+        note: Callable[[Step], Step],
+    ) -> Step:
+        """The dearer sibling on the last network, then everything since, then the stage again."""
+        sibling = stage.dearer()
+        assert sibling is not None and stage.gate is not None  # `problems` saw to it
+        step = note(
+            self.step(sibling.kind, sibling, {"model": network, "baseline": start}, network, start)
+        )
+        for again, repeated in since_torch:
+            step = note(self.step(again, repeated, {"model": step, "baseline": start}, step, start))
+        last = self.step(name, stage, {"model": step, "baseline": start}, before, start)
+        last = self.judged(last, replace(stage.gate, on_fail="stop"))
+        note(last)
+        if last.verdict and not last.verdict.passed:
+            raise GateFailed(f"{gate_message(last)}, after {sibling.kind} too")
+        return last
+
+    def step(
+        self,
+        name: str,
+        stage: Stage,
+        inputs: Mapping[str, Step],
+        previous: Step | None,
+        start: Step | None,
+    ) -> Step:
+        began = time.perf_counter()
+        sources = {role: inputs[role].checkpoint for role in stage.roles()}
+        entry, cached = self.produce(stage, sources)
+        checkpoint = Checkpoint(entry.path, entry.digest)
+        scores, _ = self.score(checkpoint, "dev")
+        return Step(
+            name=name,
+            kind=stage.kind,
+            key=entry.key,
+            cached=cached,
+            seconds=time.perf_counter() - began,
+            checkpoint=checkpoint,
+            scores=scores,
+            previous=previous.scores if previous else None,
+            baseline=start.scores if start else None,
+        )
+
+    def judged(self, step: Step, gate: Gate) -> Step:
+        metric = gate.metric or self.task.primary
+        if metric not in step.scores:
+            raise StageFailed(f"gate of {step.name}: no metric {metric!r}; there are {sorted(step.scores)}")
+        assert step.previous is not None
+        drop = step.previous[metric] - step.scores[metric]
+        passed = drop <= gate.max_drop
+        action = "passed" if passed else gate.on_fail
+        verdict = Verdict(metric, drop, gate.max_drop, passed, action)
+        return replace(step, verdict=verdict, used=action not in ("skip", "escalate", "stop"))
+
+    def produce(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> tuple[Entry, bool]:
+        """The stage's checkpoint, from the store if it holds one for the same inputs."""
+        identity = {
+            "stage": replace(stage, gate=None),
+            "sources": stage.sources(),
+            "inputs": {role: checkpoint.digest for role, checkpoint in sources.items()},
+            "task": self.task_identity(),
+            "seed": self.seed,
+            "code": {module: code_digest(module) for module in code_of(stage)},
+            "versions": versions(stage.packages),
+        }
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
+            stage.run(sources, Context(self.task, self.seed, folder, self.progress))
+            lineage = {role: checkpoint.digest for role, checkpoint in sources.items()}
+            seconds = round(time.perf_counter() - began, 3)
+            return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
+
+        return self.store.produce(digest(identity), "checkpoint", write)
+
+    def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
+        """Metrics and answers on a split, in the target's runtime; kept in the store too."""
+        identity = {
+            "checkpoint": checkpoint.digest,
+            "split": split,
+            "task": self.task_identity(),
+            "device": self.hardware.device,
+            "code": code_digest("pare.targets.scoring"),
+            "versions": versions(PACKAGES[self.hardware.runtime] if checkpoint.format == "onnx" else ("torch",)),
+        }
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            answers = answers_of(checkpoint, self.task, split, self.hardware)
+            write_json(
+                folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers}
+            )
+            return {"checkpoint": checkpoint.digest, "split": split}
+
+        entry, _ = self.store.produce(digest(identity), "scores", write)
+        found = json.loads((entry.path / SCORES).read_text(encoding="utf-8"))
+        return found["scores"], found["answers"]
+
+    def task_identity(self) -> dict[str, Any]:
+        """Which data and which code of the task a result comes from."""
+        code = {module: code_digest(module) for module in code_of(self.task)}
+        return {"data": self.task.fingerprint(), "max_length": self.task.max_length, "code": code}
+
+    def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
+        """The fine-tuned model in the target's runtime, in every lowering, so that the fastest can be chosen."""
+        export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
+        entries = [
+            self.produce(replace(export, lowering=lowering, gate=None), {"model": baseline})[0]
+            for lowering in ("fused", "plain")
+        ]
+        return [Checkpoint(entry.path, entry.digest) for entry in entries]
+
+
+def gate_message(step: Step) -> str:
+    assert step.verdict is not None
+    v = step.verdict
+    return (
+        f"gate of {step.name}: {v.metric} fell by {100 * v.drop:.2f} points on dev, "
+        f"{100 * v.max_drop:.2f} are allowed"
+    )

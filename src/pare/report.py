@@ -1,0 +1,123 @@
+"""What a person sees in the terminal: progress, a row per stage, and the comparison at the end."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from pare.pipeline import Step
+from pare.progress import Advance
+from pare.result import BUNDLE, RESULT, Result
+from pare.targets.measuring import Measurement
+
+
+def yaml_of(config: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    return text
+
+
+class Terminal:
+    """Writes to standard output; progress bars vanish when they are done, and where nobody watches."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+        self.steps: list[Step] = []
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Advance]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
+        )
+        with Bars(*columns, console=self.console, transient=True) as bars:
+            bar = bars.add_task(title, total=total, state="")
+            yield lambda steps, state: bars.update(bar, advance=steps, state=state)
+
+    def step(self, step: Step) -> None:
+        """One line as each stage ends; the table comes at the end."""
+        self.steps.append(step)
+        verdict = ""
+        if step.verdict is not None and not step.verdict.passed:
+            verdict = f"  [yellow]gate failed: {step.verdict.action}[/yellow]"
+        source = "from the store" if step.cached else f"{step.seconds:.1f} s"
+        self.console.print(f"[dim]{step.name}: {source}[/dim]{verdict}")
+
+    def result(self, result: Result, folder: Path) -> None:
+        self.console.print(stage_table(result))
+        self.console.print(comparison_table(result))
+        self.console.print(f"result  {folder / RESULT}", soft_wrap=True)
+        self.console.print(f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True)
+
+
+def points(value: float | None, signed: bool = False) -> str:
+    """A fraction as points."""
+    if value is None:
+        return ""
+    return f"{100 * value:+.2f}" if signed else f"{100 * value:.2f}"
+
+
+def stage_table(result: Result) -> Table:
+    metric = result.primary
+    table = Table(title=f"{result.task}, seed {result.seed}: {metric} on dev after each stage", title_justify="left")
+    for column in ("stage", "score", "Δ previous", "Δ baseline", "parameters", "size MB", "seconds", "source"):
+        table.add_column(column, justify="left" if column in ("stage", "source") else "right")
+    for stage in result.stages:
+        delta = stage["delta"]
+        gate = stage["gate"]
+        mark = "" if gate is None else (" ✓" if gate["passed"] else f" ✗ {gate['action']}")
+        table.add_row(
+            f"{stage['name']}{mark}",
+            points(stage["scores"][metric]),
+            points(delta["previous"][metric], True) if "previous" in delta else "",
+            points(delta["baseline"][metric], True) if "baseline" in delta else "",
+            f"{stage['params'] / 1e6:.2f} M",
+            f"{stage['size_mb']:.2f}",
+            f"{stage['seconds']:.1f}",
+            "store" if stage["cached"] else "computed",
+        )
+    return table
+
+
+def comparison_table(result: Result) -> Table:
+    small, base = result.measurement, result.baseline_measurement
+    title = (
+        f"on test, {small.hardware}: {small.runtime}, {small.threads} thread(s), batch {small.batch}, "
+        + (f"{small.length} tokens" if small.length else "texts as long as they are")
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for column in (f"baseline ({base.precision}, {base.lowering})", f"pared ({small.precision})", "change"):
+        table.add_column(column, justify="right")
+    for metric in result.scores:
+        before, after = result.baseline_scores[metric], result.scores[metric]
+        table.add_row(metric, points(before), points(after), f"{points(after - before, True)} points")
+    s = small.speedup
+    speedup = f"{s.median:.2f}x [{s.low:.2f}, {s.high:.2f}]"
+
+    def row(name: str, value: Any, change: str) -> None:
+        table.add_row(name, value(base), value(small), change)
+
+    row("latency p50", lambda m: f"{m.latency_ms['p50']:.3f} ms", f"{speedup} faster")
+    row("latency p90", lambda m: f"{m.latency_ms['p90']:.3f} ms", times(base, small, lambda m: m.latency_ms["p90"]))
+    row(
+        f"throughput, batch {small.throughput_batch}",
+        lambda m: f"{m.throughput_per_s:.0f}/s",
+        times(small, base, lambda m: m.throughput_per_s),
+    )
+    row("size", lambda m: f"{m.size_mb:.2f} MB", times(base, small, lambda m: m.size_mb) + " smaller")
+    if small.memory_mb is not None and base.memory_mb is not None:
+        row("memory", lambda m: f"{m.memory_mb:.1f} MB", times(base, small, lambda m: m.memory_mb) + " less")
+    return table
+
+
+def times(over: Measurement, under: Measurement, value: Any) -> str:
+    return f"{value(over) / value(under):.2f}x" if value(under) else ""

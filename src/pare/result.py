@@ -1,0 +1,95 @@
+"""Everything one job found, and `result.json`, its strict and stable form."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pare.errors import PareError
+from pare.files import write_json
+from pare.pipeline import Step
+from pare.targets.measuring import Measurement
+
+SCHEMA = "pare/result@1"
+RESULT, STATUS, CONFIG, BUNDLE = "result.json", "status.json", "config.yaml", "bundle"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job found. Scores are fractions on the test split; `stages` hold those on dev."""
+
+    name: str
+    key: str
+    overrides: Sequence[str]
+    seed: int
+    task: str
+    environment: Mapping[str, Any]
+    stages: Sequence[Mapping[str, Any]]
+    primary: str
+    scores: Mapping[str, float]
+    baseline_scores: Mapping[str, float]
+    measurement: Measurement
+    baseline_measurement: Measurement
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "key": self.key,
+            "overrides": list(self.overrides),
+            "seed": self.seed,
+            "task": self.task,
+            "environment": dict(self.environment),
+            "stages": [dict(stage) for stage in self.stages],
+            "primary": self.primary,
+            "scores": dict(self.scores),
+            "baseline": {
+                "scores": dict(self.baseline_scores),
+                "measurement": self.baseline_measurement.as_json(),
+            },
+            "measurement": self.measurement.as_json(),
+        }
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / RESULT, self.as_json())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        file = folder / RESULT
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if value.get("schema") != SCHEMA:
+            raise PareError(f"{file}: schema {value.get('schema')!r}, expected {SCHEMA!r}")
+        baseline = value["baseline"]
+        plain = {k: value[k] for k in ("name", "key", "overrides", "seed", "task", "environment", "stages")}
+        return cls(
+            **plain,
+            primary=value["primary"],
+            scores=value["scores"],
+            baseline_scores=baseline["scores"],
+            measurement=Measurement.from_json(value["measurement"]),
+            baseline_measurement=Measurement.from_json(baseline["measurement"]),
+        )
+
+
+def stage_record(step: Step) -> dict[str, Any]:
+    """One step as `result.json` has it."""
+    delta = {
+        against: {metric: step.scores[metric] - before[metric] for metric in step.scores}
+        for against, before in (("previous", step.previous), ("baseline", step.baseline))
+        if before is not None
+    }
+    return {
+        "name": step.name,
+        "kind": step.kind,
+        "key": step.key,
+        "cached": step.cached,
+        "seconds": round(step.seconds, 3),
+        "format": step.checkpoint.format,
+        "params": step.checkpoint.parameters,
+        "size_mb": step.checkpoint.model_bytes() / 1e6,
+        "scores": dict(step.scores),
+        "delta": delta,
+        "gate": None if step.verdict is None else asdict(step.verdict),
+        "used": step.used,
+    }

@@ -1,0 +1,1 @@
+"""Stages: each turns a checkpoint into a checkpoint. One module per method."""

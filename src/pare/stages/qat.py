@@ -1,0 +1,89 @@
+"""Quantization-aware training: the network learns with INT8's rounding in its forward pass (Jacob et al., 2018).
+
+NNCF puts fake quantizers on the linear maps; the fine-tuned model teaches. What comes out is a plain network
+whose weights have learned to be rounded: exported and quantized like any other, it runs in the very kernels
+that static INT8 runs in.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from pare.checkpoint import Checkpoint, Format
+from pare.distillation import Distillation, distil
+from pare.encoders.network import Network
+from pare.stages.networks import open_network, open_text_encoder, rows_of, write_network
+from pare.stages.stage import Context, Stage
+from pare.training import Row, Training
+
+HOOKS = "__nncf_hooks"  # the prefix of what NNCF adds to a state dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qat(Stage):
+    """Trains with fake quantizers, taught by the fine-tuned model; a `quantize` stage has to follow."""
+
+    distillation: Distillation = Distillation()
+    train: Training = Training(epochs=1, learning_rate=2e-4)
+    calibration_rows: int = 128
+
+    accepts: ClassVar[Format | None] = "torch"
+    produces: ClassVar[Format] = "torch"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "nncf")
+
+    def __post_init__(self) -> None:
+        if self.calibration_rows < 1:
+            raise ValueError(f"calibration_rows={self.calibration_rows}: must be at least 1")
+
+    def roles(self) -> tuple[str, ...]:
+        return ("model", "baseline")
+
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        encoder = open_text_encoder(inputs["model"])
+        teacher = open_network(inputs["baseline"])
+        rows = rows_of(context.task, "train", encoder)
+        torch.manual_seed(context.seed)
+        rounded = with_fake_quantizers(open_network(inputs["model"]), rows[: self.calibration_rows])
+        history = distil(
+            rounded,
+            teacher,
+            rows,
+            rows_of(context.task, "unlabelled", encoder),
+            self.distillation,
+            self.train,
+            pad_id=encoder.pad_id,
+            seed=context.seed,
+            progress=context.progress,
+            title="quantization-aware training",
+        )
+        network = open_network(inputs["model"])
+        learned = {name: value for name, value in rounded.state_dict().items() if not name.startswith(HOOKS)}
+        network.load_state_dict(learned)
+        write_network(context.output, network, encoder, dict(inputs["model"].facts), history)
+
+
+def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
+    """A copy of `network` that rounds as INT8 does and can be trained; its own weights stay apart."""
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    samples = [(torch.tensor([list(row.ids)]), torch.ones(1, len(row.ids), dtype=torch.long)) for row in rows]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rounded: Network = nncf.quantize(
+            network.eval(),
+            nncf.Dataset(samples),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                # both would move what belongs to the weights into places that are not exported
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
+                disable_bias_correction=True,
+            ),
+        )
+    return rounded

@@ -1,0 +1,73 @@
+"""What every stage is: fields that are its YAML keys, and `run` from checkpoints to a checkpoint."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pare.checkpoint import Checkpoint, Format
+from pare.progress import Progress
+from pare.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """How much quality a stage may cost, judged on dev against the stage before.
+
+    max_drop: a fraction, 0.01 is one point. on_fail: stop the job, skip the stage (go on from the
+    checkpoint before), keep its result all the same, or escalate to the stage's dearer sibling.
+    """
+
+    max_drop: float = 0.01
+    metric: str | None = None  # the task's primary metric where not given
+    on_fail: Literal["stop", "skip", "keep", "escalate"] = "stop"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_drop <= 1:
+            raise ValueError(f"max_drop={self.max_drop}: a fraction, in [0, 1]; 0.01 is one point")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know besides its inputs. It writes into `output` and nowhere else."""
+
+    task: Task
+    seed: int
+    output: Path
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One step of a strategy. `accepts` and `produces` are checkpoint formats; None accepts nothing."""
+
+    gate: Gate | None = None
+
+    accepts: ClassVar[Format | None]
+    produces: ClassVar[Format]
+    packages: ClassVar[tuple[str, ...]] = ()  # libraries whose version changes the result
+
+    @property
+    def kind(self) -> str:
+        """The stage's module name."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def roles(self) -> tuple[str, ...]:
+        """The named inputs: "model" is the checkpoint before, "baseline" the fine-tuned one."""
+        return ("model",) if self.accepts else ()
+
+    def sources(self) -> Mapping[str, str | None]:
+        """Digests of what the stage reads besides its inputs and the task, such as pretrained weights."""
+        return {}
+
+    def check(self, setting: str) -> None:
+        """Raises ConfigError if something the stage needs is not there. setting: its config key."""
+
+    def dearer(self) -> "Stage | None":
+        """What `on_fail: escalate` puts before this stage, on the last torch checkpoint."""
+        return None
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        """Writes the new checkpoint into `context.output`."""

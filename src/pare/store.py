@@ -1,0 +1,249 @@
+"""The store: what a stage made is kept under the key of all it was made from, and never made twice."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
+from pare.errors import ConfigError, StoreNotWritable
+from pare.files import disk_full_reported, fsync_path, locked, remove, size_of
+
+__all__ = ["Entry", "Removed", "Store", "Verified"]
+
+_KEY = re.compile(r"[0-9a-f]{8,64}")
+_FOLDERS = ("objects", "tmp", "locks", "quarantine")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many entries are as they were written, and the keys of those that were not and are now out."""
+
+    intact: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `gc` removed, or would: names of folders in tmp/ and quarantine/, keys of unused entries."""
+
+    temporary: tuple[str, ...]
+    quarantined: tuple[str, ...]
+    unused: tuple[str, ...]
+    freed_bytes: int
+
+
+class Store:
+    """
+    A folder of artifacts that any number of processes may share.
+
+    Every change to a key is made under that key's exclusive lock; a reader verifies under a shared one,
+    so that what it was given is not removed before its use was noted.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root).absolute()
+        self._objects, self._tmp, self._locks, self._quarantine = (self.root / name for name in _FOLDERS)
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, every byte verified; None where there is none, or it was damaged and is now out."""
+        found = self._examine(key, use=True)
+        return found if isinstance(found, Entry) else None
+
+    def produce(
+        self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]]
+    ) -> tuple[Entry, bool]:
+        """
+        The entry, and whether it was there already; if not, `write` fills a folder and returns the meta.
+
+        Of all processes that ask at once one writes and the others wait for it. If `write` raises,
+        nothing is kept; if the disk fills, StoreFull is raised.
+        """
+        if entry := self.get(key):
+            return entry, True
+        with self._lock(key):
+            found = self._settle(key, use=True)
+            if isinstance(found, Entry):
+                return found, True
+            return self._publish(key, kind, write), False
+
+    def check_writable(self) -> None:
+        """Raise StoreNotWritable unless files can be created, locked and removed everywhere in the store."""
+        try:
+            with disk_full_reported(self.root, "the store"):
+                devices = {self._try_writing(self.root / name) for name in _FOLDERS}
+        except OSError as error:
+            place = error.filename or self.root
+            raise StoreNotWritable(
+                f"store {self.root}: {place}: {error.strerror or error}; a writable folder is needed"
+            ) from error
+        if len(devices) > 1:
+            raise StoreNotWritable(
+                f"store {self.root}: {', '.join(_FOLDERS)} lie on {len(devices)} file systems; one is needed"
+            )
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry with a readable manifest, in the order of keys, its files unverified."""
+        for key in self._keys():
+            try:
+                yield load(self._folder(key), key)
+            except Damaged:
+                continue  # left to `verify`
+
+    def verify(self) -> Verified:
+        """Verify every entry; move the damaged ones to quarantine."""
+        found = {key: self._examine(key, use=False) for key in self._keys()}
+        return Verified(
+            intact=sum(isinstance(result, Entry) for result in found.values()),
+            damaged=tuple(key for key, result in found.items() if isinstance(result, Damaged)),
+        )
+
+    def gc(self, unused_days: float | None = None, *, dry_run: bool = False) -> Removed:
+        """
+        Remove what killed writers left, the quarantine and, where asked, entries unused for so many days.
+
+        Safe beside running writers: a key that another process holds is passed over.
+        """
+        oldest = None if unused_days is None else time.time() - unused_days * 86400
+        discard = _Discard(dry_run)
+        temporary: list[str] = []
+        unused: list[str] = []
+        for key in self._known_keys():
+            with self._lock(key, wait=False) as free:
+                if not free:
+                    continue
+                temporary.extend(map(discard, self._leftovers(key)))
+                if oldest is not None and self._last_use(key, oldest) < oldest:
+                    unused.append(key)
+                    self._drop(key, discard)
+                (self._locks / key).unlink(missing_ok=True)
+        quarantined = tuple(map(discard, _children(self._quarantine)))
+        return Removed(tuple(temporary), quarantined, tuple(unused), discard.freed_bytes)
+
+    def _folder(self, key: str) -> Path:
+        return self._objects / key[:2] / key
+
+    def _keys(self) -> list[str]:
+        return [
+            path.name for two in _children(self._objects) for path in _children(two) if _is_key(path.name)
+        ]
+
+    def _known_keys(self) -> list[str]:
+        places = [*_children(self._tmp), *_children(self._locks)]
+        keys = {path.name.partition(".")[0] for path in places}
+        return sorted({*filter(_is_key, keys), *self._keys()})
+
+    @contextmanager
+    def _lock(self, key: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+        with disk_full_reported(self.root, key):
+            self._locks.mkdir(parents=True, exist_ok=True)
+            with locked(self._locks / key, shared=shared, wait=wait) as held:
+                yield held
+
+    def _examine(self, key: str, *, use: bool) -> Entry | Damaged | None:
+        if not _is_key(key):
+            raise ConfigError(f"store key {key!r}: 8 to 64 of the characters 0-9a-f are allowed")
+        if not os.path.lexists(self._folder(key)):
+            return None
+        try:
+            with self._lock(key, shared=True):
+                return self._check(key, use)
+        except Damaged:
+            pass  # or just replaced: only under the exclusive lock can one tell
+        with self._lock(key):
+            return self._settle(key, use)
+
+    def _check(self, key: str, use: bool) -> Entry:
+        entry = check(self._folder(key), key)
+        if use:
+            os.utime(self._folder(key) / MANIFEST)
+        return entry
+
+    def _settle(self, key: str, use: bool) -> Entry | Damaged | None:
+        """Under the exclusive lock: the verified entry, or nothing at its place."""
+        folder = self._folder(key)
+        if not os.path.lexists(folder):
+            return None
+        try:
+            return self._check(key, use)
+        except Damaged as damage:
+            self._quarantine.mkdir(exist_ok=True)
+            folder.rename(self._quarantine / f"{key}.{os.urandom(4).hex()}")
+            _warn(f"artifact {key} was damaged ({damage}): moved to {self._quarantine}")
+            return damage
+
+    def _publish(self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]]) -> Entry:
+        folder = self._folder(key)
+        temporary = self._tmp / f"{key}.{os.urandom(4).hex()}"
+        for leftover in self._leftovers(key):
+            remove(leftover)
+        try:
+            with disk_full_reported(self.root, f"{kind} {key}"):
+                temporary.mkdir(parents=True)
+                seal(temporary, key, kind, write(temporary))
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                temporary.rename(folder)
+                for parent in (folder.parent, self._objects, self.root):
+                    fsync_path(parent)
+        finally:
+            remove(temporary)
+        return load(folder, key)
+
+    def _leftovers(self, key: str) -> list[Path]:
+        return [path for path in _children(self._tmp) if path.name.partition(".")[0] == key]
+
+    def _drop(self, key: str, discard: "_Discard") -> None:
+        folder = self._folder(key)
+        if not discard.dry_run:  # out of sight first: a gc that is killed leaves no half of an entry
+            self._tmp.mkdir(exist_ok=True)
+            folder = folder.rename(self._tmp / f"{key}.{os.urandom(4).hex()}")
+        discard(folder)
+
+    def _last_use(self, key: str, absent: float) -> float:
+        for path in (self._folder(key) / MANIFEST, self._folder(key)):
+            if path.exists():
+                return path.stat().st_mtime
+        return absent
+
+    def _try_writing(self, folder: Path) -> int:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.urandom(4).hex()}"
+        try:
+            with locked(probe):
+                return probe.stat().st_dev
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+class _Discard:
+    """Removes folders, or with `dry_run` only adds up their sizes."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+        self.freed_bytes = 0
+
+    def __call__(self, path: Path) -> str:
+        self.freed_bytes += size_of(path)
+        if not self.dry_run:
+            remove(path)
+        return path.name
+
+
+def _warn(line: str) -> None:
+    import logging  # late: it is a third of the time this module takes to import
+
+    logging.getLogger(__name__).warning(line)
+
+
+def _is_key(name: str) -> bool:
+    return _KEY.fullmatch(name) is not None
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,1 @@
+"""Studies: the results of a sweep, side by side."""

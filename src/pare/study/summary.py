@@ -1,0 +1,81 @@
+"""The jobs of a sweep in one table, whatever became of them, and how much they shared."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pare.result import RESULT, STATUS, Result
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job: its result, or why there is none."""
+
+    number: int
+    overrides: Sequence[str]
+    result: Result | None
+    reason: str
+
+
+def collect(folder: Path, jobs: Sequence[Sequence[str]]) -> list[Row]:
+    """What the folders of the jobs hold; a job that never started has a row too."""
+    rows = []
+    for number, overrides in enumerate(jobs):
+        place = folder / str(number)
+        result = Result.read(place) if (place / RESULT).is_file() else None
+        rows.append(Row(number, overrides, result, "" if result else reason_of(place)))
+    return rows
+
+
+def reason_of(folder: Path) -> str:
+    file = folder / STATUS
+    if not file.is_file():
+        return "not started"
+    status = json.loads(file.read_text(encoding="utf-8"))
+    message = status.get("error", {}).get("message", "")
+    return f"{status['state']}: {message}" if message else str(status["state"])
+
+
+def print_summary(folder: Path, jobs: Sequence[Sequence[str]]) -> None:
+    rows = collect(folder, jobs)
+    console = Console(highlight=False)
+    console.print(summary_table(rows))
+    console.print(sharing(rows))
+    console.print(f"results {folder}", soft_wrap=True)
+
+
+def summary_table(rows: Sequence[Row]) -> Table:
+    table = Table(title="the sweep, on test", title_justify="left")
+    first = next((row.result for row in rows if row.result), None)
+    metric = first.primary if first else "score"
+    for column in ("job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"):
+        table.add_column(column, justify="left" if column in ("overrides",) else "right")
+    for row in rows:
+        name = " ".join(row.overrides)
+        if row.result is None:
+            table.add_row(str(row.number), name, f"[red]{row.reason}[/red]", "", "", "", "")
+            continue
+        found, m = row.result, row.result.measurement
+        score, before = found.scores[found.primary], found.baseline_scores[found.primary]
+        table.add_row(
+            str(row.number),
+            name,
+            f"{100 * score:.2f}",
+            f"{100 * (score - before):+.2f}",
+            f"{m.speedup.median:.2f}x [{m.speedup.low:.2f}, {m.speedup.high:.2f}]",
+            f"{m.latency_ms['p50']:.3f}",
+            f"{m.size_mb:.2f}",
+        )
+    return table
+
+
+def sharing(rows: Sequence[Row]) -> str:
+    """How many stages the jobs asked for, and how many there were to compute."""
+    stages = [stage for row in rows if row.result for stage in row.result.stages]
+    distinct = {stage["key"] for stage in stages}
+    computed = sum(not stage["cached"] for stage in stages)
+    return f"{len(stages)} stages, {len(distinct)} distinct, {computed} computed, the rest from the store"

@@ -1,0 +1,1 @@
+"""Targets: where a model must run, running it there, and measuring it."""

@@ -1,0 +1,1 @@
+"""Task shapes: what is asked of a model, and how its answers are judged."""

@@ -1,0 +1,49 @@
+"""A task: data, what the model must answer, and how an answer is judged. Knows nothing of compression."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pare.outputs import Labels, Output
+from pare.tasks.text import Encoded
+
+Split = Literal["train", "dev", "test", "unlabelled"]
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """Data + what to answer + metrics. `primary` is the metric that gates and tables use."""
+
+    name: str
+    primary: str
+    max_length: int
+
+    def __post_init__(self) -> None:
+        if self.max_length < 8:
+            raise ValueError(f"max_length={self.max_length}: at least 8 tokens are needed")
+
+    @abstractmethod
+    def check(self) -> None:
+        """Reads what there is to read; raises DataError for what a run would trip over later."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the data itself: other rows, other fingerprint."""
+
+    @abstractmethod
+    def texts(self, split: Split) -> Sequence[str]:
+        """The raw texts of a split; "unlabelled" is empty where there are none."""
+
+    @abstractmethod
+    def outputs(self) -> tuple[Output, ...]:
+        """The heads a model for this task needs."""
+
+    @abstractmethod
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+        """Label ids for each text of a labelled split, aligned with its tokens."""
+
+    @abstractmethod
+    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
+        """Metrics of the answers that `pare.decoding` made: fractions, higher is better; holds `primary`."""

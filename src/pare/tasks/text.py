@@ -1,0 +1,79 @@
+"""From text to token ids and back to characters, with the fast tokenizer a checkpoint carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of one text. `offsets` are characters of the text; (0, 0) for special tokens."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+class TextEncoder:
+    """A tokenizer with the length a checkpoint allows."""
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(max_length)
+
+    @classmethod
+    def load(cls, file: Path, max_length: int) -> "TextEncoder":
+        return cls(Tokenizer.from_file(str(file)), max_length)
+
+    @property
+    def pad_id(self) -> int:
+        for token in ("[PAD]", "<pad>"):
+            found = self.tokenizer.token_to_id(token)
+            if found is not None:
+                return int(found)
+        return 0
+
+    @property
+    def vocabulary_size(self) -> int:
+        return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        return [Encoded(e.ids, e.offsets) for e in self.tokenizer.encode_batch(list(texts))]
+
+
+def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
+    """A WordPiece tokenizer as BERT's: Chinese by character, everything else by sub-word.
+
+    The library's WordPiece trainer numbers pieces in the order of a randomised hash map; its BPE trainer is
+    deterministic. So BPE finds the pieces, and those that WordPiece then uses on `texts` are kept.
+    """
+    trained = _bert_like(models.BPE(unk_token="[UNK]"))
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
+    trained.train_from_iterator(texts, trainer)
+    pieces = sorted(trained.get_vocab(), key=trained.get_vocab().__getitem__)[len(SPECIAL_TOKENS) :]
+    candidates = [*SPECIAL_TOKENS, *pieces, *(f"##{piece}" for piece in pieces)]
+    used = {token for e in _wordpiece(candidates).encode_batch(list(texts)) for token in e.tokens}
+    kept = [t for t in candidates if t in SPECIAL_TOKENS or t in used or len(t.removeprefix("##")) == 1]
+    return _wordpiece(kept)
+
+
+def _wordpiece(vocabulary: Sequence[str]) -> Tokenizer:
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    tokenizer = _bert_like(models.WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.decoder = decoders.WordPiece()  # type: ignore[assignment]
+    tokenizer.post_processor = processors.BertProcessing(  # type: ignore[assignment]
+        ("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"])
+    )
+    return tokenizer
+
+
+def _bert_like(model: models.Model) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # type: ignore[assignment]
+    return tokenizer
