@@ -1,4 +1,4 @@
-"""What Hydra discovers: a launcher that checks every job before the first, and the sweeper that leaves it to it."""
+"""What Hydra discovers: a launcher that checks every job first, and the sweeper that leaves that to it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,8 @@ class PareLauncher(BasicLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from pare.sweeps.sweep import around
 
-        assert self.hydra_context is not None and self.config is not None
+        assert self.hydra_context is not None
+        assert self.config is not None
         with around(self.hydra_context.config_loader, self.config, job_overrides):
             returns: Sequence[JobReturn] = super().launch(job_overrides, initial_job_idx)
         return returns

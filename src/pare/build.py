@@ -77,7 +77,7 @@ def build_object(cls: type, values: Mapping[str, Any], where: str, problems: lis
 
 
 def fit(value: Any, expected: Any, where: str, problems: list[str]) -> Any:
-    """`value` as the expected type has it: lists as tuples, ints where floats are wanted, and no other change."""
+    """`value` as the expected type has it: lists as tuples, ints as floats, and no other change."""
     if expected is Any:
         return value
     options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)

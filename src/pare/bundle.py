@@ -25,7 +25,9 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any])
     for module in (predict, decoding):
         source = Path(str(module.__file__))
         shutil.copyfile(source, unfinished / source.name)
-    needs = {k: v for k, v in versions(("onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy")).items() if v}
+    needs = {
+        k: v for k, v in versions(("onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy")).items() if v
+    }
     write_json(
         unfinished / RECORD,
         {

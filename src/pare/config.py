@@ -1,6 +1,5 @@
 """The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
 
-import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,8 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.tasks.task import Task
     from pare.tracking import Tracker
 
-#: two sweeps started in the same second get different folders
+TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
-TOKEN = secrets.token_hex(2)
 
 TOP_LEVEL = (
     "name", "seed", "task", "model", "train", "compression", "hardware", "measure", "store", "tracker",
@@ -84,7 +82,9 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.training import Training
 
     config = plain(cfg)
-    problems = [f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL]
+    problems = [
+        f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL
+    ]
     if not isinstance(config.get("seed"), int):
         problems.append(f"seed: found {config.get('seed')!r}; a whole number is needed")
     task = build(config["task"], "task", problems, Task)
@@ -140,7 +140,7 @@ def store_root(node: Any, problems: list[str]) -> Path:
     if not isinstance(node, Mapping) or not isinstance(node.get("root"), str) or set(node) != {"root"}:
         problems.append(f"store: found {node!r}; one key, root, with a folder is needed")
         return Path()
-    root = Path(os.path.expanduser(node["root"])).absolute()
+    root = Path(node["root"]).expanduser().absolute()
     try:
         Store(root).check_writable()
     except ConfigError as e:
@@ -149,9 +149,7 @@ def store_root(node: Any, problems: list[str]) -> Path:
 
 
 def one_line(error: Exception) -> str:
-    """An error of Hydra's, in one line and without the advice to print a stack trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    cause = error.__cause__
-    if cause is not None and str(cause).strip() and first_line(cause if isinstance(cause, Exception) else error) not in lines:  # noqa: E501
-        lines += [first_line(cause)] if isinstance(cause, Exception) else []
-    return re.sub(r"\s+", " ", "; ".join(lines))
+    """An error of Hydra's and its cause, in one line."""
+    causes = [str(e) for e in (error, error.__cause__) if e is not None]
+    lines = dict.fromkeys(line.strip() for text in causes for line in text.splitlines() if line.strip())
+    return "; ".join(lines)

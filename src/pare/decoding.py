@@ -1,4 +1,4 @@
-"""From logits to an answer in the user's terms. Needs numpy only: every bundle carries a copy of this file."""
+"""From logits to an answer in the user's terms. Needs numpy only: every bundle carries this file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,10 @@ def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
     """
     starts = np.array([not tag.startswith("I-") for tag in tags])
     same = np.array(
-        [[tag[:2] == "I-" and before[:1] in "BI" and tag[2:] == before[2:] for before in tags] for tag in tags]
+        [
+            [tag[:2] == "I-" and before[:1] in "BI" and tag[2:] == before[2:] for before in tags]
+            for tag in tags
+        ]
     )
     allowed = np.where(same | starts[:, None], 0.0, -np.inf)  # (tag, tag before)
     score = np.where(starts, logits[0], -np.inf)

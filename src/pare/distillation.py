@@ -60,4 +60,3 @@ def distil(
         return (1 - distillation.hard_weight) * soft + distillation.hard_weight * hard
 
     return fit(student, rows, loss_of, training, pad_id=pad_id, seed=seed, progress=progress, title=title)
-

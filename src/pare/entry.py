@@ -10,6 +10,7 @@ from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,7 +27,7 @@ def job(cfg: DictConfig) -> None:
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    sweep = hydra.mode.name == "MULTIRUN"
+    sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
         run(cfg, list(hydra.overrides.task), folder, group)

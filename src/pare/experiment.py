@@ -93,7 +93,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
 def measurements(
     job: Job, store: Store, final: Checkpoint, graphs: list[Checkpoint], show: "report.Terminal"
 ) -> tuple[Measurement, Measurement, int]:
-    """The final model beside the fastest FP32 graph of the baseline, from the store unless `measure.fresh`."""
+    """The final model beside the fastest FP32 graph of the baseline; from the store unless `fresh`."""
     identity = {
         "candidate": final.digest,
         "baselines": [graph.digest for graph in graphs],

@@ -9,7 +9,9 @@ from torch.nn import functional as F
 from pare.outputs import IGNORED_LABEL, Output
 
 
-def hard_loss(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], outputs: Sequence[Output]) -> Tensor:
+def hard_loss(
+    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], outputs: Sequence[Output]
+) -> Tensor:
     """The sum over heads of each head's mean cross-entropy with its labels; 0 where there are none."""
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for output in outputs:

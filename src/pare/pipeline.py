@@ -87,8 +87,8 @@ def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
     else:
         if have != hardware.runs:
             found.append(
-                f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the strategy "
-                f"ends with {made_by}, which makes {have}; add an export stage"
+                f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
+                f"strategy ends with {made_by}, which makes {have}; add an export stage"
             )
     return found
 
@@ -99,8 +99,10 @@ def gate_problems(name: str, stage: Stage, gate: Gate) -> list[str]:
             f"compression.{name}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
             "allowed: stop, keep"
         ]
-    if gate.on_fail == "escalate" and stage.dearer() is None:
-        return [f"compression.{name}.gate.on_fail: {stage.kind} has no dearer sibling to escalate to"]
+    if gate.on_fail == "escalate" and stage.escalation is None:
+        return [
+            f"compression.{name}.gate.on_fail: escalate needs compression.{name}.escalation, a dearer stage"
+        ]
     return []
 
 
@@ -161,11 +163,10 @@ class Pipeline:
         note: Callable[[Step], Step],
     ) -> Step:
         """The dearer sibling on the last network, then everything since, then the stage again."""
-        sibling = stage.dearer()
-        assert sibling is not None and stage.gate is not None  # `problems` saw to it
-        step = note(
-            self.step(sibling.kind, sibling, {"model": network, "baseline": start}, network, start)
-        )
+        sibling = stage.escalation
+        assert sibling is not None  # `problems` saw to it
+        assert stage.gate is not None
+        step = note(self.step(sibling.kind, sibling, {"model": network, "baseline": start}, network, start))
         for again, repeated in since_torch:
             step = note(self.step(again, repeated, {"model": step, "baseline": start}, step, start))
         last = self.step(name, stage, {"model": step, "baseline": start}, before, start)
@@ -214,7 +215,7 @@ class Pipeline:
     def produce(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> tuple[Entry, bool]:
         """The stage's checkpoint, from the store if it holds one for the same inputs."""
         identity = {
-            "stage": replace(stage, gate=None),
+            "stage": replace(stage, gate=None, escalation=None),
             "sources": stage.sources(),
             "inputs": {role: checkpoint.digest for role, checkpoint in sources.items()},
             "task": self.task_identity(),
@@ -240,14 +241,14 @@ class Pipeline:
             "task": self.task_identity(),
             "device": self.hardware.device,
             "code": code_digest("pare.targets.scoring"),
-            "versions": versions(PACKAGES[self.hardware.runtime] if checkpoint.format == "onnx" else ("torch",)),
+            "versions": versions(
+                PACKAGES[self.hardware.runtime] if checkpoint.format == "onnx" else ("torch",)
+            ),
         }
 
         def write(folder: Path) -> Mapping[str, Any]:
             answers = answers_of(checkpoint, self.task, split, self.hardware)
-            write_json(
-                folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers}
-            )
+            write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             return {"checkpoint": checkpoint.digest, "split": split}
 
         entry, _ = self.store.produce(digest(identity), "scores", write)
@@ -260,7 +261,7 @@ class Pipeline:
         return {"data": self.task.fingerprint(), "max_length": self.task.max_length, "code": code}
 
     def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
-        """The fine-tuned model in the target's runtime, in every lowering, so that the fastest can be chosen."""
+        """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""
         export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
         entries = [
             self.produce(replace(export, lowering=lowering, gate=None), {"model": baseline})[0]

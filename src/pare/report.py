@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -22,11 +23,17 @@ def yaml_of(config: Mapping[str, Any]) -> str:
     return text
 
 
+def wide_console() -> Console:
+    """Tables keep their columns where the output goes to a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
 class Terminal:
     """Writes to standard output; progress bars vanish when they are done, and where nobody watches."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = wide_console()
         self.steps: list[Step] = []
 
     @contextmanager
@@ -38,7 +45,8 @@ class Terminal:
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
         )
-        with Bars(*columns, console=self.console, transient=True) as bars:
+        watched = self.console.is_terminal
+        with Bars(*columns, console=self.console, transient=True, disable=not watched) as bars:
             bar = bars.add_task(title, total=total, state="")
             yield lambda steps, state: bars.update(bar, advance=steps, state=state)
 
@@ -55,7 +63,9 @@ class Terminal:
         self.console.print(stage_table(result))
         self.console.print(comparison_table(result))
         self.console.print(f"result  {folder / RESULT}", soft_wrap=True)
-        self.console.print(f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True)
+        self.console.print(
+            f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True
+        )
 
 
 def points(value: float | None, signed: bool = False) -> str:
@@ -67,8 +77,18 @@ def points(value: float | None, signed: bool = False) -> str:
 
 def stage_table(result: Result) -> Table:
     metric = result.primary
-    table = Table(title=f"{result.task}, seed {result.seed}: {metric} on dev after each stage", title_justify="left")
-    for column in ("stage", "score", "Δ previous", "Δ baseline", "parameters", "size MB", "seconds", "source"):
+    title = f"{result.task}, seed {result.seed}: {metric} on dev after each stage"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in (
+        "stage",
+        "score",
+        "Δ previous",
+        "Δ baseline",
+        "parameters",
+        "size MB",
+        "seconds",
+        "source",
+    ):
         table.add_column(column, justify="left" if column in ("stage", "source") else "right")
     for stage in result.stages:
         delta = stage["delta"]
@@ -89,11 +109,10 @@ def stage_table(result: Result) -> Table:
 
 def comparison_table(result: Result) -> Table:
     small, base = result.measurement, result.baseline_measurement
-    title = (
-        f"on test, {small.hardware}: {small.runtime}, {small.threads} thread(s), batch {small.batch}, "
-        + (f"{small.length} tokens" if small.length else "texts as long as they are")
-    )
-    table = Table(title=title, title_justify="left")
+    threads = f"{small.threads} thread" + ("s" if small.threads > 1 else "")
+    length = f"{small.length} tokens" if small.length else "texts as long as they are"
+    title = f"on test, {small.hardware}: {small.runtime}, {threads}, batch {small.batch}, {length}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for column in (f"baseline ({base.precision}, {base.lowering})", f"pared ({small.precision})", "change"):
         table.add_column(column, justify="right")
@@ -107,7 +126,11 @@ def comparison_table(result: Result) -> Table:
         table.add_row(name, value(base), value(small), change)
 
     row("latency p50", lambda m: f"{m.latency_ms['p50']:.3f} ms", f"{speedup} faster")
-    row("latency p90", lambda m: f"{m.latency_ms['p90']:.3f} ms", times(base, small, lambda m: m.latency_ms["p90"]))
+    row(
+        "latency p90",
+        lambda m: f"{m.latency_ms['p90']:.3f} ms",
+        times(base, small, lambda m: m.latency_ms["p90"]),
+    )
     row(
         f"throughput, batch {small.throughput_batch}",
         lambda m: f"{m.throughput_per_s:.0f}/s",

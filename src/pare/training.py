@@ -163,7 +163,10 @@ def fit(
     network.to(device).train()
     total = training.total_steps(len(rows))
     optimizer = torch.optim.AdamW(
-        parameter_groups(network, training.weight_decay), lr=training.learning_rate, betas=(0.9, 0.98), fused=True
+        parameter_groups(network, training.weight_decay),
+        lr=training.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_at(step, total, training.warmup)
@@ -186,7 +189,7 @@ def fit(
             optimizer.step()
             schedule.step()
             if step % every == 0 or step == total - 1:
-                rate = schedule.get_last_lr()[0]
+                rate = float(schedule.get_last_lr()[0])
                 history.append({"step": step + 1, "loss": round(value, 6), "learning_rate": rate})
             advance(1, f"loss {value:.3f}")
     network.cpu().eval()

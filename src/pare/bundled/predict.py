@@ -25,7 +25,9 @@ except ImportError:
 class Predictor:
     """A bundle, loaded."""
 
-    def __init__(self, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
+    def __init__(
+        self, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+    ) -> None:
         self.bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(folder / self.bundle["tokenizer"]))
         self.tokenizer.no_padding()

@@ -5,6 +5,7 @@ Nothing else in the code knows a family. To add one, write a subclass of `Family
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -44,6 +45,10 @@ class Family(ABC):
     def resize_block(self, encoder: nn.Module, index: int, heads: int, neurons: int) -> None:
         """Gives one layer new, untrained linear maps for that many heads and neurons."""
 
+    @abstractmethod
+    def note_heads(self, encoder: nn.Module) -> None:
+        """Writes the head counts that the weights have into the attention modules."""
+
 
 class BertFamily(Family):
     """BERT and everything laid out like it."""
@@ -68,7 +73,7 @@ class BertFamily(Family):
         return found
 
     def resize_block(self, encoder: nn.Module, index: int, heads: int, neurons: int) -> None:
-        layer = encoder.encoder.layer[index]  # type: ignore[union-attr,index]
+        layer: Any = encoder.encoder.layer[index]  # type: ignore[union-attr,index]
         attention = layer.attention.self
         inner = heads * int(attention.attention_head_size)
         hidden = attention.query.in_features
@@ -80,7 +85,6 @@ class BertFamily(Family):
         self.note_heads(encoder)
 
     def note_heads(self, encoder: nn.Module) -> None:
-        """Writes the head counts that the weights have into the attention modules."""
         for layer in encoder.encoder.layer:  # type: ignore[union-attr]
             attention = layer.attention.self
             attention.all_head_size = attention.query.out_features

@@ -77,7 +77,7 @@ def scratch(architecture: Architecture, vocabulary_size: int, outputs: Sequence[
 
 def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
     extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}
-    encoder: PreTrainedModel = AutoModel.from_config(config, **extra)
+    encoder: PreTrainedModel = AutoModel.from_config(config, **extra)  # type: ignore[no-untyped-call]
     return encoder
 
 

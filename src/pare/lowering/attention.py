@@ -1,7 +1,7 @@
 """Attention as one `MultiHeadAttention` node in the exported graph, for every encoder family at once.
 
-transformers lets a model's attention be swapped by name. Ours computes what SDPA computes and, when traced for
-ONNX, leaves a single node with the plain padding mask, where the eager code leaves some thirty.
+transformers lets a model's attention be swapped by name. Ours computes what SDPA computes and, when traced
+for ONNX, leaves a single node with the plain padding mask, where the eager code leaves some thirty.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 MICROSOFT = "com.microsoft"
 
@@ -79,20 +79,42 @@ def simplify(model: ModelProto) -> None:
             origin = made_by.get(source(name))
             if origin is not None and origin.op_type == "MultiHeadAttention" and node.op_type == "MatMul":
                 node.input[i] = origin.output[0]
+    fold_fixed_lookups(model)
     share_casts(model)
     drop_unused(model)
 
 
+def fold_fixed_lookups(model: ModelProto) -> None:
+    """A table looked up at 0 everywhere, as token types of single texts are, becomes that one row."""
+    fixed, made_by = constants(model), producers(model)
+    kept = []
+    for node in model.graph.node:
+        indices = made_by.get(node.input[1]) if node.op_type == "Gather" else None
+        if indices is not None and indices.op_type == "ConstantOfShape" and node.input[0] in fixed:
+            values = [numpy_helper.to_array(a.t) for a in indices.attribute if a.name == "value"]
+            if not any(value.any() for value in values):
+                row = fixed[node.input[0]][0]
+                model.graph.initializer.append(numpy_helper.from_array(row, node.output[0]))
+                continue
+        kept.append(node)
+    replace_nodes(model, kept)
+
+
 def share_casts(model: ModelProto) -> None:
-    """One Cast where several cast the same tensor to the same type."""
+    """One Cast of the 0/1 mask where there were two in a row, one for each layer."""
+    made_by = producers(model)
     first: dict[tuple[str, int], str] = {}
     renamed: dict[str, str] = {}
     for node in model.graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = renamed.get(name, name)
-        if node.op_type == "Cast":
-            key = (node.input[0], int(node.attribute[0].i))
-            renamed[node.output[0]] = first.setdefault(key, node.output[0])
+        if node.op_type != "Cast":
+            continue
+        inner = made_by.get(node.input[0])
+        if inner is not None and inner.op_type == "Cast" and inner.attribute[0].i == TensorProto.BOOL:
+            node.input[0] = inner.input[0]
+        key = (node.input[0], int(node.attribute[0].i))
+        renamed[node.output[0]] = first.setdefault(key, node.output[0])
 
 
 def save(model: ModelProto, file: Path) -> None:

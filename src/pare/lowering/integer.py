@@ -71,7 +71,7 @@ def to_integer(
 ) -> int:
     """Rewrites `model` in place; returns how many linear maps became integer.
 
-    ranges: (lowest, highest) value of the input of each linear map. keep_float: names of linear maps to leave.
+    ranges: (lowest, highest) value of the input of each linear map. keep_float: linear maps to leave.
     """
     maps = [m for m in linear_maps(model) if m.name not in keep_float]
     first_node = {m.nodes[0]: m for m in maps}
@@ -130,7 +130,9 @@ def is_table_lookup(
     return bool(table.ndim == 2 and table.dtype == np.float32 and table.size >= 4096 and alone)
 
 
-def integer_lookup(node: NodeProto, table: np.ndarray, constant: Callable[[str, np.ndarray | np.generic], str]) -> list[NodeProto]:
+def integer_lookup(
+    node: NodeProto, table: np.ndarray, constant: Callable[[str, np.ndarray | np.generic], str]
+) -> list[NodeProto]:
     """Gather from S8 rows, then one scale for the whole table."""
     name = node.output[0]
     scale = np.float32(max(np.abs(table).max() / 127, 1e-12))

@@ -44,13 +44,13 @@ def to_onnx(network: Network, lowering: Lowering, opset: int) -> ModelProto:
         torch.onnx.export(
             AsTuple(network).eval(),  # or the exporter leaves the network in training mode
             (ids, torch.ones_like(ids)),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the TorchScript exporter takes one
             dynamo=False,
             opset_version=opset,
             input_names=["input_ids", "attention_mask"],
             output_names=[output.name for output in network.outputs],
             dynamic_axes=axes,
-            custom_opsets={MICROSOFT: 1},
+            custom_opsets={MICROSOFT: 1} if lowering == "fused" else None,
         )
     model = onnx.load_from_string(buffer.getvalue())
     if lowering == "fused":

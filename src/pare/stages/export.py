@@ -13,7 +13,7 @@ from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
-from pare.stages.networks import open_network, rows_of, open_text_encoder
+from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Context, Stage
 from pare.training import Row, collate
 

@@ -46,7 +46,7 @@ def start_network(
             texts = [*task.texts("train"), *task.texts("unlabelled")]
             tokenizer = train_wordpiece(texts, model.architecture.vocabulary)
         network = scratch(model.architecture, tokenizer.get_vocab_size(), outputs)
-    words = int(network.encoder.get_input_embeddings().weight.shape[0])
+    words = int(network.encoder.config.vocab_size)
     if tokenizer.get_vocab_size() > words:
         raise ModelError(
             f"model: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder only {words}"

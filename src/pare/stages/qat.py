@@ -1,4 +1,4 @@
-"""Quantization-aware training: the network learns with INT8's rounding in its forward pass (Jacob et al., 2018).
+"""Quantization-aware training: the network learns with INT8's rounding in the way (Jacob et al., 2018).
 
 NNCF puts fake quantizers on the linear maps; the fine-tuned model teaches. What comes out is a plain network
 whose weights have learned to be rounded: exported and quantized like any other, it runs in the very kernels

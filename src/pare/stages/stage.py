@@ -16,7 +16,8 @@ class Gate:
     """How much quality a stage may cost, judged on dev against the stage before.
 
     max_drop: a fraction, 0.01 is one point. on_fail: stop the job, skip the stage (go on from the
-    checkpoint before), keep its result all the same, or escalate to the stage's dearer sibling.
+    checkpoint before), keep its result all the same, or escalate: the stage's dearer sibling goes first,
+    on the last network, and then the stage again.
     """
 
     max_drop: float = 0.01
@@ -40,9 +41,13 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(ABC):
-    """One step of a strategy. `accepts` and `produces` are checkpoint formats; None accepts nothing."""
+    """One step of a strategy. `accepts` and `produces` are checkpoint formats; None accepts nothing.
+
+    escalation: the dearer sibling that a gate with `on_fail: escalate` carries out before this stage.
+    """
 
     gate: Gate | None = None
+    escalation: "Stage | None" = None
 
     accepts: ClassVar[Format | None]
     produces: ClassVar[Format]
@@ -61,12 +66,8 @@ class Stage(ABC):
         """Digests of what the stage reads besides its inputs and the task, such as pretrained weights."""
         return {}
 
-    def check(self, setting: str) -> None:
+    def check(self, setting: str) -> None:  # noqa: B027 (most stages need nothing)
         """Raises ConfigError if something the stage needs is not there. setting: its config key."""
-
-    def dearer(self) -> "Stage | None":
-        """What `on_fail: escalate` puts before this stage, on the last torch checkpoint."""
-        return None
 
     @abstractmethod
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich import box
 from rich.table import Table
 
+from pare.report import wide_console
 from pare.result import RESULT, STATUS, Result
 
 
@@ -42,14 +43,14 @@ def reason_of(folder: Path) -> str:
 
 def print_summary(folder: Path, jobs: Sequence[Sequence[str]]) -> None:
     rows = collect(folder, jobs)
-    console = Console(highlight=False)
+    console = wide_console()
     console.print(summary_table(rows))
     console.print(sharing(rows))
     console.print(f"results {folder}", soft_wrap=True)
 
 
 def summary_table(rows: Sequence[Row]) -> Table:
-    table = Table(title="the sweep, on test", title_justify="left")
+    table = Table(title="the sweep, on test", title_justify="left", box=box.SIMPLE_HEAD)
     first = next((row.result for row in rows if row.result), None)
     metric = first.primary if first else "score"
     for column in ("job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"):

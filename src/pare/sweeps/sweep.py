@@ -1,4 +1,4 @@
-"""What happens around the jobs of a sweep: all are checked before the first, and shown together at the end."""
+"""What surrounds the jobs of a sweep: all are checked before the first, and shown together at the end."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -39,7 +39,9 @@ class Hardware:
     def check(self) -> None:
         """Raises TargetError if this machine is not such a target. Nothing falls back silently."""
         if find_spec(self.runtime) is None:
-            raise TargetError(f"hardware.runtime: {self.runtime} is not installed (pip install onnxruntime-gpu)")
+            raise TargetError(
+                f"hardware.runtime: {self.runtime} is not installed (pip install onnxruntime-gpu)"
+            )
         here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self.device == "cpu" and self.threads > here:
             raise TargetError(f"hardware.threads: {self.threads} asked for, this machine has {here} cores")

@@ -54,7 +54,9 @@ def batches_by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def padded(rows: Sequence[Sequence[int]], pad_id: int, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def padded(
+    rows: Sequence[Sequence[int]], pad_id: int, width: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(ids, mask) as int64, padded or cut to `width` (None: the longest row)."""
     width = width or max(len(row) for row in rows)
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pare.errors import DataError
 
@@ -15,7 +16,8 @@ def read_columns(file: Path, columns: Sequence[str], setting: str) -> list[tuple
     if not file.is_file():
         raise DataError(f"{setting}: no such file: {file}")
     separator = "," if file.suffix.lower() == ".csv" else "\t"
-    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
+    # a quotation mark in a TSV is a character like any other
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
     with file.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, delimiter=separator, quoting=quoting)
         try:

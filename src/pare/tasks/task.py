@@ -11,7 +11,6 @@ from pare.tasks.text import Encoded
 Split = Literal["train", "dev", "test", "unlabelled"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """Data + what to answer + metrics. `primary` is the metric that gates and tables use."""

@@ -65,15 +65,13 @@ def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
 def _wordpiece(vocabulary: Sequence[str]) -> Tokenizer:
     ids = {token: i for i, token in enumerate(vocabulary)}
     tokenizer = _bert_like(models.WordPiece(ids, unk_token="[UNK]"))
-    tokenizer.decoder = decoders.WordPiece()  # type: ignore[assignment]
-    tokenizer.post_processor = processors.BertProcessing(  # type: ignore[assignment]
-        ("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"])
-    )
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
     return tokenizer
 
 
 def _bert_like(model: models.Model) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # type: ignore[assignment]
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # type: ignore[assignment]
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
