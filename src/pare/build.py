@@ -23,7 +23,7 @@ def build(value: Any, where: str, problems: list[str], expected: Any = Any) -> A
         if cls is None:
             return _MISTAKE
         if expected is not Any and not any(issubclass(cls, c) for c in classes_in(expected)):
-            problems.append(f"{where}.{TARGET}: {value[TARGET]} is not a {describe(expected)}")
+            problems.append(f"{where}.{TARGET}: {value[TARGET]} is not {describe(expected)}")
             return _MISTAKE
         return build_object(cls, {k: v for k, v in value.items() if k != TARGET}, where, problems)
     return fit(value, expected, where, problems)
@@ -66,7 +66,7 @@ def build_object(cls: type, values: Mapping[str, Any], where: str, problems: lis
         if name in values:
             arguments[name] = build(values[name], f"{where}.{name}", problems, hint)
         elif field.default is MISSING and field.default_factory is MISSING:
-            problems.append(f"{where}.{name}: missing; a {describe(hint)} is needed")
+            problems.append(f"{where}.{name}: missing; {describe(hint)} is needed")
     if len(problems) > before:
         return _MISTAKE
     try:

@@ -1,6 +1,5 @@
 """The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -53,3 +53,13 @@ def soft_loss(
         else:
             total = total + rows.mean()
     return total
+
+
+def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared difference of two layers over real tokens; padding counts for nothing.
+
+    student, teacher: (texts, tokens, hidden). mask: (texts, tokens).
+    """
+    weights = mask[:, :, None].to(torch.float32)
+    squares = (student.float() - teacher.float()) ** 2
+    return (squares * weights).sum() / (weights.sum() * teacher.shape[-1])

@@ -71,8 +71,8 @@ def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
     for position, (name, stage) in enumerate(strategy):
         if stage.accepts != have:
             found.append(
-                f"compression.{name}: takes a {stage.accepts} checkpoint, but {made_by} before it makes "
-                f"{have}; the order of the strategy is {[n for n, _ in strategy]}"
+                f"compression.{name}: takes {stage.accepts}, but {made_by} before it makes {have}; "
+                f"the order of the strategy is {[n for n, _ in strategy]}"
             )
             break
         if "model" not in stage.roles() and position > 0:

@@ -155,15 +155,19 @@ def fit(
     seed: int,
     progress: Progress,
     title: str,
+    trained_along: Sequence[nn.Module] = (),
 ) -> list[dict[str, float]]:
-    """Trains `network` in place and returns its curve; stops with NonFiniteLoss at the first NaN."""
+    """Trains `network` in place and returns its curve; stops with NonFiniteLoss at the first NaN.
+
+    trained_along: modules that `loss_of` uses, that learn too and are thrown away.
+    """
     torch.set_num_threads(training.threads)
     torch.manual_seed(seed)
     device = resolve_device(training.device)
-    network.to(device).train()
+    trained = nn.ModuleList([network, *trained_along]).to(device).train()
     total = training.total_steps(len(rows))
     optimizer = torch.optim.AdamW(
-        parameter_groups(network, training.weight_decay),
+        parameter_groups(trained, training.weight_decay),
         lr=training.learning_rate,
         betas=(0.9, 0.98),
         fused=True,
@@ -185,7 +189,7 @@ def fit(
                 raise NonFiniteLoss(f"{title}: the loss is {value} at step {step + 1} of {total}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), training.max_gradient_norm)
+            nn.utils.clip_grad_norm_(trained.parameters(), training.max_gradient_norm)
             optimizer.step()
             schedule.step()
             if step % every == 0 or step == total - 1:

@@ -30,7 +30,11 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict({o.name: nn.Linear(hidden, len(o.labels)) for o in outputs})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        states = self.dropout(self.hidden_states(input_ids, attention_mask))
+        return self.answers(self.hidden_states(input_ids, attention_mask))
+
+    def answers(self, states: Tensor) -> dict[str, Tensor]:
+        """Logits by output name, from the last layer."""
+        states = self.dropout(states)
         return {
             o.name: self.heads[o.name](states[:, 0] if o.scope == "text" else states) for o in self.outputs
         }

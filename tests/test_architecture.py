@@ -1,0 +1,89 @@
+"""The house stays as ARCHITECTURE.md draws it: imports only go down, and few see Hydra or wandb."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+#: lowest first; a module may import from its own room or from rooms further up in this list
+ROOMS = (
+    ("errors",),
+    ("files",),
+    ("provenance", "progress", "outputs", "decoding"),
+    ("artifact",),
+    ("store", "checkpoint"),
+    ("encoders", "tasks", "losses"),
+    ("lowering", "training"),
+    ("distillation",),
+    ("stages", "targets", "bundled"),
+    ("pipeline", "build"),
+    ("result",),
+    ("report", "bundle", "study", "tracking"),
+    ("config",),
+    ("experiment", "sweeps"),
+    ("entry", "cli"),
+)
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+MODULES = sorted(path for path in (SOURCE / "pare").rglob("*.py") if path.name != "__init__.py")
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE / "pare").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_down_only(path: Path) -> None:
+    room = room_of(path)
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] != "pare" or len(parts) < 2 or parts[1] not in RANK:
+            continue
+        if parts[1] == room:
+            continue
+        assert RANK[parts[1]] < RANK[room] or (room, parts[1]) in ALLOWED, f"{room} imports {name}"
+
+
+#: within one level, where the one is plainly the tool of the other
+ALLOWED = {
+    ("artifact", "store"),
+    ("study", "report"),
+    ("sweeps", "study"),
+}
+
+
+def test_stages_never_import_each_other() -> None:
+    for path in (SOURCE / "pare" / "stages").glob("*.py"):
+        others = {name for name in imports_of(path) if name.startswith("pare.stages.")}
+        shared = {n for n in others if n.split(".")[2] in ("stage", "networks")}
+        assert others == shared, f"{path.name} imports {others - shared}"
+
+
+def test_only_the_outermost_rooms_see_hydra() -> None:
+    seen = {
+        room_of(p) for p in MODULES for name in imports_of(p) if name.split(".")[0] in ("hydra", "omegaconf")
+    }
+    assert seen == {"config", "experiment", "entry", "sweeps"}
+
+
+def test_only_tracking_imports_wandb() -> None:
+    seen = {room_of(p) for p in MODULES if any(name.split(".")[0] == "wandb" for name in imports_of(p))}
+    assert seen == {"tracking"}
+
+
+def test_the_command_line_is_parsed_without_torch() -> None:
+    code = "import sys, pare.entry, hydra_plugins.pare_launcher; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

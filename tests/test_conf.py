@@ -1,0 +1,117 @@
+"""Every YAML binds to its target; every strategy, experiment and sweep composes into a job that could run."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pare.build import build
+from pare.config import conf_folder, plain
+from pare.pipeline import problems as strategy_problems
+from pare.stages.stage import Stage
+from pare.targets.hardware import Hardware
+from pare.tracking import Tracker
+
+CONF = conf_folder()
+EXTRA = {"mine": ["task.train=rows.tsv"]}  # what an option cannot do without
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> dict[str, object]:
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return plain(compose("config", overrides=list(overrides)))
+
+
+def built(config: dict[str, object]) -> list[str]:
+    problems: list[str] = []
+    for key in ("task", "model", "hardware", "measure", "train", "tracker"):
+        node = config[key]
+        if isinstance(node, dict) and "_target_" in node:
+            build(node, key, problems)
+    strategy = [
+        (name, build(node, f"compression.{name}", problems, Stage))
+        for name, node in config["compression"].items()  # type: ignore[attr-defined]
+    ]
+    if problems:
+        return problems
+    hardware = build(config["hardware"], "hardware", problems, Hardware)
+    return strategy_problems(strategy, hardware, "exact_match")
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(g, o) for g in ("task", "model", "hardware", "tracker", "train", "compression", "experiment", "sweep")
+     for o in options(g)],
+)  # fmt: skip
+def test_every_option_composes_and_binds(group: str, option: str) -> None:
+    assert built(composed(f"{group}={option}", *EXTRA.get(option, []))) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(f"compression/{d.name}", o) for d in sorted((CONF / "compression").iterdir()) if d.is_dir()
+     for o in options(f"compression/{d.name}")],
+)  # fmt: skip
+def test_every_stage_variant_binds(group: str, option: str) -> None:
+    slot = group.partition("/")[2]
+    given = group if slot == "export" else f"+{group}"  # the strategy `none` has an export of its own
+    config = composed("compression=none", f"{given}={option}")
+    problems: list[str] = []
+    assert isinstance(build(config["compression"][slot], slot, problems, Stage), Stage), problems  # type: ignore[index]
+    assert problems == []
+
+
+def test_yaml_files_say_what_they_are_for() -> None:
+    for path in CONF.rglob("*.yaml"):
+        assert path.read_text(encoding="utf-8").startswith("#"), path
+
+
+def test_a_typo_in_a_yaml_is_named_with_its_key() -> None:
+    problems: list[str] = []
+    node = {"_target_": "pare.stages.width.Width", "kep": 0.5}
+    build(node, "compression.width", problems, Stage)
+    assert problems == ["compression.width.kep: Width has no such key; did you mean keep?"]
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    problems: list[str] = []
+    node = {
+        "_target_": "pare.stages.distill.Distill",
+        "teacher": "somebody",
+        "distillation": {"temperature": "hot"},
+        "train": {"steps": 0},
+    }
+    build(node, "compression.distill", problems, Stage)
+    assert problems == [
+        "compression.distill.teacher: found 'somebody'; one of baseline, previous is needed",
+        "compression.distill.distillation.temperature: found 'hot'; a number is needed",
+        "compression.distill.train.steps=0: must be at least 1",
+    ]
+
+
+@pytest.mark.parametrize("target", ["os.system", "pare.nothing.Here", "pare.stages.width.remove", "Width"])
+def test_only_our_own_classes_can_be_named(target: str) -> None:
+    problems: list[str] = []
+    build({"_target_": target}, "compression.width", problems, Stage)
+    assert len(problems) == 1
+    assert problems[0].startswith("compression.width._target_: ")
+
+
+def test_a_target_of_the_wrong_kind_is_refused() -> None:
+    problems: list[str] = []
+    build({"_target_": "pare.tracking.Wandb"}, "compression.width", problems, Stage)
+    assert problems == ["compression.width._target_: pare.tracking.Wandb is not a Stage"]
+    assert isinstance(build({"_target_": "pare.tracking.Wandb"}, "tracker", [], Tracker), Tracker)
+
+
+def test_links_in_conf_show_experiments_and_sweeps() -> None:
+    root = Path(__file__).parents[1]
+    assert {p.name for p in (CONF / "experiment").iterdir()} == {
+        p.name for p in (root / "experiments").iterdir()
+    }
+    assert {p.name for p in (CONF / "sweep").iterdir()} == {p.name for p in (root / "sweeps").iterdir()}
+    assert OmegaConf.load(CONF / "sweep" / "widths.yaml").hydra.mode == "MULTIRUN"
