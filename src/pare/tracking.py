@@ -65,7 +65,7 @@ class Wandb(Tracker):
             job_type="job",
             dir=str(folder),
             config=dict(config),
-            settings=wandb.Settings(console="off", x_disable_stats=True, silent=True),
+            settings=wandb.Settings(console="off", x_disable_stats=True, silent=True, init_timeout=5),
         ) as run:
             for stage, curve in curves.items():
                 run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, Pr
 from pare.encoders.families import Block, Family, family_of
 from pare.encoders.model import Architecture
 from pare.errors import ModelError
+from pare.files import write_json
 from pare.outputs import Output
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -98,7 +99,9 @@ def save(network: Network, folder: Path) -> None:
     """Weights and config, enough for `load` to rebuild the network, pruned or not."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    network.encoder.config.to_json_file(folder / CONFIG, use_diff=False)
+    config = network.encoder.config.to_dict()
+    config.pop("_name_or_path", None)  # where it was loaded from is no part of what it is
+    write_json(folder / CONFIG, config)
 
 
 def load(folder: Path, outputs: Sequence[Output]) -> Network:

@@ -1,0 +1,32 @@
+"""A task and a fine-tuned network small enough to make in seconds, real enough to be pruned and quantized."""
+
+from pathlib import Path
+
+from pare.encoders.model import Architecture, Model
+from pare.pipeline import Pipeline, Step
+from pare.progress import silent
+from pare.stages.finetune import Finetune
+from pare.store import Store
+from pare.targets.hardware import Hardware
+from pare.tasks.slu import Generated, Slu
+from pare.training import Training
+
+TASK = Slu(
+    name="small",
+    max_length=32,
+    source=Generated(train=1500, dev=150, test=100, unlabelled=50),
+)
+ARCHITECTURE = Architecture(layers=2, hidden=64, heads=4, ffn=128, positions=32, vocabulary=1500)
+FINETUNE = Finetune(
+    model=Model(architecture=ARCHITECTURE), train=Training(steps=250, learning_rate=3e-3, precision="fp32")
+)
+HARDWARE = Hardware(name="here")
+QUICK = Training(steps=5, precision="fp32")
+
+
+def pipeline(root: Path, seed: int = 0) -> Pipeline:
+    return Pipeline(Store(root), TASK, seed, HARDWARE, silent)
+
+
+def ignore(step: Step) -> None:
+    """For `execute`, where nobody listens."""

@@ -1,0 +1,113 @@
+"""A gate decides which checkpoint the next stage starts from; one test for each thing it can do."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pare.errors import GateFailed
+from pare.pipeline import Outcome, Step, Strategy, problems
+from pare.stages.distill import Distill
+from pare.stages.export import Export
+from pare.stages.qat import Qat
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Gate
+from pare.stages.width import Width
+from small import FINETUNE, HARDWARE, QUICK, ignore, pipeline
+
+RUINOUS = {"keep": 0.02, "importance": "magnitude", "multiple_of": 1}  # leaves one head and three neurons
+
+
+def execute(root: Path, *strategy: tuple[str, object]) -> Outcome:
+    return pipeline(root).execute(FINETUNE, strategy, ignore)  # type: ignore[arg-type]
+
+
+def width(on_fail: str, max_drop: float = 0.0) -> Width:
+    return Width(**RUINOUS, gate=Gate(max_drop=max_drop, on_fail=on_fail))  # type: ignore[arg-type]
+
+
+def named(outcome: Outcome, name: str) -> Step:
+    return next(step for step in outcome.steps if step.name == name)
+
+
+def test_a_stage_that_loses_little_passes(root: Path) -> None:
+    outcome = execute(root, ("width", width("stop", max_drop=1.0)), ("export", Export()))
+    verdict = named(outcome, "width").verdict
+    assert verdict is not None
+    assert verdict.passed
+    assert outcome.final.parameters < outcome.baseline.parameters
+
+
+def test_stop_ends_the_job_and_names_the_loss(root: Path) -> None:
+    with pytest.raises(GateFailed, match=r"gate of width: exact_match fell by .* 0\.00 are allowed"):
+        execute(root, ("width", width("stop")), ("export", Export()))
+
+
+def test_skip_goes_on_from_the_checkpoint_before(root: Path) -> None:
+    outcome = execute(root, ("width", width("skip")), ("export", Export()))
+    assert not named(outcome, "width").used
+    assert outcome.final.parameters == outcome.baseline.parameters
+    plain = execute(root, ("export", Export()))
+    assert outcome.final.digest == plain.final.digest
+
+
+def test_keep_goes_on_all_the_same_and_says_so(root: Path) -> None:
+    outcome = execute(root, ("width", width("keep")), ("export", Export()))
+    step = named(outcome, "width")
+    assert step.used
+    assert step.verdict is not None
+    assert (step.verdict.passed, step.verdict.action) == (False, "keep")
+    assert outcome.final.parameters == step.checkpoint.parameters < outcome.baseline.parameters
+
+
+def test_escalate_trains_for_int8_and_quantizes_again(root: Path) -> None:
+    # 4-bit weights lose something that training with their rounding cannot make worse than all of it
+    allowed = quantization_loss(root) - 1e-9
+    escalation = Qat(train=QUICK, calibration_rows=8)
+    gate = Gate(max_drop=max(0.0, allowed), on_fail="escalate")
+    quantize = Quantize(weight_bits=4, calibration_rows=16, gate=gate, escalation=escalation)
+    steps: list[Step] = []
+    with suppress(GateFailed):  # whether training helps enough is not the question here
+        pipeline(root).execute(FINETUNE, (("export", Export()), ("quantize", quantize)), steps.append)
+    assert [step.name for step in steps] == ["finetune", "export", "quantize", "qat", "export", "quantize"]
+    first, again = steps[2], steps[5]
+    assert first.verdict is not None
+    assert first.verdict.action == "escalate"
+    assert not first.used
+    assert again.checkpoint.digest != first.checkpoint.digest
+    assert again.verdict is not None
+    assert again.used == again.verdict.passed
+    assert steps[3].checkpoint.format == "torch"
+    assert again.checkpoint.facts["integer_linear_maps"] == first.checkpoint.facts["integer_linear_maps"]
+
+
+def quantization_loss(root: Path) -> float:
+    quantize = Quantize(weight_bits=4, calibration_rows=16)
+    outcome = execute(root, ("export", Export()), ("quantize", quantize))
+    return named(outcome, "export").scores["exact_match"] - outcome.steps[-1].scores["exact_match"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "problem"),
+    [
+        ((("quantize", Quantize()), ("width", Width())), "compression.quantize: takes onnx, but finetune"),
+        ((("export", Export()), ("width", Width())), "compression.width: takes torch, but export before it"),
+        ((("width", Width()),), "add an export stage"),
+        (
+            (("width", Width()), ("distill", Distill(student=FINETUNE.model)), ("export", Export())),
+            "drop it with ~compression/width",
+        ),
+        (
+            (("export", Export(gate=Gate(on_fail="skip"))),),
+            "compression.export.gate.on_fail: skip is impossible",
+        ),
+        (
+            (("export", Export(gate=Gate(on_fail="escalate"))),),
+            "escalate needs compression.export.escalation",
+        ),
+    ],
+)
+def test_strategies_that_cannot_work_are_refused(strategy: Strategy, problem: str) -> None:
+    found = problems(strategy, HARDWARE, "exact_match")
+    assert len(found) == 1
+    assert problem in found[0]
