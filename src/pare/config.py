@@ -147,8 +147,14 @@ def store_root(node: Any, problems: list[str]) -> Path:
     return root
 
 
+NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
+
+
 def one_line(error: Exception) -> str:
-    """An error of Hydra's and its cause, in one line."""
+    """An error of Hydra's and its cause, in one line, without what helps only its developers."""
     causes = [str(e) for e in (error, error.__cause__) if e is not None]
-    lines = dict.fromkeys(line.strip() for text in causes for line in text.splitlines() if line.strip())
-    return "; ".join(lines)
+    lines = [line.strip().strip("'") for text in causes for line in text.splitlines()]
+    told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
+    override = getattr(error, "override", None)
+    start = f"{override}: " if override else ""
+    return start + " ".join(told)

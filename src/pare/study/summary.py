@@ -25,11 +25,17 @@ class Row:
 def collect(folder: Path, jobs: Sequence[Sequence[str]]) -> list[Row]:
     """What the folders of the jobs hold; a job that never started has a row too."""
     rows = []
-    for number, overrides in enumerate(jobs):
+    for number, overrides in enumerate(distinguishing(jobs)):
         place = folder / str(number)
         result = Result.read(place) if (place / RESULT).is_file() else None
         rows.append(Row(number, overrides, result, "" if result else reason_of(place)))
     return rows
+
+
+def distinguishing(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Of each job the overrides that not all jobs have."""
+    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    return [[override for override in overrides if override not in common] for overrides in jobs]
 
 
 def reason_of(folder: Path) -> str:

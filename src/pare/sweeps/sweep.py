@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pare.config import job_of, one_line
 from pare.errors import ConfigError
-from pare.study.summary import print_summary
+from pare.study.summary import distinguishing, print_summary
 
 
 @contextmanager
@@ -54,6 +54,7 @@ def problems_of(config_loader: Any, config: DictConfig, overrides: Sequence[str]
 
 
 def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
-    """The jobs in words: the first few by what was asked of them."""
-    first = "; ".join(f"job {i}: {' '.join(job_overrides[i])}" for i in jobs[:3])
+    """The first few jobs in words: by what sets them apart from the others."""
+    apart = distinguishing(job_overrides)
+    first = "; ".join(f"job {i}: {' '.join(apart[i])}" for i in jobs[:3])
     return first if len(jobs) <= 3 else f"{first}; and {len(jobs) - 3} more"

@@ -1,0 +1,91 @@
+"""`python run.py -m …`: what jobs share is computed once, and one that fails does not stop the others."""
+
+from pathlib import Path
+
+import pytest
+
+from commands import SMALL, TINY, result_of, run, status_of
+from pare.store import Store
+
+
+@pytest.fixture(scope="module")
+def widths(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """(store, sweep folder, output) of three widths."""
+    root = tmp_path_factory.mktemp("sweep")
+    finished = sweep(root, "compression.width.keep=0.25,0.5,0.75")
+    assert finished.returncode == 0, finished.stderr
+    return root / "store", root / "jobs", finished.stdout
+
+
+def sweep(root: Path, *overrides: str):  # type: ignore[no-untyped-def]
+    return run("-m", *SMALL, f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}", *overrides)
+
+
+def test_three_widths_fine_tune_once(widths: tuple[Path, Path, str]) -> None:
+    _, jobs, output = widths
+    stages = [result_of(jobs / str(number))["stages"] for number in range(3)]
+    assert len({each[0]["key"] for each in stages}) == 1
+    assert [each[0]["cached"] for each in stages] == [False, True, True]
+    assert len({each[1]["key"] for each in stages}) == 3
+    sizes = [each[1]["params"] for each in stages]
+    assert sizes == sorted(sizes)
+    assert "15 stages, 13 distinct, 13 computed" in output
+    for keep in ("0.25", "0.5", "0.75"):
+        assert f"compression.width.keep={keep}" in output
+
+
+def test_the_order_of_a_grid_changes_nothing(widths: tuple[Path, Path, str], tmp_path: Path) -> None:
+    finished = sweep(tmp_path, "compression.width.keep=0.75,0.5,0.25")
+    assert finished.returncode == 0, finished.stderr
+
+    def checkpoints(store: Path) -> dict[str, str]:
+        return {e.key: e.digest for e in Store(store).entries() if e.kind == "checkpoint"}
+
+    assert checkpoints(tmp_path / "store") == checkpoints(widths[0])
+
+
+def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    finished = run("-m", *TINY, *where, "compression=none", "train.learning_rate=1e30,1e-3")
+    assert finished.returncode == 1
+    assert "error: fine-tuning bert-1L128H4A: the loss is nan" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    failed, done = tmp_path / "jobs" / "0", tmp_path / "jobs" / "1"
+    assert status_of(failed)["state"] == "failed"
+    assert status_of(failed)["error"]["kind"] == "NonFiniteLoss"
+    assert not (failed / "result.json").exists()
+    assert status_of(done)["state"] == "done"
+    assert "failed: fine-tuning" in finished.stdout
+    assert result_of(done)["scores"]
+
+
+def test_a_tracked_sweep_is_one_run_a_job(widths: tuple[Path, Path, str]) -> None:
+    store, jobs, _ = widths
+    tracked = ("tracker=wandb", "tracker.mode=offline", "compression.width.keep=0.25,0.5")
+    finished = run(
+        "-m", *SMALL, f"store.root={store}", f"hydra.sweep.dir={jobs.parent / 'tracked'}", *tracked
+    )
+    assert finished.returncode == 0, finished.stderr
+    runs = sorted((jobs.parent / "tracked").glob("*/wandb/offline-run-*/*.wandb"))
+    assert len({file.name for file in runs}) == 2
+
+
+def test_a_sweep_file_needs_no_flag(widths: tuple[Path, Path, str]) -> None:
+    store, jobs, _ = widths
+    folder = jobs.parent / "named"
+    finished = run("sweep=widths", *SMALL, f"store.root={store}", f"hydra.sweep.dir={folder}")
+    assert finished.returncode == 0, finished.stderr
+    assert sorted(p.parent.name for p in folder.glob("*/result.json")) == ["0", "1", "2"]
+
+
+def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) -> None:
+    finished = sweep(tmp_path, "compression.width.keep=0,0.5,2", "model=tiny,nope", "train.batch_size=abc")
+    assert finished.returncode == 2
+    lines = finished.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines), finished.stderr
+    assert any("model/nope" in line and "job 1: " in line for line in lines)
+    for wrong, job in (("keep=0.0", "job 0: "), ("keep=2.0", "job 4: ")):
+        assert any(wrong in line and "(0, 1]" in line and job in line for line in lines)
+    assert any("train.batch_size: found 'abc'" in line for line in lines)
+    assert not list((tmp_path / "jobs").glob("*/status.json"))
+    assert not list(Store(tmp_path / "store").entries())
