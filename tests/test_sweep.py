@@ -79,11 +79,11 @@ def test_a_sweep_file_needs_no_flag(widths: tuple[Path, Path, str]) -> None:
 
 
 def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) -> None:
-    finished = sweep(tmp_path, "compression.width.keep=0,0.5,2", "model=tiny,nope", "train.batch_size=abc")
+    finished = sweep(tmp_path, "compression.width.keep=0,0.5,2", "hardware=cpu,nope", "train.batch_size=abc")
     assert finished.returncode == 2
     lines = finished.stderr.splitlines()
     assert all(line.startswith("error: ") for line in lines), finished.stderr
-    assert any("model/nope" in line and "job 1: " in line for line in lines)
+    assert any("hardware/nope" in line and "job 1: " in line for line in lines)
     for wrong, job in (("keep=0.0", "job 0: "), ("keep=2.0", "job 4: ")):
         assert any(wrong in line and "(0, 1]" in line and job in line for line in lines)
     assert any("train.batch_size: found 'abc'" in line for line in lines)
