@@ -4,6 +4,7 @@ A mapping with `_target_: pare.…` becomes an object of that class; a mapping w
 dataclass becomes one without saying so. Nothing outside `pare.` can be named.
 """
 
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -97,7 +98,7 @@ def fit(value: Any, expected: Any, where: str, problems: list[str]) -> Any:
             if isinstance(value, Mapping):
                 return build_object(option, value, where, problems)
         elif option is float:
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
                 return float(value)
         elif option is int:
             if isinstance(value, int) and not isinstance(value, bool):

@@ -27,6 +27,7 @@ OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 TOP_LEVEL = (
     "name", "seed", "task", "model", "train", "compression", "hardware", "measure", "store", "tracker",
 )  # fmt: skip
+SEEDS = 2**63  # what PyTorch takes
 UNTRACKED = ("name", "store", "tracker", "measure")  # what does not change the result
 
 
@@ -84,19 +85,25 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     problems = [
         f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL
     ]
-    if not isinstance(config.get("seed"), int):
-        problems.append(f"seed: found {config.get('seed')!r}; a whole number is needed")
-    task = build(config["task"], "task", problems, Task)
-    model = build(config["model"], "model", problems, Model)
-    train = build(config["train"], "train", problems, Training)
+    problems += [f"{key}: missing; a config needs all of {', '.join(TOP_LEVEL)}" for key in absent(config)]
+
+    def part(key: str, expected: Any) -> Any:
+        return build(config[key], key, problems, expected) if key in config else None
+
+    seed = config.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
+        problems.append(f"seed: found {seed!r}; a whole number is needed, from 0 to 2^63 - 1")
+    task = part("task", Task)
+    model = part("model", Model)
+    train = part("train", Training)
     strategy = [
         (name, build(node, f"compression.{name}", problems, Stage))
-        for name, node in (config["compression"] or {}).items()
+        for name, node in (config.get("compression") or {}).items()
     ]
-    hardware = build(config["hardware"], "hardware", problems, Hardware)
-    measure = build(config["measure"], "measure", problems, Measure)
-    tracker = build(config["tracker"], "tracker", problems, Tracker | None)
-    root = store_root(config["store"], problems)
+    hardware = part("hardware", Hardware)
+    measure = part("measure", Measure)
+    tracker = part("tracker", Tracker | None)
+    root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
         raise ConfigError(problems)
     finetune = Finetune(model=model, train=train)
@@ -115,7 +122,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     return Job(
         name=str(config["name"]),
         key=digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16],
-        seed=config["seed"],
+        seed=seed,
         task=task,
         finetune=finetune,
         strategy=strategy,
@@ -126,6 +133,10 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         config=config,
         overrides=[o for o in overrides if not o.startswith("hydra")],
     )
+
+
+def absent(config: Mapping[str, Any]) -> list[str]:
+    return [key for key in TOP_LEVEL if key not in config]
 
 
 def _check(stage: Any, setting: str) -> Any:

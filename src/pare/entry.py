@@ -11,7 +11,7 @@ from types import FrameType
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pare.config import one_line
@@ -30,12 +30,17 @@ def job(cfg: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
-        run(cfg, list(hydra.overrides.task), folder, group)
+        run(cfg, typed(hydra.overrides.task), folder, group)
     except Exception as e:
         _say(e)
         if sweep:
             raise
         _codes.append(_code_of(e))
+
+
+def typed(overrides: ListConfig) -> list[str]:
+    """As they were typed: an interpolation in one of them is meant for the config it changes."""
+    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
 
 
 def guarded(main: Callable[[], None]) -> int:
@@ -60,7 +65,17 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _code_of(error: Exception) -> int:
     if isinstance(error, PareError):
         return error.exit_code
-    return 2 if isinstance(error, (HydraException, OmegaConfBaseException)) else 1
+    return 2 if _is_refusal(error) else 1
+
+
+def _is_refusal(error: Exception) -> bool:
+    """What Hydra raises before anything of ours ran, as it should or not: `model=null` is a ValueError."""
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return True
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return "hydra.main" in modules and not any(
+        name.partition(".")[0] in ("pare", "hydra_plugins") for name in modules if name != __name__
+    )
 
 
 def _say(error: Exception) -> None:
@@ -71,7 +86,7 @@ def _say(error: Exception) -> None:
     if isinstance(error, PareError):
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
-    elif isinstance(error, (HydraException, OmegaConfBaseException)):
+    elif _is_refusal(error):
         print(f"error: {one_line(error)}", file=sys.stderr)
     else:
         traceback.print_exception(error)
