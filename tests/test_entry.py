@@ -78,7 +78,7 @@ def test_jobs_may_refer_to_hydra_and_a_batch_does_not_stop_the_next(tmp_path: Pa
     assert status_of(tmp_path / "jobs" / "job-0")["state"] == "failed"
     result = result_of(tmp_path / "jobs" / "job-1")
     assert result["name"] == "micro"
-    assert "train.batch_size=${measure.texts}" in result["overrides"]
+    assert "batch_size: 20\n" in (tmp_path / "jobs" / "job-1" / "config.yaml").read_text(encoding="utf-8")
     assert "failed: fine-tuning" in finished.stdout
     assert "2 stages, 2 distinct, 2 computed" in finished.stdout
     assert "not started" not in finished.stdout

@@ -6,7 +6,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher, BasicLauncherConf
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 
 
 class PareLauncher(BasicLauncher):
@@ -19,6 +19,9 @@ class PareLauncher(BasicLauncher):
         assert self.config is not None
         with around(self.hydra_context.config_loader, self.config, job_overrides):
             returns: Sequence[JobReturn] = super().launch(job_overrides, initial_job_idx)
+        for job in returns:
+            if job.status == JobStatus.FAILED:
+                raise job._return_value  # its property would add to what was said when the job failed
         return returns
 
 
@@ -27,6 +30,11 @@ class PareSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Any) -> None:
         pass
+
+    @staticmethod
+    def split_arguments(overrides: Any, max_batch_size: int | None) -> Any:
+        """One batch, whatever was asked for: a failure ends its batch, and all jobs are checked at once."""
+        return BasicSweeper.split_arguments(overrides, None)
 
 
 ConfigStore.instance().store(

@@ -164,7 +164,7 @@ NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See ht
 def one_line(error: Exception) -> str:
     """An error of Hydra's and its cause, in one line, without what helps only its developers."""
     causes = [str(e) for e in (error, error.__cause__) if e is not None]
-    lines = [line.strip().strip("'") for text in causes for line in text.splitlines()]
+    lines = [line.strip() for text in causes for line in text.splitlines()]
     told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
     override = getattr(error, "override", None)
     start = f"{override}: " if override else ""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from hydra.conf import OverridesConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pare.config import one_line
@@ -30,7 +31,7 @@ def job(cfg: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
-        run(cfg, typed(hydra.overrides.task), folder, group)
+        run(cfg, typed(hydra.overrides), folder, group)
     except Exception as e:
         _say(e)
         if sweep:
@@ -38,9 +39,11 @@ def job(cfg: DictConfig) -> None:
         _codes.append(_code_of(e))
 
 
-def typed(overrides: ListConfig) -> list[str]:
+def typed(overrides: OverridesConf) -> list[str]:
     """As they were typed: an interpolation in one of them is meant for the config it changes."""
-    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
+    found = OmegaConf.to_container(OmegaConf.create({"task": overrides.task}), resolve=False)
+    assert isinstance(found, dict)
+    return list(found["task"])
 
 
 def guarded(main: Callable[[], None]) -> int:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from pare.encoders.families import Block, Family, family_of
 from pare.encoders.model import Architecture
@@ -88,6 +89,8 @@ def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
 
 def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     """An encoder from a folder or the hub, in FP32, with untrained heads. Never runs code from the hub."""
+    logging.set_verbosity_error()  # its report on unused pooler weights says nothing here
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = AutoConfig.from_pretrained(path)
     family_of(config.model_type)
     extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}

@@ -36,10 +36,7 @@ def start_network(
         source = str(model.folder() or model.path)
         network = pretrained(source, outputs)
         if tokenizer is None:
-            fast = AutoTokenizer.from_pretrained(source)
-            if not fast.is_fast:
-                raise ModelError(f"model.path: {model.path} has no fast tokenizer (tokenizer.json)")
-            tokenizer = fast.backend_tokenizer
+            tokenizer = pretrained_tokenizer(source)
     else:
         assert model.architecture is not None
         if tokenizer is None:
@@ -53,6 +50,17 @@ def start_network(
         )
     positions = int(network.encoder.config.max_position_embeddings)
     return network, TextEncoder(tokenizer, min(task.max_length, positions))
+
+
+def pretrained_tokenizer(source: str) -> Tokenizer:
+    """The tokenizer.json of a folder as it is; else what transformers makes of a hub id or folder."""
+    file = Path(source) / TOKENIZER
+    if file.is_file():
+        return Tokenizer.from_file(str(file))
+    fast = AutoTokenizer.from_pretrained(source)
+    if not fast.is_fast:
+        raise ModelError(f"model.path: {source} has no fast tokenizer (tokenizer.json)")
+    return fast.backend_tokenizer
 
 
 def rows_of(task: Task, split: Split, encoder: TextEncoder) -> list[Row]:
@@ -80,6 +88,6 @@ def write_network(
         max_length=encoder.max_length,
         pad_id=encoder.pad_id,
         parameters=network.parameter_count(),
-        facts={"shape": describe(network), **facts},
+        facts={**facts, "shape": describe(network)},
         history=history,
     )

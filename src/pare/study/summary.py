@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from pare.report import wide_console
 from pare.result import RESULT, STATUS, Result
+
+DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,13 @@ class Row:
     reason: str
 
 
-def collect(folder: Path, jobs: Sequence[Sequence[str]]) -> list[Row]:
+def collect(folders: Sequence[Path], jobs: Sequence[Sequence[str]]) -> list[Row]:
     """What the folders of the jobs hold; a job that never started has a row too."""
     rows = []
-    for number, overrides in enumerate(distinguishing(jobs)):
-        place = folder / str(number)
-        result = Result.read(place) if (place / RESULT).is_file() else None
-        rows.append(Row(number, overrides, result, "" if result else reason_of(place)))
+    for number, (folder, overrides) in enumerate(zip(folders, distinguishing(jobs), strict=True)):
+        reason = reason_of(folder)
+        result = Result.read(folder) if reason == DONE and (folder / RESULT).is_file() else None
+        rows.append(Row(number, overrides, result, "" if result else reason))
     return rows
 
 
@@ -47,8 +50,9 @@ def reason_of(folder: Path) -> str:
     return f"{status['state']}: {message}" if message else str(status["state"])
 
 
-def print_summary(folder: Path, jobs: Sequence[Sequence[str]]) -> None:
-    rows = collect(folder, jobs)
+def print_summary(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]]) -> None:
+    """folder: of the sweep; folders: of its jobs."""
+    rows = collect(folders, jobs)
     console = wide_console()
     console.print(summary_table(rows))
     console.print(sharing(rows))
@@ -62,9 +66,9 @@ def summary_table(rows: Sequence[Row]) -> Table:
     for column in ("job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"):
         table.add_column(column, justify="left" if column in ("overrides",) else "right")
     for row in rows:
-        name = " ".join(row.overrides)
+        name = escape(" ".join(row.overrides))  # lists in brackets are no markup
         if row.result is None:
-            table.add_row(str(row.number), name, f"[red]{row.reason}[/red]", "", "", "", "")
+            table.add_row(str(row.number), name, f"[red]{escape(row.reason)}[/red]", "", "", "", "")
             continue
         found, m = row.result, row.result.measurement
         score, before = found.scores[found.primary], found.baseline_scores[found.primary]

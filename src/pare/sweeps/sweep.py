@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -17,40 +18,51 @@ from pare.study.summary import distinguishing, print_summary
 @contextmanager
 def around(config_loader: Any, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> Iterator[None]:
     """Raises ConfigError with the mistakes of every job; afterwards, however it went, prints the table."""
-    problems = preflight(config_loader, config, job_overrides)
-    if problems:
-        raise ConfigError(problems)
-    folder = Path(str(config.hydra.sweep.dir))
+    folders = preflight(config_loader, config, job_overrides)
     try:
         yield
     finally:
-        print_summary(folder, [list(overrides) for overrides in job_overrides])
+        print_summary(Path(str(config.hydra.sweep.dir)), folders, job_overrides)
 
 
-def preflight(config_loader: Any, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """One line for each different mistake, with the jobs that have it."""
+def preflight(config_loader: Any, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Path]:
+    """The folder of each job; raises ConfigError with a line for each different mistake and who has it."""
     found: dict[str, list[int]] = {}
+    folders = []
     for number, overrides in enumerate(job_overrides):
-        for problem in problems_of(config_loader, config, overrides):
-            found.setdefault(problem, []).append(number)
+        try:
+            folders.append(checked(config_loader, config, number, overrides))
+        except ConfigError as e:
+            for problem in e.problems:
+                found.setdefault(problem, []).append(number)
+        except (HydraException, OmegaConfBaseException) as e:
+            found.setdefault(one_line(e), []).append(number)
     every = len(job_overrides)
-    return [
-        problem if len(jobs) == every else f"{problem} ({named(jobs, job_overrides)})"
-        for problem, jobs in found.items()
-    ]
+    if found:
+        raise ConfigError(
+            problem if len(jobs) == every else f"{problem} ({named(jobs, job_overrides)})"
+            for problem, jobs in found.items()
+        )
+    return folders
 
 
-def problems_of(config_loader: Any, config: DictConfig, overrides: Sequence[str]) -> Sequence[str]:
+def checked(config_loader: Any, config: DictConfig, number: int, overrides: Sequence[str]) -> Path:
+    """The folder of a job that can be run; composed as Hydra will, for configs that refer to `hydra:`."""
+    job = config_loader.load_sweep_config(config, list(overrides))
+    known, before = HydraConfig.instance(), HydraConfig.instance().cfg
+    with open_dict(job):
+        job.hydra.job.id = job.hydra.job.num = number
+        folder = Path(str(config.hydra.sweep.dir)) / str(job.hydra.sweep.subdir)
+        job.hydra.runtime.output_dir = str(folder.absolute())
+    known.set_config(job)
     try:
-        job = config_loader.load_sweep_config(config, list(overrides))
-        with open_dict(job):
-            del job["hydra"]
-        job_of(job, overrides)
-    except ConfigError as e:
-        return e.problems
-    except (HydraException, OmegaConfBaseException) as e:
-        return (one_line(e),)
-    return ()
+        task = job.copy()
+        with open_dict(task):
+            del task["hydra"]
+        job_of(task, overrides)
+    finally:
+        known.cfg = before
+    return folder
 
 
 def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:

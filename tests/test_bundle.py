@@ -1,0 +1,95 @@
+"""The folder that is deployed: it answers as Pare scored it, alone, whichever way texts reach it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pare.bundle import write_bundle
+from pare.checkpoint import Checkpoint
+from pare.stages.export import Export
+from small import TASK, pipeline
+
+
+class Made(NamedTuple):
+    folder: Path
+    texts: list[str]
+    answers: list[dict[str, Any]]  # as they were scored
+
+
+@pytest.fixture(scope="module")
+def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
+    graph = Checkpoint(entry.path, entry.digest)
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    write_bundle(folder, graph, {"task": TASK.name})
+    return Made(folder, list(TASK.texts("test")), pipeline(root).score(graph, "test")[1])
+
+
+def predict(folder: Path, guard: Path, *texts: str, stdin: bytes = b"") -> list[dict[str, Any]]:
+    """What the bundle's script prints where neither Pare nor PyTorch can be imported."""
+    (guard / "sitecustomize.py").write_text(
+        "import sys\nfor name in ('torch', 'transformers', 'onnx', 'pare'):\n    sys.modules[name] = None\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, str(folder / "predict.py"), *texts],
+        input=stdin,
+        env={**os.environ, "PYTHONPATH": str(guard)},
+        cwd=guard,
+        capture_output=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr.decode()
+    return [json.loads(line) for line in finished.stdout.decode("utf-8").splitlines()]
+
+
+def with_texts(made: Made, count: int) -> list[dict[str, Any]]:
+    pairs = zip(made.texts[:count], made.answers[:count], strict=True)
+    return [{"text": text, **answer} for text, answer in pairs]
+
+
+def test_arguments_are_answered_as_scored(made: Made, tmp_path: Path) -> None:
+    assert predict(made.folder, tmp_path, *made.texts[:5]) == with_texts(made, 5)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_lines_of_standard_input_are_answered_as_scored(made: Made, tmp_path: Path, end: str) -> None:
+    """More of them than a batch holds."""
+    lines = end.join(made.texts).encode("utf-8")
+    assert predict(made.folder, tmp_path, stdin=lines) == with_texts(made, len(made.texts))
+
+
+def test_standard_input_is_utf8_whatever_the_terminal_speaks(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    assert predict(made.folder, tmp_path, stdin=made.texts[0].encode("utf-8")) == with_texts(made, 1)
+
+
+def test_odd_texts_have_answers_too(made: Made, tmp_path: Path) -> None:
+    texts = ["", " ", "字" * 500, "\N{GRINNING FACE}", "\u0627\u0644\u0639"]
+    answers = predict(made.folder, tmp_path, *texts)
+    assert [answer["text"] for answer in answers] == texts
+    for text, answer in zip(texts, answers, strict=True):
+        assert all(0 <= slot["start"] < slot["end"] <= len(text) for slot in answer["slots"])
+
+
+def test_no_lines_no_answers(made: Made, tmp_path: Path) -> None:
+    assert predict(made.folder, tmp_path, stdin=b"\n\n") == []
+
+
+def test_a_bundle_replaces_the_one_before(made: Made, root: Path, finetuned: Checkpoint) -> None:
+    (made.folder / "left over").write_text("")
+    entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
+    write_bundle(made.folder, Checkpoint(entry.path, entry.digest), {"task": "other"})
+    assert not (made.folder / "left over").exists()
+    record = json.loads((made.folder / "bundle.json").read_text(encoding="utf-8"))
+    assert record["task"] == "other"
+    assert {path.name for path in made.folder.iterdir()} >= {record["model"], record["tokenizer"]}
+    assert [path.name for path in made.folder.parent.iterdir()] == ["bundle"]
+    needed = (made.folder / "requirements.txt").read_text(encoding="utf-8").split()
+    assert {line.partition("==")[0] for line in needed} >= {"numpy", "tokenizers"}
