@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions.add_parser("ls", help="list what it holds")
     actions.add_parser("verify", help="check every byte; damaged entries are moved out")
     gc = actions.add_parser("gc", help="remove leftovers, and with --unused-days old entries")
-    gc.add_argument("--unused-days", type=float, default=None, metavar="N")
+    gc.add_argument("--unused-days", type=days, default=None, metavar="N")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     options = parser.parse_args(arguments)
-    if not options.root.is_dir():
+    if not (options.root / "objects").is_dir():  # gc would empty the quarantine of another's folder
         print(f"error: --root: no store at {options.root}", file=sys.stderr)
         return 2
     try:
@@ -41,6 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PareError as e:
         print(f"error: {e}", file=sys.stderr)
         return e.exit_code
+
+
+def days(text: str) -> float:
+    found = float(text)
+    if not found >= 0:
+        raise ValueError(f"{text} is not a number of days")
+    return found
 
 
 def list_entries(store: Store) -> int:

@@ -8,9 +8,10 @@ One line of JSON for each text.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,8 @@ try:
     from decoding import decode  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
 except ImportError:
     from pare.decoding import decode
+
+BATCH = 32
 
 
 class Predictor:
@@ -63,9 +66,26 @@ class Predictor:
 
 def main(arguments: Sequence[str]) -> None:
     predictor = Predictor(Path(__file__).parent)
-    texts = list(arguments) or [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    for text, answer in zip(texts, predictor.predict(texts), strict=True):
-        print(json.dumps({"text": text, **answer}, ensure_ascii=False))
+    for texts in batches(arguments or lines(sys.stdin.buffer)):
+        for text, answer in zip(texts, predictor.predict(texts), strict=True):
+            said = json.dumps({"text": text, **answer}, ensure_ascii=False)
+            sys.stdout.buffer.write(f"{said}\n".encode())
+        sys.stdout.buffer.flush()
+
+
+def lines(stream: BinaryIO) -> Iterator[str]:
+    """Those that are not blank, in UTF-8 whatever the terminal speaks."""
+    for line in stream:
+        text = line.decode("utf-8", errors="replace").rstrip("\r\n")
+        if text.strip():
+            yield text
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """A file of any length needs the memory of one batch."""
+    source = iter(texts)
+    while batch := list(islice(source, BATCH)):
+        yield batch
 
 
 if __name__ == "__main__":

@@ -89,7 +89,8 @@ def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
 
 def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     """An encoder from a folder or the hub, in FP32, with untrained heads. Never runs code from the hub."""
-    logging.set_verbosity_error()  # its report on unused pooler weights says nothing here
+    # its report on unused pooler weights says nothing here
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = AutoConfig.from_pretrained(path)
     family_of(config.model_type)
