@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pare.encoders.network import Network
 from pare.losses import hard_loss, hidden_loss, soft_loss
 from pare.progress import Progress
-from pare.training import Batch, Row, Training, fit, resolve_device
+from pare.training import Batch, Row, Training, fit, quick_attention, resolve_device, resolve_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,8 @@ def distil(
     title: str,
 ) -> list[dict[str, float]]:
     """Trains `student` in place; the teacher only answers. Returns the training curve."""
-    teacher.to(resolve_device(training.device)).eval()
+    device = resolve_device(training.device)
+    teacher.to(device).eval()
     outputs = student.outputs
     torch.manual_seed(seed)
     bridge = bridge_between(student, teacher)
@@ -67,17 +68,18 @@ def distil(
         share = distillation.hard_weight
         return (1 - share) * soft + share * hard + distillation.hidden_weight * hidden
 
-    return fit(
-        student,
-        rows,
-        loss_of,
-        training,
-        pad_id=pad_id,
-        seed=seed,
-        progress=progress,
-        title=title,
-        trained_along=(bridge,),
-    )
+    with quick_attention(teacher, device, resolve_precision(training.precision, device)):
+        return fit(
+            student,
+            rows,
+            loss_of,
+            training,
+            pad_id=pad_id,
+            seed=seed,
+            progress=progress,
+            title=title,
+            trained_along=(bridge,),
+        )
 
 
 def bridge_between(student: Network, teacher: Network) -> nn.Module:

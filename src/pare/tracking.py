@@ -37,8 +37,8 @@ class Tracker(ABC):
 class Wandb(Tracker):
     """Weights & Biases: online with an account, offline without; `wandb sync` uploads offline runs.
 
-    mode: auto is online where an API key is found. Curves are logged as `STAGE/loss` over `STAGE/step`, dev
-    scores and their changes as `dev/STAGE/METRIC`, the rest as the summary of the run.
+    mode: auto is online where an API key is found. Curves are logged as `STAGE/loss` over `STAGE/step`; all
+    else is the summary of the run: scores as `dev/STAGE/METRIC`, their changes as `delta/STAGE/METRIC`.
     """
 
     project: str = "pare"
@@ -65,7 +65,9 @@ class Wandb(Tracker):
             job_type="job",
             dir=str(folder),
             config=dict(config),
-            settings=wandb.Settings(console="off", x_disable_stats=True, silent=True, init_timeout=5),
+            settings=wandb.Settings(
+                console="off", x_disable_stats=True, silent=True, init_timeout=5, finish_timeout=60
+            ),
         ) as run:
             for stage, curve in curves.items():
                 run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
@@ -94,7 +96,9 @@ def summary_of(result: Result) -> dict[str, Any]:
     """The fixed set of numbers a run ends with, flat."""
     found: dict[str, Any] = {}
     for stage in result.stages:
-        found |= {f"dev/{stage['name']}/{metric}": value for metric, value in stage["scores"].items()}
+        changes = stage["delta"].get("previous", {})
+        for prefix, values in (("dev", stage["scores"]), ("delta", changes)):
+            found |= {f"{prefix}/{stage['name']}/{metric}": value for metric, value in values.items()}
     found |= {f"test/{metric}": value for metric, value in result.scores.items()}
     found |= {f"baseline/test/{metric}": value for metric, value in result.baseline_scores.items()}
     for prefix, m in (("", result.measurement), ("baseline/", result.baseline_measurement)):

@@ -30,7 +30,7 @@ from pare.tasks.text import TextEncoder
 class Measure:
     """How thoroughly to measure. `fresh` repeats what the store already holds."""
 
-    pairs: int = 40
+    pairs: int = 30
     calls: int = 50  # a block
     texts: int = 512  # drawn from the test split
     fresh: bool = False
