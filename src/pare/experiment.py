@@ -17,7 +17,7 @@ from pare.config import Job, job_of
 from pare.files import atomic_write_text, write_json
 from pare.pipeline import Pipeline, Step
 from pare.provenance import code_digest, digest, environment
-from pare.result import BUNDLE, CONFIG, STATUS, Result, stage_record
+from pare.result import BUNDLE, CONFIG, RESULT, STATUS, Result, stage_record
 from pare.store import Store
 from pare.targets.measuring import Measurement, measure
 
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig, overrides: list[str], folder: Path, group: str) -> Result:
     """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`."""
     job = job_of(cfg, overrides)
+    (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
     atomic_write_text(folder / CONFIG, report.yaml_of(job.config))
     status: dict[str, Any] = {"state": "running", "job": job.name, "key": job.key, "started": time.time()}
     write_json(folder / STATUS, status)
