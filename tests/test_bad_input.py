@@ -49,7 +49,7 @@ def test_one_line_says_what_is_wrong(tmp_path: Path, override: str, says: str) -
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there may be a GPU here")
 def test_an_absent_gpu_is_no_silent_cpu(tmp_path: Path) -> None:
-    (line,) = refused(tmp_path, "hardware=cuda")
+    (line,) = refused(tmp_path, "hardware=cuda", "compression=width")
     assert "needs an NVIDIA GPU and none is found here" in line
 
 

@@ -14,7 +14,7 @@ from pare.targets.hardware import Hardware
 from pare.tracking import Tracker
 
 CONF = conf_folder()
-EXTRA = {"mine": ["task.train=rows.tsv"]}  # what an option cannot do without
+EXTRA = {"mine": ["task.train=rows.tsv"], "cuda": ["compression=width"]}  # what an option cannot do without
 
 
 def options(group: str) -> list[str]:

@@ -13,6 +13,7 @@ from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate
 from pare.stages.width import Width
+from pare.targets.hardware import Hardware
 from small import FINETUNE, HARDWARE, QUICK, ignore, pipeline
 
 RUINOUS = {"keep": 0.02, "importance": "magnitude", "multiple_of": 1}  # leaves one head and three neurons
@@ -79,6 +80,12 @@ def test_escalate_trains_for_int8_and_quantizes_again(root: Path) -> None:
     assert again.used == again.verdict.passed
     assert steps[3].checkpoint.format == "torch"
     assert again.checkpoint.facts["integer_linear_maps"] == first.checkpoint.facts["integer_linear_maps"]
+
+
+def test_integer_kernels_are_refused_where_they_would_fall_back_to_the_cpu() -> None:
+    cuda = Hardware(name="cuda", device="cuda")
+    (problem,) = problems((("export", Export()), ("quantize", Quantize())), cuda, "exact_match")
+    assert problem == "compression.quantize: what quantize makes runs on cpu, not on hardware=cuda (cuda)"
 
 
 def quantization_loss(root: Path) -> float:

@@ -81,6 +81,11 @@ def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
                 f"compression.{name}: starts a new student, so what {lost} made is thrown away; "
                 f"drop it with ~compression/{lost}"
             )
+        if hardware.device not in stage.devices:
+            found.append(
+                f"compression.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
+                f"not on hardware={hardware.name} ({hardware.device})"
+            )
         if stage.gate is not None:
             found += gate_problems(name, stage, stage.gate)
         have, made_by = stage.produces, name

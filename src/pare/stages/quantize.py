@@ -36,6 +36,7 @@ class Quantize(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)  # the CUDA provider lacks these kernels
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
 
     def __post_init__(self) -> None:

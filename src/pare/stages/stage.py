@@ -51,6 +51,7 @@ class Stage(ABC):
 
     accepts: ClassVar[Format | None]
     produces: ClassVar[Format]
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # where what it makes can run
     packages: ClassVar[tuple[str, ...]] = ()  # libraries whose version changes the result
 
     @property
