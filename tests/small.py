@@ -8,7 +8,8 @@ from pare.progress import silent
 from pare.stages.finetune import Finetune
 from pare.store import Store
 from pare.targets.hardware import Hardware
-from pare.tasks.slu import Generated, Slu
+from pare.tasks.slu import Slu
+from pare.tasks.sources import Generated
 from pare.training import Training
 
 TASK = Slu(

@@ -7,19 +7,21 @@ import onnx
 import pytest
 import torch
 
+from pare.answering import padded
 from pare.checkpoint import ONNX_MODEL, Checkpoint
 from pare.distillation import Distillation
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import Network, load, save
 from pare.lowering.integer import activation_scale, linear_maps, quantize_weight
 from pare.pipeline import Strategy
+from pare.pruning import importance_of, kept_count, remove
 from pare.stages.distill import Distill
 from pare.stages.export import Export, largest_difference
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
-from pare.stages.width import Width, head_importance, kept_count, lowest, magnitude, neuron_importance, remove
-from pare.targets.scoring import padded, runner
+from pare.stages.width import Width
+from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
 
 
@@ -38,7 +40,7 @@ def logits(network: Network, checkpoint: Checkpoint) -> torch.Tensor:
         return network(ids, mask)["slots"][mask.bool()]
 
 
-@pytest.mark.parametrize("importance", ["magnitude", "taylor"])
+@pytest.mark.parametrize("importance", ["magnitude", "taylor", "fisher", "dynabert"])
 @pytest.mark.parametrize(
     ("keep", "heads", "neurons"), [(0.5, 2, 64), (0.25, 1, 32), (0.75, 3, 96), (1.0, 4, 128)]
 )
@@ -64,8 +66,8 @@ def test_removing_what_does_nothing_changes_nothing(finetuned: Checkpoint) -> No
             linear.weight[head] = 0
         block.output.weight[:, 7] = 0
         block.intermediate.weight[7] = 0
-    assert lowest(head_importance(block, magnitude), 1) == [1]
-    assert lowest(neuron_importance(block, magnitude), 1) == [7]
+    scores = importance_of(network, "magnitude", [], 0)[0]
+    assert (int(scores.heads.argmin()), int(scores.neurons.argmin())) == (1, 7)
     before = logits(network, finetuned)
     remove(network, 0, [1], [7])
     assert (network.blocks()[0].heads, network.blocks()[0].neurons) == (3, 127)

@@ -1,20 +1,30 @@
-"""The training loop: the same seed gives the same bits, a NaN stops it, every row is seen."""
+"""The training loop: same seed, same bits; a NaN stops it; dev chooses; a killed run goes on."""
 
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 
+from pare.checkpoint import Checkpoint
 from pare.encoders.model import Model
 from pare.encoders.network import Network
 from pare.errors import NonFiniteLoss
-from pare.losses import hard_loss
-from pare.outputs import IGNORED_LABEL
+from pare.losses import balanced_weights, hard_loss
+from pare.outputs import IGNORED_LABEL, Output
+from pare.pipeline import Pipeline
 from pare.progress import silent
-from pare.stages.networks import rows_of, start_network
+from pare.stages.finetune import Finetune
+from pare.stages.networks import open_network, rows_of, start_network
+from pare.store import Store
+from pare.tasks.classify import Classify
 from pare.training import Batch, Row, Training, collate, fit, learning_rate_at, shuffled_batches
-from small import ARCHITECTURE, TASK
+from small import ARCHITECTURE, HARDWARE, TASK
 
 
 def trained(seed: int, steps: int = 4, breaks_at: int | None = None) -> dict[str, torch.Tensor]:
@@ -22,13 +32,16 @@ def trained(seed: int, steps: int = 4, breaks_at: int | None = None) -> dict[str
     network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
     calls = iter(range(steps))
 
-    def loss_of(network: Network, batch: Batch) -> torch.Tensor:
+    def loss_of(batch: Batch) -> torch.Tensor:
         loss = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
         return loss * float("nan") if next(calls) == breaks_at else loss
 
     rows = rows_of(TASK, "train", encoder)[:200]
     training = Training(steps=steps, batch_size=16)
-    fit(network, rows, loss_of, training, pad_id=encoder.pad_id, seed=seed, progress=silent, title="test")
+    fit(
+        [network], network.outputs, rows, loss_of, training,
+        pad_id=encoder.pad_id, seed=seed, progress=silent, title="test",
+    )  # fmt: skip
     return network.state_dict()
 
 
@@ -69,7 +82,131 @@ def test_padding_has_no_labels() -> None:
     assert batch.labels["slots"].tolist() == [[0, 2, 1], [IGNORED_LABEL] * 3]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"epochs": 0.0}, {"learning_rate": 0.0}, {"warmup": 2.0}])
+def fitted(
+    training: Training,
+    judge: Callable[[Network], float] | None = None,
+    scratch: Path | None = None,
+    rows: int = 200,
+) -> tuple[Network, list[dict[str, float]]]:
+    torch.manual_seed(0)
+    network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
+
+    def loss_of(batch: Batch) -> torch.Tensor:
+        return hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
+
+    lessons = rows_of(TASK, "train", encoder)[:rows]
+    curve = fit(
+        [network], network.outputs, lessons, loss_of, training, pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
+        judge=None if judge is None else lambda: judge(network), scratch=scratch,
+    )  # fmt: skip
+    return network, curve
+
+
+def test_the_network_that_was_best_on_dev_is_kept() -> None:
+    scores = iter([0.1, 0.9, 0.2, 0.3])
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def judge(network: Network) -> float:
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return next(scores)
+
+    network, curve = fitted(Training(steps=8, evaluate_every=2, precision="fp32"), judge)
+    assert [point["dev"] for point in curve if "dev" in point] == [0.1, 0.9, 0.2, 0.3]
+    found = network.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in seen[1].items())
+    assert not all(torch.equal(found[name], tensor) for name, tensor in seen[3].items())
+
+
+def test_training_ends_when_dev_has_not_risen_for_long_enough() -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.5, 0.9])
+    training = Training(steps=100, evaluate_every=2, patience=2, precision="fp32")
+    _, curve = fitted(training, lambda network: next(scores))
+    assert curve[-1]["step"] == 8
+
+
+def test_batches_that_are_accumulated_are_one_step_on_all_of_them() -> None:
+    settings = {"steps": 1, "precision": "fp32", "max_gradient_norm": 1e9}
+    start, _ = fitted(Training(steps=0), rows=32)
+    whole, _ = fitted(Training(batch_size=32, **settings), rows=32)
+    parts, _ = fitted(Training(batch_size=16, accumulate=2, **settings), rows=32)
+    half, _ = fitted(Training(batch_size=16, **settings), rows=32)
+    assert similarity(start, whole, parts) > 0.95 > 0.85 > similarity(start, whole, half)
+    assert Training(epochs=1, batch_size=16, accumulate=2).total_steps(200) == 7
+
+
+def similarity(start: Network, one: Network, two: Network) -> float:
+    """The cosine between what two networks learned."""
+    steps = [
+        torch.cat([(a - b).flatten() for a, b in zip(n.parameters(), start.parameters(), strict=True)])
+        for n in (one, two)
+    ]
+    return torch.nn.functional.cosine_similarity(*steps, dim=0).item()
+
+
+def test_a_killed_run_goes_on_at_the_same_step_to_the_same_bits(tmp_path: Path) -> None:
+    training = Training(steps=12, evaluate_every=4, precision="fp32")
+    code = (
+        "import os, pathlib, pare.training, test_training as t\n"
+        "pare.training.SAVE_EVERY_S = 0.0\n"
+        "looks = iter([0.5, None])\n"
+        "def judge(network):\n"
+        "    return next(looks) or os.kill(os.getpid(), 9)\n"
+        f"t.fitted({training!r}, judge, pathlib.Path({str(tmp_path)!r}))\n"
+    ).replace("Training(", "t.Training(")
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, check=False)
+    assert done.returncode == -9
+    scores = iter([0.2, 0.6])
+    resumed, curve = fitted(training, lambda network: next(scores), tmp_path)
+    assert [point["dev"] for point in curve if "dev" in point] == [0.5, 0.2, 0.6]
+    scores = iter([0.5, 0.2, 0.6])
+    straight, other = fitted(training, lambda network: next(scores))
+    assert curve == other
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+
+
+def test_a_run_that_hit_a_nan_starts_anew(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss):
+        fitted(
+            Training(steps=3, learning_rate=1e30, max_gradient_norm=1e30, precision="fp32"), None, tmp_path
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_rare_labels_count_as_much_as_frequent_ones() -> None:
+    weights = balanced_weights([0, 0, 0, 1], 2)
+    assert torch.allclose(weights, torch.tensor([4 / 6, 2.0]))
+    logits = {"intent": torch.tensor([[2.0, 0.0]] * 4)}
+    labels = {"intent": torch.tensor([0, 0, 0, 1])}
+    output = Output("intent", ("a", "b"))
+    each = torch.nn.functional.cross_entropy(logits["intent"], labels["intent"], reduction="none")
+    wanted = (each[0] + each[3]) / 2
+    assert torch.allclose(hard_loss(logits, labels, [output], {"intent": weights}), wanted)
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    rows = [(f"{word} {i}", word) for i in range(60) for word in ("open", "close", "stop")]
+    file = tmp_path / "rows.tsv"
+    file.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
+    task = Classify(name="words", max_length=16, train=str(file))
+    model = Model(architecture=ARCHITECTURE)
+    train = Training(steps=20, batch_size=16, precision="fp32", device="cpu", threads=1)
+    found = []
+    for processes in (1, 2):
+        stage = Finetune(model=model, train=replace(train, processes=processes))
+        there = Pipeline(Store(tmp_path / str(processes)), task, 0, HARDWARE, silent)
+        entry, _ = there.produce(stage, {})
+        found.append(Checkpoint(entry.path, entry.digest))
+    one, two = ([point["loss"] for point in checkpoint.history()] for checkpoint in found)
+    assert len(one) == 20
+    assert one == pytest.approx(two, rel=2e-3, abs=1e-5)
+    weights = [dict(open_network(checkpoint).named_parameters()) for checkpoint in found]
+    assert all(torch.allclose(weights[0][n], weights[1][n], atol=2e-3) for n in weights[0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"patience": 0}, {"epochs": 0.0}, {"learning_rate": 0.0}, {"warmup": 2.0}]
+)
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=name):

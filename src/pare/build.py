@@ -94,6 +94,10 @@ def fit(value: Any, expected: Any, where: str, problems: list[str]) -> Any:
             if isinstance(value, Sequence) and not isinstance(value, str):
                 item = get_args(option)[0]
                 return tuple(build(v, f"{where}.{i}", problems, item) for i, v in enumerate(value))
+        elif origin is Mapping:
+            if isinstance(value, Mapping):
+                item = get_args(option)[1]
+                return {str(key): build(v, f"{where}.{key}", problems, item) for key, v in value.items()}
         elif isinstance(option, type) and is_dataclass(option):
             if isinstance(value, Mapping):
                 return build_object(option, value, where, problems)
@@ -122,5 +126,7 @@ def describe(expected: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in get_args(expected))
     if get_origin(expected) is tuple:
         return f"a list of {describe(get_args(expected)[0])}"
+    if get_origin(expected) is Mapping:
+        return f"a mapping of names to {describe(get_args(expected)[1])}"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return names.get(expected, f"a {getattr(expected, '__name__', expected)}")

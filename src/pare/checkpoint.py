@@ -11,7 +11,7 @@ from pare.errors import PareError
 from pare.files import write_json
 from pare.outputs import Output
 
-Format = Literal["torch", "onnx"]
+Format = Literal["torch", "onnx", "openvino", "cohort"]  # a cohort: several networks, one folder each
 
 SCHEMA = "pare/checkpoint@1"
 RECORD, TOKENIZER, HISTORY, ONNX_MODEL = "checkpoint.json", "tokenizer.json", "history.jsonl", "model.onnx"
@@ -57,6 +57,11 @@ class Checkpoint:
         found: Mapping[str, Any] = self.record["facts"]
         return found
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of a cohort's networks, each a folder below."""
+        return tuple(self.record["members"])
+
     def history(self) -> list[dict[str, float]]:
         """The training curve, empty for stages that do not train."""
         file = self.path / HISTORY
@@ -65,9 +70,29 @@ class Checkpoint:
         return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
     def model_bytes(self) -> int:
-        """What has to be shipped to run the model: its weights or graph."""
+        """What has to be shipped to run the model: its weights or graph; of a cohort, all of them."""
+        if self.format == "cohort":
+            return sum(Checkpoint(self.path / name, "").model_bytes() for name in self.members)
         name = ONNX_MODEL if self.format == "onnx" else "model.safetensors"
         return (self.path / name).stat().st_size
+
+
+def write_cohort(folder: Path, members: Sequence[str]) -> None:
+    """What holds the folders of several checkpoints together."""
+    parts = [Checkpoint(folder / name, "") for name in members]
+    write_json(
+        folder / RECORD,
+        {
+            "schema": SCHEMA,
+            "format": "cohort",
+            "members": list(members),
+            "outputs": parts[0].record["outputs"],
+            "max_length": parts[0].max_length,
+            "pad_id": parts[0].pad_id,
+            "parameters": sum(part.parameters for part in parts),
+            "facts": {},
+        },
+    )
 
 
 def write_record(

@@ -1,6 +1,7 @@
 """From logits to an answer in the user's terms. Needs numpy only: every bundle carries this file."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,9 @@ def spans_of(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[tu
     return spans
 
 
-def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
-    """The most likely row of tags in which each I- continues a span of its label (Viterbi).
-
-    logits: (tokens, tags).
-    """
+@cache
+def transitions(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Which tags may come first, and the cost, 0 or infinite, of a tag (row) after another (column)."""
     starts = np.array([not tag.startswith("I-") for tag in tags])
     same = np.array(
         [
@@ -37,7 +36,15 @@ def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
             for tag in tags
         ]
     )
-    allowed = np.where(same | starts[:, None], 0.0, -np.inf)  # (tag, tag before)
+    return starts, np.where(same | starts[:, None], 0.0, -np.inf)
+
+
+def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
+    """The most likely row of tags in which each I- continues a span of its label (Viterbi).
+
+    logits: (tokens, tags).
+    """
+    starts, allowed = transitions(tuple(tags))
     score = np.where(starts, logits[0], -np.inf)
     came_from = []
     for row in logits[1:]:

@@ -1,42 +1,285 @@
-"""Teaching a student network with a teacher's answers (Hinton et al., 2015, arXiv:1503.02531)."""
+"""Teaching students with a teacher's answers and inner states (Hinton et al., 2015, arXiv:1503.02531).
 
-from collections.abc import Sequence
+Inner states are hidden layers (TinyBERT, arXiv:1909.10351), attention maps, and relations between queries,
+keys and values (MiniLMv2, arXiv:2012.15828).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pare.encoders.network import Network
-from pare.losses import hard_loss, hidden_loss, soft_loss
+from pare.errors import ConfigError
+from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
 from pare.progress import Progress
-from pare.training import Batch, Row, Training, fit, quick_attention, resolve_device, resolve_precision
+from pare.training import (
+    Batch,
+    Judge,
+    Row,
+    Training,
+    fit,
+    quick_attention,
+    resolve_device,
+    resolve_precision,
+)
+
+Pairs = Sequence[tuple[int, int]]  # (student's layer, teacher's layer); 0 is the embeddings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
     """What the student listens to.
 
-    hard_weight: share of the true labels in the loss, for texts that have them.
-    hidden_weight: weight of the last layers' difference, through a learned map where the widths differ.
+    soft, soft_weight: the teacher's logits, by KL at `temperature` or by mean squared difference; weight 0
+      teaches no task, only the encoder.
+    hard_weight: share of the true labels beside the soft ones, for texts that have them.
+    hidden_weight, attention_weight, relation_weight: layers, attention maps, and relations among queries,
+      among keys and among values, of each pair in `layers`.
+    layers: last with last; even, each of the student's with the teacher's at the same depth; or pairs
+      [student's, teacher's], 0 for the embeddings, negative ones from the end.
     unlabelled: also learn the teacher's answers to the task's unlabelled texts.
+    cache: keep the teacher's logits and layers from the first epoch on; they are the same each time.
     """
 
     temperature: float = 1.0
+    soft: Literal["kl", "mse"] = "kl"
+    soft_weight: float = 1.0
     hard_weight: float = 0.1
     hidden_weight: float = 3.0
+    attention_weight: float = 0.0
+    relation_weight: float = 0.0
+    relation_heads: int = 8
+    layers: Literal["last", "even"] | tuple[tuple[int, ...], ...] = "last"
     unlabelled: bool = True
+    cache: bool = False
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"temperature={self.temperature}: must be above 0")
         if not 0 <= self.hard_weight <= 1:
             raise ValueError(f"hard_weight={self.hard_weight}: a share, in [0, 1]")
-        if self.hidden_weight < 0:
-            raise ValueError(f"hidden_weight={self.hidden_weight}: cannot be negative")
+        for name in ("soft_weight", "hidden_weight", "attention_weight", "relation_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: cannot be negative")
+        if self.relation_heads < 1:
+            raise ValueError(f"relation_heads={self.relation_heads}: must be at least 1")
+        if not isinstance(self.layers, str) and any(len(pair) != 2 for pair in self.layers):
+            raise ValueError(f"layers={self.layers}: last, even, or pairs [student's, teacher's]")
+        if self.cache and self.looks_inside:
+            raise ValueError("cache=true: keeps logits and layers, not attention maps or relations")
+
+    @property
+    def looks_inside(self) -> bool:
+        return self.attention_weight > 0 or self.relation_weight > 0
+
+    def pairs(self, student: int, teacher: int) -> list[tuple[int, int]]:
+        """Which layers are compared, given how many each network has."""
+        if self.layers == "last":
+            return [(student, teacher)]
+        if self.layers == "even":
+            return [(i, round(i * teacher / student)) for i in range(1, student + 1)]
+        found = []
+        for pair in self.layers:
+            assert not isinstance(pair, str)
+            mine, its = (
+                i if i >= 0 else count + 1 + i for i, count in zip(pair, (student, teacher), strict=True)
+            )
+            if not (0 <= mine <= student and 0 <= its <= teacher):
+                raise ConfigError(
+                    f"distillation.layers: {list(pair)} is out of range; the student has layers 0…{student}, "
+                    f"the teacher 0…{teacher}"
+                )
+            found.append((mine, its))
+        return found
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """What a network makes of a batch: answers, layers by number, and (query, key, value) of layers."""
+
+    logits: Mapping[str, Tensor]
+    layers: Mapping[int, Tensor]
+    projections: Mapping[int, tuple[Tensor, Tensor, Tensor]]
+
+
+def thoughts_of(network: Network, batch: Batch, layers: Sequence[int], looks_inside: bool) -> Thoughts:
+    wanted = [number for number in layers if number > 0] if looks_inside else []
+    with projections_of(network, wanted) as projections:
+        if list(layers) == [len(network.blocks())]:
+            states = network.hidden_states(batch.ids, batch.mask)
+            kept = {layers[0]: states}
+        else:
+            every = network.every_layer(batch.ids, batch.mask)
+            states, kept = every[-1], {number: every[number] for number in layers}
+    found = {number: (parts["q"], parts["k"], parts["v"]) for number, parts in projections.items()}
+    return Thoughts(network.answers(states), kept, found)
+
+
+@contextmanager
+def projections_of(network: Network, layers: Sequence[int]) -> Iterator[dict[int, dict[str, Tensor]]]:
+    """Notes what the query, key and value maps of these layers give while the network runs."""
+    noted: dict[int, dict[str, Tensor]] = {number: {} for number in layers}
+    hooks = []
+    for number in layers:
+        block = network.blocks()[number - 1]
+        for name, linear in (("q", block.query), ("k", block.key), ("v", block.value)):
+
+            def note(
+                module: nn.Module, inputs: object, output: Tensor, at: int = number, as_: str = name
+            ) -> None:
+                noted[at][as_] = output
+
+            hooks.append(linear.register_forward_hook(note))
+    try:
+        yield noted
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class Teacher:
+    """A network that only answers; with `cache`, each row once."""
+
+    def __init__(
+        self, network: Network, layers: Sequence[int], looks_inside: bool, lengths: Sequence[int] | None
+    ) -> None:
+        self.network = network.eval()
+        self.layers = sorted(set(layers))
+        self.looks_inside = looks_inside
+        self.memory = None if lengths is None else Memory(lengths)
+
+    def answer(self, batch: Batch) -> Thoughts:
+        if self.memory is not None and self.memory.knows(batch.numbers):
+            return self.memory.recall(batch)
+        with torch.no_grad():
+            found = thoughts_of(self.network, batch, self.layers, self.looks_inside)
+        if self.memory is not None:
+            self.memory.keep(batch, found)
+        return found
+
+
+class Memory:
+    """Logits and layers of each row, token after token in one long tensor for each kind."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.starts = torch.tensor([0, *lengths]).cumsum(0)
+        self.known = torch.zeros(len(lengths), dtype=torch.bool)
+        self.by_token: dict[str, Tensor] = {}
+        self.by_text: dict[str, Tensor] = {}
+
+    def knows(self, numbers: Sequence[int]) -> bool:
+        return bool(self.known[list(numbers)].all())
+
+    def keep(self, batch: Batch, thoughts: Thoughts) -> None:
+        rows = torch.tensor(list(batch.numbers))
+        real = batch.mask.bool().cpu()
+        places = self.places(rows, batch.mask.shape[1])[real]
+        named = {f"logits.{name}": tensor for name, tensor in thoughts.logits.items()}
+        named |= {f"layer.{number}": tensor for number, tensor in thoughts.layers.items()}
+        for name, tensor in named.items():
+            plain = tensor.detach().cpu()
+            if plain.dim() == 2:
+                self._table(self.by_text, name, len(self.known), plain)[rows] = plain
+            else:
+                table = self._table(self.by_token, name, int(self.starts[-1]), plain)
+                table[places] = plain[real].to(table.dtype)
+        self.known[rows] = True
+
+    def recall(self, batch: Batch) -> Thoughts:
+        rows = torch.tensor(list(batch.numbers))
+        device = batch.ids.device
+        # past the end of a short row lie its neighbours: the mask keeps them out of every loss
+        places = self.places(rows, batch.mask.shape[1]).clamp(max=int(self.starts[-1]) - 1)
+        named = {name: table[rows] for name, table in self.by_text.items()}
+        named |= {name: table[places] for name, table in self.by_token.items()}
+        moved = {name: tensor.to(device) for name, tensor in named.items()}
+        return Thoughts(
+            {n.removeprefix("logits."): t for n, t in moved.items() if n.startswith("logits.")},
+            {int(n.removeprefix("layer.")): t for n, t in moved.items() if n.startswith("layer.")},
+            {},
+        )
+
+    def places(self, rows: Tensor, width: int) -> Tensor:
+        return self.starts[rows][:, None] + torch.arange(width)
+
+    @staticmethod
+    def _table(tables: dict[str, Tensor], name: str, rows: int, like: Tensor) -> Tensor:
+        if name not in tables:
+            half = name.startswith("layer.")  # layers are wide, and FP16 is finer than BF16
+            dtype = torch.float16 if half else like.dtype
+            tables[name] = torch.zeros(rows, like.shape[-1], dtype=dtype)
+        return tables[name]
+
+
+class Student(nn.Module):
+    """A network that learns, with the maps from its layers to the teacher's where widths differ."""
+
+    def __init__(self, network: Network, teacher: Network, distillation: Distillation) -> None:
+        super().__init__()
+        self.network = network
+        self.distillation = distillation
+        self.teacher_heads = [block.heads for block in teacher.blocks()]
+        self.pairs = distillation.pairs(len(network.blocks()), len(teacher.blocks()))
+        narrow, wide = (int(n.encoder.config.hidden_size) for n in (network, teacher))
+        alike = narrow == wide or not distillation.hidden_weight
+        self.bridges = nn.ModuleList(nn.Identity() if alike else nn.Linear(narrow, wide) for _ in self.pairs)
+        if distillation.relation_weight:
+            check_relation_heads(network, teacher, distillation.relation_heads)
+
+    @property
+    def layers(self) -> list[int]:
+        return [mine for mine, _ in self.pairs]
+
+    def as_lesson(self, own: Thoughts) -> Thoughts:
+        """What this network thinks, as its teacher would say it."""
+        layers = {
+            its: bridge(own.layers[mine]).detach()
+            for (mine, its), bridge in zip(self.pairs, self.bridges, strict=True)
+        }
+        return Thoughts({name: logits.detach() for name, logits in own.logits.items()}, layers, {})
+
+    def loss(self, batch: Batch, lesson: Thoughts) -> Tensor:
+        own = thoughts_of(self.network, batch, self.layers, self.distillation.looks_inside)
+        return self.loss_of(own, batch, lesson)
+
+    def loss_of(self, own: Thoughts, batch: Batch, lesson: Thoughts) -> Tensor:
+        told, outputs = self.distillation, self.network.outputs
+        soft = soft_loss(own.logits, lesson.logits, batch.mask, outputs, told.temperature, told.soft)
+        hard = hard_loss(own.logits, batch.labels, outputs)
+        loss = told.soft_weight * (1 - told.hard_weight) * soft + told.hard_weight * hard
+        share = 1 / len(self.pairs)
+        for (mine, its), bridge in zip(self.pairs, self.bridges, strict=True):
+            if told.hidden_weight:
+                gap = hidden_loss(bridge(own.layers[mine]), lesson.layers[its], batch.mask)
+                loss = loss + told.hidden_weight * share * gap
+            if told.looks_inside and mine > 0 and its > 0:
+                inner = self.inner_loss(own.projections[mine], lesson.projections[its], mine, its, batch.mask)
+                loss = loss + share * inner
+        return loss
+
+    def inner_loss(
+        self, own: Sequence[Tensor], its: Sequence[Tensor], mine: int, teachers: int, mask: Tensor
+    ) -> Tensor:
+        told = self.distillation
+        loss = torch.zeros((), device=mask.device)
+        if told.attention_weight:
+            heads = (self.network.blocks()[mine - 1].heads, self.teacher_heads[teachers - 1])
+            maps = (relations(own[0], own[1], heads[0], mask), relations(its[0], its[1], heads[1], mask))
+            loss = loss + told.attention_weight * relation_loss(*maps, mask)
+        if told.relation_weight:
+            for one, other in zip(own, its, strict=True):
+                pair = [relations(x, x, told.relation_heads, mask) for x in (one, other)]
+                loss = loss + told.relation_weight / 3 * relation_loss(pair[0], pair[1], mask)
+        return loss
 
 
 def distil(
-    student: Network,
+    networks: Sequence[Network],
     teacher: Network,
     labelled: Sequence[Row],
     unlabelled: Sequence[Row],
@@ -47,30 +290,28 @@ def distil(
     seed: int,
     progress: Progress,
     title: str,
+    judge: Judge | None = None,
+    scratch: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Trains `student` in place; the teacher only answers. Returns the training curve."""
-    device = resolve_device(training.device)
-    teacher.to(device).eval()
-    outputs = student.outputs
+    """Trains all `networks` in place from one answer of the teacher to each batch. Returns the curve."""
     torch.manual_seed(seed)
-    bridge = bridge_between(student, teacher)
-    rows = [*labelled, *unlabelled] if distillation.unlabelled else labelled
+    students = [Student(network, teacher, distillation) for network in networks]
+    rows = [*labelled, *unlabelled] if distillation.unlabelled else list(labelled)
+    master = Teacher(
+        teacher.to(resolve_device(training.device)),
+        [its for student in students for _, its in student.pairs],
+        distillation.looks_inside,
+        [len(row.ids) for row in rows] if distillation.cache else None,
+    )
 
-    def loss_of(network: Network, batch: Batch) -> Tensor:
-        states = network.hidden_states(batch.ids, batch.mask)
-        answers = network.answers(states)
-        with torch.no_grad():
-            lesson = teacher.hidden_states(batch.ids, batch.mask)
-            lessons = teacher.answers(lesson)
-        soft = soft_loss(answers, lessons, batch.mask, outputs, distillation.temperature)
-        hard = hard_loss(answers, batch.labels, outputs)
-        hidden = hidden_loss(bridge(states), lesson, batch.mask)
-        share = distillation.hard_weight
-        return (1 - share) * soft + share * hard + distillation.hidden_weight * hidden
+    def loss_of(batch: Batch) -> Tensor:
+        lesson = master.answer(batch)
+        return torch.stack([student.loss(batch, lesson) for student in students]).sum()
 
-    with quick_attention(teacher, device, resolve_precision(training.precision, device)):
+    with answering_quickly(teacher, training):
         return fit(
-            student,
+            students,
+            networks[0].outputs,
             rows,
             loss_of,
             training,
@@ -78,11 +319,23 @@ def distil(
             seed=seed,
             progress=progress,
             title=title,
-            trained_along=(bridge,),
+            judge=judge,
+            scratch=scratch,
         )
 
 
-def bridge_between(student: Network, teacher: Network) -> nn.Module:
-    """A learned map from the student's hidden states to the teacher's; nothing where they are alike."""
-    narrow, wide = (int(n.encoder.config.hidden_size) for n in (student, teacher))
-    return nn.Identity() if narrow == wide else nn.Linear(narrow, wide)
+@contextmanager
+def answering_quickly(teacher: Network, training: Training) -> Iterator[None]:
+    device = resolve_device(training.device)
+    with quick_attention(teacher, device, resolve_precision(training.precision, device)):
+        yield
+
+
+def check_relation_heads(student: Network, teacher: Network, heads: int) -> None:
+    for name, network in (("student", student), ("teacher", teacher)):
+        for block in network.blocks():
+            if block.query.out_features % heads:
+                raise ConfigError(
+                    f"distillation.relation_heads: {heads} does not divide the {name}'s "
+                    f"{block.query.out_features} query channels"
+                )

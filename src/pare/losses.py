@@ -1,6 +1,7 @@
 """Task and distillation losses: pure functions of logits, labels and masks."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,20 +11,35 @@ from pare.outputs import IGNORED_LABEL, Output
 
 
 def hard_loss(
-    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], outputs: Sequence[Output]
+    logits: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    outputs: Sequence[Output],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """The sum over heads of each head's mean cross-entropy with its labels; 0 where there are none."""
+    """The sum over heads of each head's mean cross-entropy with its labels; 0 where there are none.
+
+    weights: how much each label counts, by output name; 1 where not given.
+    """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for output in outputs:
         scores, truth = logits[output.name].float(), labels[output.name]
+        weight = (weights or {}).get(output.name, torch.ones(scores.shape[-1])).to(scores.device)
         rows = F.cross_entropy(
             scores.reshape(-1, scores.shape[-1]),
             truth.reshape(-1),
+            weight=weight,
             ignore_index=IGNORED_LABEL,
             reduction="sum",
         )
-        total = total + rows / (truth != IGNORED_LABEL).sum().clamp(min=1)
+        counted = weight[truth[truth != IGNORED_LABEL]].sum()
+        total = total + rows / counted.clamp(min=1e-6)
     return total
+
+
+def balanced_weights(labels: Sequence[int], count: int) -> Tensor:
+    """For each of `count` labels the inverse of its share; their mean over `labels` is 1."""
+    seen = torch.bincount(torch.tensor(labels), minlength=count).clamp(min=1)
+    return len(labels) / (count * seen.float())
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -33,12 +49,18 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> 
     return F.kl_div(log_student, log_teacher, log_target=True, reduction="none").sum(-1) * temperature**2
 
 
+def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of logits, per row (Ba & Caruana, 2014)."""
+    return ((student - teacher) ** 2).mean(-1)
+
+
 def soft_loss(
     student: Mapping[str, Tensor],
     teacher: Mapping[str, Tensor],
     mask: Tensor,
     outputs: Sequence[Output],
     temperature: float,
+    kind: Literal["kl", "mse"] = "kl",
 ) -> Tensor:
     """The sum over heads of each head's mean soft loss; padding counts for nothing.
 
@@ -46,7 +68,8 @@ def soft_loss(
     """
     total = torch.zeros((), device=mask.device)
     for output in outputs:
-        rows = soft_cross_entropy(student[output.name].float(), teacher[output.name].float(), temperature)
+        pair = student[output.name].float(), teacher[output.name].float()
+        rows = soft_cross_entropy(*pair, temperature) if kind == "kl" else squared_difference(*pair)
         if output.scope == "token":
             weights = mask.to(rows.dtype)
             total = total + (rows * weights).sum() / weights.sum()
@@ -63,3 +86,26 @@ def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     weights = mask[:, :, None].to(torch.float32)
     squares = (student.float() - teacher.float()) ** 2
     return (squares * weights).sum() / (weights.sum() * teacher.shape[-1])
+
+
+def relations(one: Tensor, other: Tensor, heads: int, mask: Tensor) -> Tensor:
+    """How much each token looks at each other: log-probabilities (texts, heads, tokens, tokens).
+
+    one, other: (texts, tokens, width), cut into `heads` equal parts; queries and keys give attention maps.
+    """
+    texts, tokens, width = one.shape
+    parts = [x.float().reshape(texts, tokens, heads, width // heads).transpose(1, 2) for x in (one, other)]
+    scores = parts[0] @ parts[1].transpose(-1, -2) / (width // heads) ** 0.5
+    return F.log_softmax(scores.masked_fill(mask[:, None, None, :] == 0, -1e4), dim=-1)
+
+
+def relation_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """KL of the teacher's relations to the student's, mean over heads and real tokens (Wang et al., 2021).
+
+    Where the numbers of heads differ, the means over heads are compared.
+    """
+    if student.shape[1] != teacher.shape[1]:
+        student, teacher = (x.exp().mean(1, keepdim=True).clamp(min=1e-9).log() for x in (student, teacher))
+    rows = F.kl_div(student, teacher, log_target=True, reduction="none").sum(-1).mean(1)
+    weights = mask.to(rows.dtype)
+    return (rows * weights).sum() / weights.sum()

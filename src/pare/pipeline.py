@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import GateFailed, StageFailed
 from pare.files import write_json
-from pare.progress import Progress
+from pare.parallel import helpers
+from pare.progress import Progress, silent
 from pare.provenance import code_digest, digest, versions
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
@@ -193,7 +195,7 @@ class Pipeline:
         sources = {role: inputs[role].checkpoint for role in stage.roles()}
         entry, cached = self.produce(stage, sources)
         checkpoint = Checkpoint(entry.path, entry.digest)
-        scores, _ = self.score(checkpoint, "dev")
+        scores = {} if checkpoint.format == "cohort" else self.score(checkpoint, "dev")[0]
         return Step(
             name=name,
             kind=stage.kind,
@@ -202,7 +204,7 @@ class Pipeline:
             seconds=time.perf_counter() - began,
             checkpoint=checkpoint,
             scores=scores,
-            previous=previous.scores if previous else None,
+            previous=(previous.scores or previous.previous) if previous else None,
             baseline=start.scores if start else None,
         )
 
@@ -229,14 +231,18 @@ class Pipeline:
             "versions": versions(stage.packages),
         }
 
+        key = digest(identity)
+
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
-            stage.run(sources, Context(self.task, self.seed, folder, self.progress))
+            context = Context(self.task, self.seed, folder, self.progress, self.store.scratch(key))
+            with helpers(stage.processes(), run_beside, stage, sources, replace(context, progress=silent)):
+                stage.run(sources, context)
             lineage = {role: checkpoint.digest for role, checkpoint in sources.items()}
             seconds = round(time.perf_counter() - began, 3)
             return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
 
-        return self.store.produce(digest(identity), "checkpoint", write)
+        return self.store.produce(key, "checkpoint", write)
 
     def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
         """Metrics and answers on a split, in the target's runtime; kept in the store too."""
@@ -273,6 +279,12 @@ class Pipeline:
             for lowering in ("fused", "plain")
         ]
         return [Checkpoint(entry.path, entry.digest) for entry in entries]
+
+
+def run_beside(stage: Stage, sources: Mapping[str, Checkpoint], context: Context) -> None:
+    """The stage in a process beside the one whose output counts."""
+    with TemporaryDirectory() as folder:
+        stage.run(sources, replace(context, output=Path(folder)))
 
 
 def gate_message(step: Step) -> str:

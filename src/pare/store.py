@@ -70,6 +70,10 @@ class Store:
                 return found, True
             return self._publish(key, kind, write), False
 
+    def scratch(self, key: str) -> Path:
+        """Where work on a key may note how far it is: gone with the key's publication, or with `gc`."""
+        return self._tmp / f"{key}.scratch"
+
     def check_writable(self) -> None:
         """Raise StoreNotWritable unless files can be created, locked and removed everywhere in the store."""
         try:
@@ -179,7 +183,8 @@ class Store:
         folder = self._folder(key)
         temporary = self._tmp / f"{key}.{os.urandom(4).hex()}"
         for leftover in self._leftovers(key):
-            remove(leftover)
+            if leftover != self.scratch(key):
+                remove(leftover)
         try:
             with disk_full_reported(self.root, f"{kind} {key}"):
                 temporary.mkdir(parents=True)
@@ -190,6 +195,7 @@ class Store:
                     fsync_path(parent)
         finally:
             remove(temporary)
+        remove(self.scratch(key))
         return load(folder, key)
 
     def _leftovers(self, key: str) -> list[Path]:

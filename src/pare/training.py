@@ -1,42 +1,69 @@
-"""The one training loop: AdamW, warm-up and linear decay, batches of texts of similar length."""
+"""The one training loop: AdamW, warm-up and linear decay, batches of texts of similar length.
+
+It looks at dev now and then and keeps the best network, takes up a killed run at the same step, and works in
+several processes at once.
+"""
 
 import math
 import random
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from pare import parallel
 from pare.encoders.network import Network, is_decayed
 from pare.errors import NonFiniteLoss
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.progress import Progress
+from pare.resuming import FILE, Standing, restore_standing, save_standing
+
+SAVE_EVERY_S = 30.0  # how much work a kill may cost
+
+Precision = Literal["fp32", "bf16", "fp16"]
+#: the task's primary metric on dev of what is being trained
+Judge = Callable[[], float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long and how fast. `steps`, where given, replaces `epochs`."""
+    """How long and how fast. `steps`, where given, replaces `epochs`; 0 trains nothing.
+
+    evaluate_every: steps between looks at dev; the best network seen is kept. None: one look an epoch.
+    patience: end after so many looks without a better one.
+    class_weights: balanced lets rare labels of whole texts count as much as frequent ones.
+    processes: train in so many processes, one for each device; gradients are averaged.
+    """
 
     epochs: float = 3
     steps: int | None = None
     batch_size: int = 32
+    accumulate: int = 1  # batches for one step
     learning_rate: float = 5e-4
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has it
+    evaluate_every: int | None = None
+    patience: int | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 2  # fixed, so that the same seed gives the same bits on the same CPU
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps={self.steps}: must be at least 1")
+        for name in ("batch_size", "accumulate", "threads", "processes", "evaluate_every", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}: must be at least 1")
+        if self.steps is not None and self.steps < 0:
+            raise ValueError(f"steps={self.steps}: cannot be negative")
         if self.epochs <= 0:
             raise ValueError(f"epochs={self.epochs}: must be above 0")
         if self.learning_rate <= 0:
@@ -44,10 +71,13 @@ class Training:
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup={self.warmup}: a share of the steps, in [0, 1]")
 
+    def steps_an_epoch(self, rows: int) -> int:
+        return math.ceil(rows / (self.batch_size * self.accumulate))
+
     def total_steps(self, rows: int) -> int:
         if self.steps is not None:
             return self.steps
-        return max(1, round(self.epochs * math.ceil(rows / self.batch_size)))
+        return max(1, round(self.epochs * self.steps_an_epoch(rows)))
 
 
 @dataclass(frozen=True)
@@ -65,9 +95,16 @@ class Batch:
     ids: Tensor
     mask: Tensor
     labels: Mapping[str, Tensor]
+    numbers: Sequence[int] = ()  # of the rows in what is trained on
 
 
-def collate(rows: Sequence[Row], outputs: Sequence[Output], pad_id: int, device: torch.device) -> Batch:
+def collate(
+    rows: Sequence[Row],
+    outputs: Sequence[Output],
+    pad_id: int,
+    device: torch.device,
+    numbers: Sequence[int] = (),
+) -> Batch:
     """Pads to the longest row. Missing labels, like those of padding, are IGNORED_LABEL."""
     width = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), width), pad_id)
@@ -87,7 +124,8 @@ def collate(rows: Sequence[Row], outputs: Sequence[Output], pad_id: int, device:
                 labels[output.name][i] = value
             else:
                 labels[output.name][i, : len(value)] = torch.tensor(value)
-    return Batch(ids.to(device), mask.to(device), {name: t.to(device) for name, t in labels.items()})
+    moved = {name: tensor.to(device) for name, tensor in labels.items()}
+    return Batch(ids.to(device), mask.to(device), moved, tuple(numbers))
 
 
 def shuffled_batches(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:
@@ -111,22 +149,25 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device(name)
 
 
-def resolve_precision(name: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
+def resolve_precision(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
     if name != "auto":
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
 @contextmanager
-def quick_attention(network: Network, device: torch.device, precision: str) -> Iterator[None]:
+def quick_attention(module: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
     """On CPUs the backward pass of SDPA in bf16 takes twice the time of eager attention for short texts."""
-    before = network.encoder.config._attn_implementation
-    if device.type == "cpu" and precision == "bf16":
-        network.encoder.set_attn_implementation("eager")
+    encoders = [m.encoder for m in module.modules() if isinstance(m, Network)]
+    before = [encoder.config._attn_implementation for encoder in encoders]
+    for encoder in encoders:
+        if device.type == "cpu" and precision == "bf16":
+            encoder.set_attn_implementation("eager")
     yield
-    network.encoder.set_attn_implementation(before)
+    for encoder, implementation in zip(encoders, before, strict=True):
+        encoder.set_attn_implementation(implementation)
 
 
 def learning_rate_at(step: int, total: int, warmup: float) -> float:
@@ -145,56 +186,139 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     ]
 
 
+class Lesson(nn.Module):
+    """What is trained as one module whose forward pass is the loss: so processes can average gradients."""
+
+    def __init__(self, learners: Sequence[nn.Module], loss_of: Callable[[Batch], Tensor]) -> None:
+        super().__init__()
+        self.learners = nn.ModuleList(learners)
+        self.loss_of = loss_of
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.loss_of(batch)
+
+
 def fit(
-    network: Network,
+    learners: Sequence[nn.Module],
+    outputs: Sequence[Output],
     rows: Sequence[Row],
-    loss_of: Callable[[Network, Batch], Tensor],
+    loss_of: Callable[[Batch], Tensor],
     training: Training,
     *,
     pad_id: int,
     seed: int,
     progress: Progress,
     title: str,
-    trained_along: Sequence[nn.Module] = (),
+    judge: Judge | None = None,
+    scratch: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Trains `network` in place and returns its curve; stops with NonFiniteLoss at the first NaN.
+    """Trains `learners` in place and returns their curve; stops with NonFiniteLoss at the first NaN.
 
-    trained_along: modules that `loss_of` uses, that learn too and are thrown away.
+    learners: what the loss is made of; each has its gradients clipped by itself.
+    judge: looks at dev; without one the last weights are kept.
+    scratch: a folder that outlives a killed process, where the run is taken up again.
     """
     torch.set_num_threads(training.threads)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + parallel.rank())
     device = resolve_device(training.device)
-    trained = nn.ModuleList([network, *trained_along]).to(device).train()
-    total = training.total_steps(len(rows))
+    total, epoch = training.total_steps(len(rows)), training.steps_an_epoch(len(rows))
+    look_every = training.evaluate_every or epoch
+    precision = resolve_precision(training.precision, device)
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    lesson = Lesson(learners, loss_of).to(device).train()
     optimizer = torch.optim.AdamW(
-        parameter_groups(trained, training.weight_decay),
+        parameter_groups(lesson, training.weight_decay),
         lr=training.learning_rate,
         betas=(0.9, 0.98),
         fused=True,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_at(step, total, training.warmup)
-    )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    standing = Standing() if scratch is None else restore_standing(scratch, lesson, optimizer, scaler)
     batches = shuffled_batches([len(row.ids) for row in rows], training.batch_size, seed)
-    history: list[dict[str, float]] = []
+    for _ in range(standing.step * training.accumulate):
+        next(batches)
     every = max(1, total // 100)
-    precision = resolve_precision(training.precision, device)
-    with progress(title, total) as advance, quick_attention(network, device, precision):
-        for step in range(total):
-            batch = collate([rows[i] for i in next(batches)], network.outputs, pad_id, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                loss = loss_of(network, batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise NonFiniteLoss(f"{title}: the loss is {value} at step {step + 1} of {total}")
+    taught, together = in_parallel(lesson, device)
+    saved = time.monotonic()
+    with progress(title, total) as advance, quick_attention(lesson, device, precision):
+        advance(standing.step, "")
+        for step in range(standing.step, total):
+            rate = training.learning_rate * learning_rate_at(step, total, training.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained.parameters(), training.max_gradient_norm)
-            optimizer.step()
-            schedule.step()
-            if step % every == 0 or step == total - 1:
-                rate = float(schedule.get_last_lr()[0])
-                history.append({"step": step + 1, "loss": round(value, 6), "learning_rate": rate})
-            advance(1, f"loss {value:.3f}")
-    network.cpu().eval()
-    return history
+            value = 0.0
+            for _ in range(training.accumulate):
+                numbers, share = own_part(next(batches))
+                batch = collate([rows[i] for i in numbers], outputs, pad_id, device, numbers)
+                with torch.autocast(device.type, half, enabled=precision != "fp32"):
+                    loss = taught(batch) * (share / training.accumulate)
+                value += together(loss.detach())
+                scaler.scale(loss).backward()
+            if not math.isfinite(value):
+                if scratch is not None:
+                    (scratch / FILE).unlink(missing_ok=True)
+                raise NonFiniteLoss(f"{title}: the loss is {value} at step {step + 1} of {total}")
+            scaler.unscale_(optimizer)
+            for learner in lesson.learners:
+                nn.utils.clip_grad_norm_(learner.parameters(), training.max_gradient_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            standing.step = step + 1
+            point = {"step": step + 1, "loss": round(value, 6), "learning_rate": rate}
+            ends = step + 1 == total
+            if judge is not None and ((step + 1) % look_every == 0 or (ends and standing.best)):
+                point["dev"] = look(judge, lesson, standing)
+            if step % every == 0 or ends or "dev" in point:
+                standing.history.append(point)
+            advance(1, f"loss {value:.3f}" + (f", dev {point['dev']:.4f}" if "dev" in point else ""))
+            if "dev" in point and is_out_of_patience(standing, training.patience, look_every):
+                break
+            if scratch is not None and parallel.rank() == 0 and time.monotonic() - saved > SAVE_EVERY_S:
+                save_standing(scratch, standing, lesson, optimizer, scaler)
+                saved = time.monotonic()
+    if standing.best is not None:
+        lesson.learners.load_state_dict(standing.best)
+    lesson.cpu().eval()
+    return standing.history
+
+
+def look(judge: Judge, lesson: Lesson, standing: Standing) -> float:
+    """The score on dev; notes the weights if they are the best so far."""
+    lesson.eval()
+    score = judge() if parallel.rank() == 0 else 0.0
+    lesson.train()
+    score = parallel.agreed(score)
+    if standing.best_score is None or score > standing.best_score:
+        standing.best_score, standing.best_step = score, standing.step
+        state = lesson.learners.state_dict()
+        standing.best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    return score
+
+
+def is_out_of_patience(standing: Standing, patience: int | None, look_every: int) -> bool:
+    return patience is not None and standing.step - standing.best_step >= patience * look_every
+
+
+def own_part(numbers: Sequence[int]) -> tuple[Sequence[int], float]:
+    """This process's rows of a batch, and the factor that makes the mean over processes one over rows."""
+    processes = parallel.world_size()
+    if processes == 1:
+        return numbers, 1.0
+    own = numbers[parallel.rank() :: processes]
+    return (own, len(own) * processes / len(numbers)) if own else (numbers[:1], 0.0)
+
+
+def in_parallel(lesson: Lesson, device: torch.device) -> tuple[nn.Module, Callable[[Tensor], float]]:
+    """The lesson with its gradients averaged over all processes, and the mean of a loss over them."""
+    if parallel.world_size() == 1:
+        return lesson, Tensor.item
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it complains of OMP_NUM_THREADS and sets one thread
+        accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused])
+    torch.set_num_threads(threads)
+    return accelerator.prepare(lesson), lambda loss: float(accelerator.reduce(loss, "mean").item())

@@ -4,9 +4,11 @@ Nothing else in the code knows a family. To add one, write a subclass of `Family
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from pare.errors import ModelError
@@ -49,6 +51,33 @@ class Family(ABC):
     def note_heads(self, encoder: nn.Module) -> None:
         """Writes the head counts that the weights have into the attention modules."""
 
+    @abstractmethod
+    def keep_layers(self, encoder: nn.Module, kept: Sequence[int]) -> None:
+        """Only the layers of these indices stay, in this order."""
+
+    @abstractmethod
+    def longest_text(self, encoder: nn.Module) -> int:
+        """How many tokens the position embeddings reach."""
+
+    @abstractmethod
+    def cut_positions(self, encoder: nn.Module, tokens: int) -> None:
+        """The position embeddings reach `tokens` tokens and no further."""
+
+    def keep_tokens(self, encoder: Any, kept: Sequence[int]) -> None:
+        """Only the embeddings of these token ids stay: row i of the new table is row kept[i] of the old."""
+        encoder.set_input_embeddings(rows_of(encoder.get_input_embeddings(), kept))
+        encoder.config.vocab_size = len(kept)
+
+
+def rows_of(table: nn.Embedding, kept: Sequence[int]) -> nn.Embedding:
+    """A new table with the rows `kept`; padding_idx follows its row."""
+    padding = table.padding_idx
+    place = list(kept).index(padding) if padding is not None and padding in kept else None
+    new = nn.Embedding(len(kept), table.embedding_dim, padding_idx=place)
+    with torch.no_grad():
+        new.weight.copy_(table.weight[torch.tensor(list(kept))])
+    return new
+
 
 class BertFamily(Family):
     """BERT and everything laid out like it."""
@@ -89,6 +118,29 @@ class BertFamily(Family):
             attention = layer.attention.self
             attention.all_head_size = attention.query.out_features
             attention.num_attention_heads = attention.all_head_size // attention.attention_head_size
+
+    def keep_layers(self, encoder: Any, kept: Sequence[int]) -> None:
+        encoder.encoder.layer = nn.ModuleList(encoder.encoder.layer[i] for i in kept)
+        encoder.config.num_hidden_layers = len(kept)
+
+    def longest_text(self, encoder: Any) -> int:
+        return int(encoder.config.max_position_embeddings) - self._first_position(encoder)
+
+    def cut_positions(self, encoder: Any, tokens: int) -> None:
+        rows = tokens + self._first_position(encoder)
+        embeddings = encoder.embeddings
+        embeddings.position_embeddings = rows_of(embeddings.position_embeddings, range(rows))
+        encoder.config.max_position_embeddings = rows
+        for name in ("position_ids", "token_type_ids"):
+            if (buffer := getattr(embeddings, name, None)) is not None:
+                embeddings.register_buffer(name, buffer[:, :rows], persistent=False)
+
+    @staticmethod
+    def _first_position(encoder: Any) -> int:
+        """RoBERTa counts positions from the padding id on."""
+        if "roberta" not in encoder.config.model_type:
+            return 0
+        return int(encoder.config.pad_token_id) + 1
 
 
 FAMILIES: tuple[Family, ...] = (BertFamily(),)

@@ -10,7 +10,10 @@ from pare.provenance import digest, file_digest
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The shape of an encoder that starts with random weights."""
+    """The shape of an encoder that starts with random weights.
+
+    vocabulary_file: a vocab.txt (WordPiece) instead of a tokenizer trained on the task's text.
+    """
 
     family: str = "bert"
     layers: int = 2
@@ -19,6 +22,7 @@ class Architecture:
     ffn: int = 1024
     positions: int = 64
     vocabulary: int = 2000  # tokens of the tokenizer that is trained on the task's own text
+    vocabulary_file: str | None = None
     dropout: float = 0.0
     init_std: float = 0.05  # small encoders start faster from larger weights than BERT's 0.02
 
@@ -70,7 +74,9 @@ class Model:
     def weights_digest(self) -> str | None:
         """What identifies the weights themselves: other weights in the same folder, other digest."""
         if self.path is None:
-            return None
+            assert self.architecture is not None
+            vocabulary = self.architecture.vocabulary_file
+            return None if vocabulary is None else file_digest(Path(vocabulary).expanduser())
         folder = self.folder()
         if folder is None:
             from huggingface_hub import hf_hub_download
@@ -82,6 +88,10 @@ class Model:
     def check(self, setting: str) -> None:
         """Raises ModelError, naming the config key, if the weights cannot be had."""
         if self.path is None:
+            assert self.architecture is not None
+            vocabulary = self.architecture.vocabulary_file
+            if vocabulary is not None and not Path(vocabulary).expanduser().is_file():
+                raise ModelError(f"{setting}.architecture.vocabulary_file: no such file: {vocabulary}")
             return
         folder = self.folder()
         if folder is not None:

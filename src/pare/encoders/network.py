@@ -43,14 +43,20 @@ class Network(nn.Module):
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The last layer: (texts, tokens, hidden)."""
-        extra = {}
+        states: Tensor = self._encode(input_ids, attention_mask).last_hidden_state
+        return states
+
+    def every_layer(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """The embeddings and the output of each layer, each (texts, tokens, hidden)."""
+        encoded = self._encode(input_ids, attention_mask, output_hidden_states=True)
+        layers: tuple[Tensor, ...] = encoded.hidden_states
+        return layers
+
+    def _encode(self, input_ids: Tensor, attention_mask: Tensor, **extra: Any) -> Any:
         if getattr(self.encoder.config, "type_vocab_size", 0) > 1:
             # given explicitly, the exported graph needs no ops to look the buffer up
             extra["token_type_ids"] = torch.zeros_like(input_ids)
-        states: Tensor = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, **extra
-        ).last_hidden_state
-        return states
+        return self.encoder(input_ids=input_ids, attention_mask=attention_mask, **extra)
 
     @property
     def family(self) -> Family:

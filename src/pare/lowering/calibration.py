@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Literal
 
@@ -10,7 +11,48 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper
 
-Observer = Literal["min_max", "avg"]
+from pare.errors import StageFailed
+from pare.lowering.histogram import Histogram, Range, entropy_range, mse_range, percentile_range
+
+Observer = Literal["min_max", "abs_max", "avg", "percentile", "entropy", "mse"]
+Sampling = Literal["random", "first", "longest", "stratified"]
+
+
+class Observed:
+    """What one tensor held, text after text: two numbers for each text and, where needed, a histogram."""
+
+    def __init__(self, observer: Observer, percentile: float, symmetric: bool) -> None:
+        self.observer, self.percentile, self.symmetric = observer, percentile, symmetric
+        self.ends: list[Range] = []
+        self.histogram = Histogram() if observer in ("percentile", "entropy", "mse") else None
+
+    def add(self, values: np.ndarray) -> None:
+        low, high = float(values.min()), float(values.max())
+        if self.symmetric or self.observer == "abs_max":
+            high = max(-low, high)
+            low = -high
+        self.ends.append((low, high))
+        if self.histogram is not None:
+            self.histogram.add(values)
+
+    def range(self) -> Range:
+        """(lowest, highest) value that INT8 will tell apart; equally far from 0 if symmetric."""
+        low, high = self._rule()
+        top = max(-low, high)
+        return (-top, top) if self.symmetric else (low, high)
+
+    def _rule(self) -> Range:
+        seen = self.histogram
+        if seen is None:
+            lows, highs = zip(*self.ends, strict=True)
+            if self.observer == "avg":
+                return float(np.mean(lows)), float(np.mean(highs))
+            return min(lows), max(highs)
+        if self.observer == "entropy":
+            return entropy_range(seen, self.symmetric)
+        if self.observer == "mse":
+            return mse_range(seen, self.symmetric)
+        return percentile_range(seen.magnitudes() if self.symmetric else seen, self.percentile)
 
 
 def activation_ranges(
@@ -20,25 +62,41 @@ def activation_ranges(
     observer: Observer,
     threads: int,
     advance: Callable[[int, str], None],
-) -> dict[str, tuple[float, float]]:
-    """(lowest, highest) of each tensor. min_max: over all texts; avg: the mean of each text's own.
+    percentile: float = 99.99,
+    symmetric: bool = False,
+) -> dict[str, Range]:
+    """(lowest, highest) of each tensor, as `observer` sees it.
 
-    Texts go through one by one, so that padding never counts.
+    min_max: over all texts. abs_max: the same, symmetric. avg: the mean of each text's own. percentile: holds
+    that share of the values. entropy, mse: cut where a histogram loses least. Texts go through one by one, so
+    that padding never counts, and nothing of them is kept.
     """
-    lows: dict[str, list[float]] = {name: [] for name in tensors}
-    highs: dict[str, list[float]] = {name: [] for name in tensors}
+    watched = {name: Observed(observer, percentile, symmetric) for name in tensors}
     with TemporaryDirectory() as folder:
         session = _session_with_outputs(model, tensors, Path(folder) / "observed.onnx", threads)
         for ids in texts:
             row = np.asarray([ids], dtype=np.int64)
             values = session.run(list(tensors), {"input_ids": row, "attention_mask": np.ones_like(row)})
             for name, value in zip(tensors, values, strict=True):
-                lows[name].append(float(value.min()))
-                highs[name].append(float(value.max()))
+                if not np.isfinite(value).all():
+                    raise StageFailed(f"calibration: {name} is not finite on a training text")
+                watched[name].add(value)
             advance(1, "")
-    if observer == "avg":
-        return {name: (float(np.mean(lows[name])), float(np.mean(highs[name]))) for name in tensors}
-    return {name: (min(lows[name]), max(highs[name])) for name in tensors}
+    return {name: observed.range() for name, observed in watched.items()}
+
+
+def sample(lengths: Sequence[int], count: int, sampling: Sampling, seed: int) -> list[int]:
+    """Which texts to calibrate on. stratified: from the shortest to the longest at even steps."""
+    order = list(range(len(lengths)))
+    if sampling == "random":
+        Random(seed).shuffle(order)
+    elif sampling == "longest":
+        order.sort(key=lambda i: -lengths[i])
+    elif sampling == "stratified":
+        order.sort(key=lambda i: lengths[i])
+        count = min(count, len(order))
+        return [order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)]
+    return order[:count]
 
 
 def _session_with_outputs(

@@ -1,17 +1,27 @@
-"""Static INT8 in the kernels that ONNX Runtime has on x86: U8 activations, S8 weights, float between layers.
+"""INT8 in the kernels that ONNX Runtime has on x86: U8 activations, S8 weights, float between layers.
 
 A generic Q/DQ graph leaves it to the runtime to find integer kernels, and it finds few of them in encoders.
-Here every linear map becomes QuantizeLinear + MatMulIntegerToFloat with its bias inside, and the embedding
-table becomes S8 rows that are scaled after the look-up.
+Here every linear map becomes QuantizeLinear (static) or DynamicQuantizeLinear + MatMulIntegerToFloat with its
+bias inside, and the embedding table becomes S8 rows that are scaled after the look-up. Nothing else of an
+encoder has an integer kernel that pays: QAttention packs query, key and value into one map of its own, and
+LayerNorm, GELU and the additions are float on every path.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Literal
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from pare.errors import StageFailed
 from pare.lowering.graph import MICROSOFT, constants, consumers, drop_unused, replace_nodes
+
+Weights = Literal["channel_wise_abs_max", "abs_max"]
+#: stores a value under a name and returns the name
+Constant = Callable[[str, "np.ndarray | np.generic"], str]
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,24 @@ def linear_maps(model: ModelProto) -> list[Linear]:
     return found
 
 
-def quantize_weight(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric, one scale a column: (S8 weight, scales)."""
+def matching(maps: Sequence[Linear], patterns: Sequence[str]) -> set[str]:
+    """The names of the maps that one of the patterns names; a pattern that names none is a mistake."""
+    for pattern in patterns:
+        if not any(fnmatch(m.name, pattern) for m in maps):
+            there = dict.fromkeys(re.sub(r"\d+", "*", m.name) for m in maps)
+            raise StageFailed(
+                f"keep_float: {pattern!r} matches no linear map; there are {', '.join(there) or 'none'}"
+            )
+    return {m.name for m in maps if any(fnmatch(m.name, pattern) for pattern in patterns)}
+
+
+def quantize_weight(
+    weight: np.ndarray, bits: int, weights: Weights = "channel_wise_abs_max"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric, one scale a column or one for all: (S8 weight, scales). Fewer bits: a narrower range."""
     top = 2 ** (bits - 1) - 1
-    scale = np.maximum(np.abs(weight).max(axis=0) / top, 1e-12).astype(np.float32)
+    highest = np.abs(weight).max(axis=None if weights == "abs_max" else 0)
+    scale = np.maximum(highest / top, 1e-12).astype(np.float32)
     return np.clip(np.round(weight / scale), -top, top).astype(np.int8), scale
 
 
@@ -64,52 +88,75 @@ def activation_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
 
 def to_integer(
     model: ModelProto,
-    ranges: Mapping[str, tuple[float, float]],
+    ranges: Mapping[str, tuple[float, float]] | None,
     keep_float: Collection[str],
     weight_bits: int,
     embeddings: bool,
+    weights: Weights = "channel_wise_abs_max",
 ) -> int:
     """Rewrites `model` in place; returns how many linear maps became integer.
 
-    ranges: (lowest, highest) value of the input of each linear map. keep_float: linear maps to leave.
+    ranges: (lowest, highest) value of the input of each linear map; None: found anew for each input while
+    the graph runs (dynamic). keep_float: linear maps to leave.
+    """
+
+    def quantized(name: str, constant: Constant) -> list[NodeProto]:
+        scale, zero = f"{name}_scale", f"{name}_zero"
+        if ranges is None:
+            outputs = [f"{name}_u8", scale, zero]
+            return [helper.make_node("DynamicQuantizeLinear", [name], outputs, name=f"{name}_quantize")]
+        step, offset = activation_scale(*ranges[name])
+        inputs = [name, constant(scale, step), constant(zero, offset)]
+        return [helper.make_node("QuantizeLinear", inputs, [f"{name}_u8"], name=f"{name}_quantize")]
+
+    def integer(linear: Linear, constant: Constant) -> list[NodeProto]:
+        weight, scale = quantize_weight(linear.weight, weight_bits, weights)
+        w = constant(f"{linear.name}_s8", weight)
+        w_scale = constant(f"{linear.name}_scale", scale)
+        w_zero = constant(f"{linear.name}_zero", np.zeros(scale.shape, np.int8))
+        x = linear.input
+        inputs = [f"{x}_u8", w, f"{x}_scale", w_scale, f"{x}_zero", w_zero]
+        if linear.bias is not None:
+            inputs.append(constant(f"{linear.name}_bias", linear.bias.astype(np.float32)))
+        kernel = "MatMulIntegerToFloat"
+        return [helper.make_node(kernel, inputs, [linear.output], name=linear.name, domain=MICROSOFT)]
+
+    if MICROSOFT not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    return replace_linear_maps(model, keep_float, embeddings, quantized, integer)
+
+
+def replace_linear_maps(
+    model: ModelProto,
+    keep_float: Collection[str],
+    embeddings: bool,
+    quantized: Callable[[str, Constant], list[NodeProto]],
+    integer: Callable[[Linear, Constant], list[NodeProto]],
+) -> int:
+    """Puts other nodes in the place of linear maps and, with `embeddings`, of look-ups; counts the maps.
+
+    quantized: the nodes that quantize a tensor, made once for all maps that read it. integer: the map itself.
     """
     maps = [m for m in linear_maps(model) if m.name not in keep_float]
     first_node = {m.nodes[0]: m for m in maps}
     swallowed = {output for m in maps for output in m.nodes[1:]}
     fixed, used_by = constants(model), consumers(model)
     nodes: list[NodeProto] = []
-    quantized: set[str] = set()
+    done: set[str] = set()
 
     def constant(name: str, value: np.ndarray | np.generic) -> str:
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
-
-    def quantized_input(name: str) -> list[str]:
-        if name not in quantized:
-            quantized.add(name)
-            scale, zero = activation_scale(*ranges[name])
-            inputs = [name, constant(f"{name}_scale", scale), constant(f"{name}_zero", zero)]
-            nodes.append(helper.make_node("QuantizeLinear", inputs, [f"{name}_u8"], name=f"{name}_quantize"))
-        return [f"{name}_u8", f"{name}_scale", f"{name}_zero"]
 
     for node in model.graph.node:
         if node.output[0] in swallowed:
             continue
         linear = first_node.get(node.output[0])
         if linear is not None:
-            weight, scale = quantize_weight(linear.weight, weight_bits)
-            x, x_scale, x_zero = quantized_input(linear.input)
-            w = constant(f"{linear.name}_s8", weight)
-            w_scale = constant(f"{linear.name}_scale", scale)
-            w_zero = constant(f"{linear.name}_zero", np.zeros(scale.shape, np.int8))
-            inputs = [x, w, x_scale, w_scale, x_zero, w_zero]
-            if linear.bias is not None:
-                inputs.append(constant(f"{linear.name}_bias", linear.bias.astype(np.float32)))
-            nodes.append(
-                helper.make_node(
-                    "MatMulIntegerToFloat", inputs, [linear.output], name=linear.name, domain=MICROSOFT
-                )
-            )
+            if linear.input not in done:
+                done.add(linear.input)
+                nodes += quantized(linear.input, constant)
+            nodes += integer(linear, constant)
         elif embeddings and is_table_lookup(node, fixed, used_by):
             nodes += integer_lookup(node, fixed[node.input[0]], constant)
         else:
@@ -130,9 +177,7 @@ def is_table_lookup(
     return bool(table.ndim == 2 and table.dtype == np.float32 and table.size >= 4096 and alone)
 
 
-def integer_lookup(
-    node: NodeProto, table: np.ndarray, constant: Callable[[str, np.ndarray | np.generic], str]
-) -> list[NodeProto]:
+def integer_lookup(node: NodeProto, table: np.ndarray, constant: Constant) -> list[NodeProto]:
     """Gather from S8 rows, then one scale for the whole table."""
     name = node.output[0]
     scale = np.float32(max(np.abs(table).max() / 127, 1e-12))

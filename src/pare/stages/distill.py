@@ -1,70 +1,131 @@
 """Distillation: a student learns the teacher's answers (Hinton et al., 2015, arXiv:1503.02531).
 
-Without `student`, the checkpoint before is the student: this is how a pruned model recovers.
+Without `student`, the checkpoint before is the student: this is how a pruned model recovers, and how
+layers of the teacher become a student.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
 
+from pare import parallel
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
-from pare.errors import ModelError
-from pare.stages.networks import open_network, open_text_encoder, rows_of, start_network, write_network
+from pare.encoders.network import Network
+from pare.errors import DataError, ModelError
+from pare.provenance import file_digest
+from pare.stages.networks import (
+    is_fine_tuned,
+    judge_of,
+    open_network,
+    open_text_encoder,
+    read_alike,
+    rows_of,
+    start_network,
+    start_student,
+    teacher_of,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
-from pare.training import Training
+from pare.tasks.text import TextEncoder
+from pare.training import Row, Training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distill(Stage):
-    """Trains a student with the answers of the fine-tuned model (`baseline`) or of the stage before."""
+    """Trains a student with the answers of a teacher.
 
-    teacher: Literal["baseline", "previous"] = "baseline"
+    teacher: the fine-tuned model, the stage before, or a model of its own that answers the same task.
+    student: a new network; null takes the checkpoint before.
+    corpus: a file with more texts to learn from, one a line.
+    """
+
+    teacher: Literal["baseline", "previous"] | Model = "baseline"
     student: Model | None = None
     distillation: Distillation = Distillation()
+    corpus: str | None = None
     train: Training = Training()
 
     accepts: ClassVar[Format | None] = "torch"
     produces: ClassVar[Format] = "torch"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
+    def processes(self) -> int:
+        return self.train.processes
+
     def roles(self) -> tuple[str, ...]:
-        teacher = "model" if self.teacher == "previous" else "baseline"
-        return (teacher,) if self.student is not None else ("model", teacher)
+        teacher = {"previous": ("model",), "baseline": ("baseline",)}.get(str(self.teacher), ())
+        student = () if self.student is not None else ("model",)
+        return tuple(dict.fromkeys((*student, *teacher))) or ("baseline",)  # whose tokenizer it shares
 
     def sources(self) -> Mapping[str, str | None]:
-        return {} if self.student is None else {"student": self.student.weights_digest()}
+        found: dict[str, str | None] = {}
+        for name, model in (("student", self.student), ("teacher", self.teacher)):
+            if isinstance(model, Model):
+                found[name] = model.weights_digest()
+        if self.corpus is not None:
+            found["corpus"] = file_digest(Path(self.corpus).expanduser())
+        return found
 
     def check(self, setting: str) -> None:
+        parallel.check(self.train.processes, f"{setting}.train.processes")
         if self.student is not None:
             self.student.check(f"{setting}.student")
+        if isinstance(self.teacher, Model):
+            self.teacher.check(f"{setting}.teacher")
+        if self.corpus is not None and not Path(self.corpus).expanduser().is_file():
+            raise DataError(f"{setting}.corpus: no such file: {self.corpus}")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
-        lesson = inputs["model" if self.teacher == "previous" else "baseline"]
-        teacher, encoder = open_network(lesson), open_text_encoder(lesson)
         torch.manual_seed(context.seed)
         if self.student is None:
-            student = open_network(inputs["model"])
+            student, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
+            teacher = self.open_teacher(inputs, context, encoder)
+            facts = dict(inputs["model"].facts)
         else:
-            student, _ = start_network(self.student, context.task, teacher.outputs, encoder.tokenizer)
-            if student.encoder.config.max_position_embeddings < encoder.max_length:
-                raise ModelError(
-                    f"student: {self.student.name} has {student.encoder.config.max_position_embeddings} "
-                    f"positions, fewer than the teacher's {encoder.max_length} tokens"
-                )
+            encoder = open_text_encoder(inputs["model" if self.teacher == "previous" else "baseline"])
+            teacher = self.open_teacher(inputs, context, encoder)
+            torch.manual_seed(context.seed)
+            student = start_student(self.student, context.task, encoder)
+            facts = {"model": self.student.name}
         history = distil(
-            student,
+            [student],
             teacher,
             rows_of(context.task, "train", encoder),
-            rows_of(context.task, "unlabelled", encoder),
+            [*rows_of(context.task, "unlabelled", encoder), *self.corpus_rows(encoder)],
             self.distillation,
             self.train,
             pad_id=encoder.pad_id,
             seed=context.seed,
             progress=context.progress,
             title="distilling" if self.student is None else f"distilling {self.student.name}",
+            judge=judge_of(student, context.task, encoder) if self.distillation.soft_weight else None,
+            scratch=context.scratch,
         )
-        write_network(context.output, student, encoder, {"teacher": lesson.facts.get("model")}, history)
+        write_network(context.output, student, encoder, facts, history)
+
+    def open_teacher(
+        self, inputs: Mapping[str, Checkpoint], context: Context, encoder: TextEncoder
+    ) -> Network:
+        if not isinstance(self.teacher, Model):
+            lesson = inputs["model" if self.teacher == "previous" else "baseline"]
+            return teacher_of(lesson, encoder)
+        answers = is_fine_tuned(self.teacher, context.task)
+        if self.distillation.soft_weight and not answers:
+            raise ModelError(
+                f"teacher: {self.teacher.name} does not answer this task; give the checkpoint folder of a "
+                "network fine-tuned on it, or distillation.soft_weight=0 to learn from its layers only"
+            )
+        teacher, its = start_network(self.teacher, context.task, context.task.outputs())
+        read_alike(teacher, its, encoder)
+        return teacher.eval()
+
+    def corpus_rows(self, encoder: TextEncoder) -> list[Row]:
+        if self.corpus is None:
+            return []
+        lines = Path(self.corpus).expanduser().read_text(encoding="utf-8").splitlines()
+        return [Row(found.ids) for found in encoder.encode([line for line in lines if line.strip()])]

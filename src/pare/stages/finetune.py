@@ -1,19 +1,20 @@
 """Fine-tuning: a pretrained or new encoder learns the task from its labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from pare import parallel
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.model import Model
-from pare.encoders.network import Network
-from pare.losses import hard_loss
-from pare.stages.networks import rows_of, start_network, write_network
+from pare.losses import balanced_weights, hard_loss
+from pare.outputs import IGNORED_LABEL, Output
+from pare.stages.networks import judge_of, rows_of, start_network, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Batch, Training, fit
+from pare.training import Batch, Row, Training, fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,24 +31,45 @@ class Finetune(Stage):
     def sources(self) -> Mapping[str, str | None]:
         return {"model": self.model.weights_digest()}
 
+    def processes(self) -> int:
+        return self.train.processes
+
     def check(self, setting: str) -> None:
         self.model.check("model")
+        parallel.check(self.train.processes, "train.processes")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)
         network, encoder = start_network(self.model, context.task, context.task.outputs())
+        rows = rows_of(context.task, "train", encoder)
+        balanced = self.train.class_weights == "balanced"
+        weights = weights_of(rows, network.outputs) if balanced else {}
 
-        def loss_of(network: Network, batch: Batch) -> Tensor:
-            return hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
+        def loss_of(batch: Batch) -> Tensor:
+            return hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs, weights)
 
         history = fit(
-            network,
-            rows_of(context.task, "train", encoder),
+            [network],
+            network.outputs,
+            rows,
             loss_of,
             self.train,
             pad_id=encoder.pad_id,
             seed=context.seed,
             progress=context.progress,
             title=f"fine-tuning {self.model.name}",
+            judge=judge_of(network, context.task, encoder),
+            scratch=context.scratch,
         )
         write_network(context.output, network, encoder, {"model": self.model.name}, history)
+
+
+def weights_of(rows: Sequence[Row], outputs: Sequence[Output]) -> dict[str, Tensor]:
+    """For each output of whole texts, weights that let its rare labels count as much as frequent ones."""
+    weights = {}
+    for output in outputs:
+        found = [row.labels[output.name] for row in rows if row.labels is not None]
+        labels = [label for label in found if isinstance(label, int) and label != IGNORED_LABEL]
+        if output.scope == "text" and labels:
+            weights[output.name] = balanced_weights(labels, len(output.labels))
+    return weights

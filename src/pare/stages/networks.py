@@ -7,14 +7,15 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from pare.checkpoint import TOKENIZER, Checkpoint, write_record
+from pare.answering import answers_of_run, network_run
+from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
 from pare.outputs import Output
 from pare.tasks.task import Split, Task
-from pare.tasks.text import TextEncoder, train_wordpiece
-from pare.training import Row
+from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
+from pare.training import Judge, Row
 
 
 def open_network(checkpoint: Checkpoint) -> Network:
@@ -32,13 +33,19 @@ def start_network(
 
     tokenizer: one to share, where the network must read the same tokens as another.
     """
-    if model.path is not None:
-        source = str(model.folder() or model.path)
+    folder = model.folder()
+    if folder is not None and (folder / RECORD).is_file():
+        network, own = continued(Checkpoint(folder, ""), outputs)
+        tokenizer = tokenizer or own
+    elif model.path is not None:
+        source = str(folder or model.path)
         network = pretrained(source, outputs)
         if tokenizer is None:
             tokenizer = pretrained_tokenizer(source)
     else:
         assert model.architecture is not None
+        if tokenizer is None and model.architecture.vocabulary_file is not None:
+            tokenizer = wordpiece_from(Path(model.architecture.vocabulary_file).expanduser())
         if tokenizer is None:
             texts = [*task.texts("train"), *task.texts("unlabelled")]
             tokenizer = train_wordpiece(texts, model.architecture.vocabulary)
@@ -48,8 +55,60 @@ def start_network(
         raise ModelError(
             f"model: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder only {words}"
         )
-    positions = int(network.encoder.config.max_position_embeddings)
+    positions = network.family.longest_text(network.encoder)
     return network, TextEncoder(tokenizer, min(task.max_length, positions))
+
+
+def continued(checkpoint: Checkpoint, outputs: Sequence[Output]) -> tuple[Network, Tokenizer]:
+    """A network of Pare's own: its encoder, and those of its heads that answer the very same."""
+    found = open_network(checkpoint)
+    network = Network(found.encoder, outputs)
+    for output in outputs:
+        if output in found.outputs:
+            network.heads[output.name] = found.heads[output.name]
+    return network, open_text_encoder(checkpoint).tokenizer
+
+
+def is_fine_tuned(model: Model, task: Task) -> bool:
+    """Whether the model is a checkpoint that answers this very task."""
+    folder = model.folder()
+    if folder is None or not (folder / RECORD).is_file():
+        return False
+    return set(task.outputs()) <= set(Checkpoint(folder, "").outputs)
+
+
+def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
+    """A new network for a task that reads the tokens of its teacher's `encoder`."""
+    student, _ = start_network(model, task, task.outputs(), encoder.tokenizer)
+    longest = student.family.longest_text(student.encoder)
+    if longest < encoder.max_length:
+        raise ModelError(
+            f"student: {model.name} has {longest} positions, fewer than the teacher's "
+            f"{encoder.max_length} tokens"
+        )
+    return student
+
+
+def teacher_of(checkpoint: Checkpoint, encoder: TextEncoder) -> Network:
+    """The network of a checkpoint, made to read the tokens of its student's `encoder`."""
+    teacher = open_network(checkpoint)
+    read_alike(teacher, open_text_encoder(checkpoint), encoder)
+    return teacher
+
+
+def read_alike(teacher: Network, its: TextEncoder, students: TextEncoder) -> None:
+    """Renumbers the teacher's tokens as the student has them, where a vocabulary was cut."""
+    known, wanted = its.tokenizer.get_vocab(), students.tokenizer.get_vocab()
+    if known == wanted:
+        return
+    if missing := sorted(wanted.keys() - known.keys()):
+        raise ModelError(
+            f"teacher: it cannot read the student's tokens; {len(missing)} are unknown to it, "
+            f"such as {missing[:3]}"
+        )
+    teacher.family.keep_tokens(
+        teacher.encoder, [known[token] for token in sorted(wanted, key=wanted.__getitem__)]
+    )
 
 
 def pretrained_tokenizer(source: str) -> Tokenizer:
@@ -69,6 +128,18 @@ def rows_of(task: Task, split: Split, encoder: TextEncoder) -> list[Row]:
     if split == "unlabelled":
         return [Row(e.ids) for e in encoded]
     return [Row(e.ids, labels) for e, labels in zip(encoded, task.labels(split, encoded), strict=True)]
+
+
+def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
+    """The task's primary metric of the network on dev."""
+    texts = task.texts("dev")
+    encoded = encoder.encode(texts)
+
+    def judge() -> float:
+        answers = answers_of_run(network_run(network), network.outputs, texts, encoded, encoder.pad_id)
+        return task.score("dev", answers)[task.primary]
+
+    return judge
 
 
 def write_network(

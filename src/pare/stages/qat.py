@@ -16,7 +16,7 @@ import torch
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
-from pare.stages.networks import open_network, open_text_encoder, rows_of, write_network
+from pare.stages.networks import judge_of, open_network, open_text_encoder, rows_of, teacher_of, write_network
 from pare.stages.stage import Context, Stage
 from pare.training import Row, Training
 
@@ -39,17 +39,20 @@ class Qat(Stage):
         if self.calibration_rows < 1:
             raise ValueError(f"calibration_rows={self.calibration_rows}: must be at least 1")
 
+    def processes(self) -> int:
+        return self.train.processes
+
     def roles(self) -> tuple[str, ...]:
         return ("model", "baseline")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         encoder = open_text_encoder(inputs["model"])
-        teacher = open_network(inputs["baseline"])
+        teacher = teacher_of(inputs["baseline"], encoder)
         rows = rows_of(context.task, "train", encoder)
         torch.manual_seed(context.seed)
         rounded = with_fake_quantizers(open_network(inputs["model"]), rows[: self.calibration_rows])
         history = distil(
-            rounded,
+            [rounded],
             teacher,
             rows,
             rows_of(context.task, "unlabelled", encoder),
@@ -59,6 +62,8 @@ class Qat(Stage):
             seed=context.seed,
             progress=context.progress,
             title="quantization-aware training",
+            judge=judge_of(rounded, context.task, encoder),
+            scratch=context.scratch,
         )
         network = open_network(inputs["model"])
         learned = {name: value for name, value in rounded.state_dict().items() if not name.startswith(HOOKS)}

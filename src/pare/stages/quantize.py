@@ -1,34 +1,43 @@
 """Static post-training INT8: activation ranges from training texts, weights per channel (Jacob et al., 2018).
 
-The graph is lowered to integer kernels that the runtime has; see `pare.lowering.integer`.
+Lowered to integer kernels that the runtime has, see `pare.lowering.integer`, or to explicit symmetric Q/DQ
+for a compiler that finds its own, see `pare.lowering.explicit`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from random import Random
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import onnx
 
 from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
 from pare.errors import StageFailed
-from pare.lowering.calibration import Observer, activation_ranges
+from pare.lowering.calibration import Observer, Sampling, activation_ranges, sample
+from pare.lowering.explicit import to_explicit
 from pare.lowering.graph import save
-from pare.lowering.integer import linear_maps, to_integer
+from pare.lowering.integer import Weights, linear_maps, matching, to_integer
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Stage):
-    """INT8 linear maps and, with `embeddings`, an INT8 embedding table.
+    """INT8 linear maps and, with `embeddings`, an INT8 embedding table: what pays in an encoder.
 
-    weight_bits: 7 avoids saturation on x86 without VNNI. keep_float: patterns of linear maps to leave alone.
+    lowering: "integer", the kernels of ONNX Runtime on a CPU, or "qdq", symmetric Q/DQ for TensorRT.
+    percentile: for `activations: percentile`, the per cent of the values that is not cut off.
+    sampling: which training texts to calibrate on; short and long are by characters.
+    keep_float: patterns of linear maps to leave alone.
+    weight_bits: 7 avoids saturation on x86 without VNNI. Fewer bits narrow the weights' range; each weight
+    still takes a byte, so the file does not shrink.
     """
 
+    lowering: Literal["integer", "qdq"] = "integer"
     activations: Observer = "min_max"
+    percentile: float = 99.99
     calibration_rows: int = 256
+    sampling: Sampling = "random"
+    weights: Weights = "channel_wise_abs_max"
     weight_bits: int = 8
     embeddings: bool = True
     keep_float: tuple[str, ...] = ()
@@ -36,7 +45,6 @@ class Quantize(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)  # the CUDA provider lacks these kernels
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
 
     def __post_init__(self) -> None:
@@ -46,22 +54,38 @@ class Quantize(Stage):
             )
         if not 4 <= self.weight_bits <= 8:
             raise ValueError(f"weight_bits={self.weight_bits}: must be in 4…8")
+        if not 50 < self.percentile <= 100:
+            raise ValueError(f"percentile={self.percentile}: per cent of the values, in (50, 100]")
+
+    @property
+    def devices(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on a field only here
+        """The CUDA provider lacks the integer kernels."""
+        return ("cpu",) if self.lowering == "integer" else ("cpu", "cuda")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
         model = onnx.load(str(source.path / ONNX_MODEL))
         maps = linear_maps(model)
-        keep_float = {m.name for m in maps if any(fnmatch(m.name, p) for p in self.keep_float)}
+        keep_float = matching(maps, self.keep_float)
         observed = sorted({m.input for m in maps if m.name not in keep_float})
         if not observed:
             raise StageFailed("quantize: the graph has no linear map to quantize (already integer?)")
-        texts = list(context.task.texts("train"))
-        Random(context.seed).shuffle(texts)
-        encoded = open_text_encoder(source).encode(texts[: self.calibration_rows])
+        texts = context.task.texts("train")
+        rows = sample([len(text) for text in texts], self.calibration_rows, self.sampling, context.seed)
+        encoded = open_text_encoder(source).encode([texts[row] for row in rows])
         with context.progress("calibrating", len(encoded)) as advance:
-            ids = [e.ids for e in encoded]
-            ranges = activation_ranges(model, observed, ids, self.activations, self.threads, advance)
-        integer = to_integer(model, ranges, keep_float, self.weight_bits, self.embeddings)
+            ranges = activation_ranges(
+                model,
+                observed,
+                [e.ids for e in encoded],
+                self.activations,
+                self.threads,
+                advance,
+                percentile=self.percentile,
+                symmetric=self.lowering == "qdq",
+            )
+        rewrite = to_integer if self.lowering == "integer" else to_explicit
+        integer = rewrite(model, ranges, keep_float, self.weight_bits, self.embeddings, self.weights)
         save(model, context.output / ONNX_MODEL)
         write_record(
             context.output,

@@ -31,12 +31,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may know besides its inputs. It writes into `output` and nowhere else."""
+    """What a stage may know besides its inputs. It writes into `output` and nowhere else.
+
+    scratch: a folder that outlives a killed process; the next attempt at the same stage finds it.
+    """
 
     task: Task
     seed: int
     output: Path
     progress: Progress
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,10 @@ class Stage(ABC):
     def kind(self) -> str:
         """The stage's module name."""
         return type(self).__module__.rpartition(".")[2]
+
+    def processes(self) -> int:
+        """How many processes carry the stage out together."""
+        return 1
 
     def roles(self) -> tuple[str, ...]:
         """The named inputs: "model" is the checkpoint before, "baseline" the fine-tuned one."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from pare.answering import batches_by_length, padded
 from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
 from pare.errors import StageFailed
 from pare.progress import Progress
 from pare.targets.hardware import Hardware
-from pare.targets.scoring import batches_by_length, padded
 from pare.tasks.text import TextEncoder
 
 

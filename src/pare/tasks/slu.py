@@ -3,54 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from pare.decoding import OUTSIDE
+from pare.errors import DataError
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.provenance import digest
 from pare.tasks.bio import tags_of
-from pare.tasks.car import generate
+from pare.tasks.sources import Source, Splits
 from pare.tasks.task import Split, Task
 from pare.tasks.text import Encoded
-from pare.tasks.utterance import Utterance
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generated:
-    """The embedded in-car commands, from the project's own grammar."""
-
-    language: Literal["zh", "en"] = "zh"
-    seed: int = 0
-    train: int = 24000
-    dev: int = 1000
-    test: int = 2000
-    unlabelled: int = 24000
-
-    def __post_init__(self) -> None:
-        for split in ("train", "dev", "test"):
-            if getattr(self, split) < 1:
-                raise ValueError(f"{split}={getattr(self, split)}: at least one row is needed")
-        if self.unlabelled < 0:
-            raise ValueError(f"unlabelled={self.unlabelled}: cannot be negative")
-
-    def read(self) -> dict[str, list[Utterance]]:
-        sizes = {"train": self.train, "dev": self.dev, "test": self.test, "unlabelled": self.unlabelled}
-        return generate(self.language, self.seed, sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slu(Task):
     """Intent accuracy, slot F1, and the share of sentences in which everything is right."""
 
-    source: Generated
+    source: Source
     primary: str = "exact_match"
 
     @cached_property
-    def data(self) -> dict[str, list[Utterance]]:
+    def data(self) -> Splits:
         return self.source.read()
 
     def check(self) -> None:
-        """The grammar's fields were checked when the source was built; nothing is read."""
+        for split in ("train", "dev", "test"):
+            if not self.data[split]:
+                raise DataError(f"task.source: no rows for {split}")
 
     def fingerprint(self) -> str:
         return self._fingerprint
@@ -80,8 +59,8 @@ class Slu(Task):
         for utterance, tokens in zip(self.data[split], encoded, strict=True):
             spans = [(s.start, s.end, s.label) for s in utterance.slots]
             tags = tags_of(spans, tokens.offsets)
-            ids = [IGNORED_LABEL if tag is None else tag_ids[tag] for tag in tags]
-            rows.append({"intent": intent_ids[utterance.intent], "slots": ids})
+            ids = [IGNORED_LABEL if tag is None else tag_ids.get(tag, IGNORED_LABEL) for tag in tags]
+            rows.append({"intent": intent_ids.get(utterance.intent, IGNORED_LABEL), "slots": ids})
         return rows
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:

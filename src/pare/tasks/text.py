@@ -62,6 +62,11 @@ def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
     return _wordpiece(kept)
 
 
+def wordpiece_from(file: Path) -> Tokenizer:
+    """BERT's tokenizer for a vocab.txt, a token a line."""
+    return _wordpiece(file.read_text(encoding="utf-8").splitlines())
+
+
 def _wordpiece(vocabulary: Sequence[str]) -> Tokenizer:
     ids = {token: i for i, token in enumerate(vocabulary)}
     tokenizer = _bert_like(models.WordPiece(ids, unk_token="[UNK]"))

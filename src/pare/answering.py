@@ -1,0 +1,61 @@
+"""From token ids to the answers of a model, whatever runs it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pare.decoding import decode
+from pare.encoders.network import Network
+from pare.outputs import Output
+from pare.tasks.text import Encoded
+
+#: (ids, mask) as int64 arrays, (texts, tokens), to logits by output name
+Run = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+
+
+def answers_of_run(
+    run: Run, outputs: Sequence[Output], texts: Sequence[str], encoded: Sequence[Encoded], pad_id: int
+) -> list[dict[str, Any]]:
+    """One answer for each text, in order; texts of similar length run together."""
+    plain = [{"name": o.name, "labels": o.labels, "scope": o.scope} for o in outputs]
+    answers: list[dict[str, Any]] = [{}] * len(texts)
+    for rows in batches_by_length([len(e.ids) for e in encoded], 32):
+        logits = run(*padded([encoded[i].ids for i in rows], pad_id))
+        for place, i in enumerate(rows):
+            one = {name: values[place] for name, values in logits.items()}
+            answers[i] = decode(plain, texts[i], encoded[i].offsets, one)
+    return answers
+
+
+def network_run(network: Network) -> Run:
+    """Runs a network where it is, in FP32."""
+
+    def run(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            found = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+        return {name: value.float().cpu().numpy() for name, value in found.items()}
+
+    return run
+
+
+def batches_by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def padded(
+    rows: Sequence[Sequence[int]], pad_id: int, width: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(ids, mask) as int64, padded or cut to `width` (None: the longest row)."""
+    width = width or max(len(row) for row in rows)
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=np.int64)
+    for i, row in enumerate(rows):
+        cut = row[:width]
+        ids[i, : len(cut)] = cut
+        mask[i, : len(cut)] = 1
+    return ids, mask

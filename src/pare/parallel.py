@@ -1,0 +1,95 @@
+"""One training run in several processes, one for each device; accelerate averages the gradients."""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pare.errors import ConfigError, StageFailed
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def agreed(value: float) -> float:
+    """What rank 0 says, in every process."""
+    if world_size() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return float(broadcast_object_list([value])[0])
+
+
+def check(processes: int, setting: str) -> None:
+    """Raises ConfigError unless that many processes can train here."""
+    from importlib.util import find_spec
+
+    if processes > 1 and find_spec("accelerate") is None:
+        raise ConfigError(f"{setting}: {processes} processes need accelerate (pip install accelerate)")
+
+
+@contextmanager
+def helpers(processes: int, work: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Runs `work(*arguments)` in `processes - 1` fresh processes, ranks 1 and up; the caller is rank 0."""
+    if processes == 1:
+        yield
+        return
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), **place(0, processes)}
+    context = multiprocessing.get_context("spawn")
+    started = []
+    try:
+        for number in range(1, processes):
+            process = context.Process(target=as_rank, args=(number, processes, work, arguments), daemon=True)
+            process.start()
+            started.append(process)
+        yield
+        for process in started:
+            process.join()
+            if process.exitcode:
+                raise StageFailed(f"training: a parallel process ended with exit code {process.exitcode}")
+    finally:
+        for process in started:
+            process.kill()
+        leave_group()
+        for name in ("MASTER_ADDR", "MASTER_PORT", *place(0, 1)):
+            os.environ.pop(name, None)
+
+
+def as_rank(number: int, processes: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    os.environ |= place(number, processes)
+    try:
+        work(*arguments)
+    finally:
+        leave_group()
+
+
+def place(number: int, processes: int) -> dict[str, str]:
+    return {
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+    }
+
+
+def leave_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

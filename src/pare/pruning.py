@@ -1,0 +1,289 @@
+"""Which attention heads and feed-forward neurons matter, how many stay, and taking the others out.
+
+Importance is the weights' magnitude; taylor, the first-order term of each weight (Molchanov et al.,
+2019, arXiv:1906.10771); dynabert and fisher, the absolute and the squared gradient of a mask on each head
+and neuron (Michel et al., 2019, arXiv:1905.10650; DynaBERT, arXiv:2004.04037); or order, the place in a
+sorted network.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+
+from pare.encoders.families import Block
+from pare.encoders.network import Network
+from pare.losses import hard_loss
+from pare.training import Row, collate
+
+Importance = Literal["magnitude", "taylor", "fisher", "dynabert", "order"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number for each head and each neuron of a layer; the higher, the more it matters."""
+
+    heads: Tensor
+    neurons: Tensor
+
+
+def importance_of(network: Network, kind: Importance, rows: Sequence[Row], pad_id: int) -> list[Scores]:
+    """For each layer. rows: texts with labels; magnitude and order need none."""
+    blocks = network.blocks()
+    if kind == "order":
+        return [
+            Scores(-torch.arange(block.heads).float(), -torch.arange(block.neurons).float())
+            for block in blocks
+        ]
+    if kind == "magnitude":
+        return [weight_scores(block, magnitude) for block in blocks]
+    if kind == "taylor":
+        for _ in losses(network, rows, pad_id, batch_size=32):
+            pass
+        found = [weight_scores(block, taylor) for block in blocks]
+        network.zero_grad(set_to_none=True)
+        return found
+    return mask_scores(network, rows, pad_id, squared=kind == "fisher")
+
+
+def weight_scores(block: Block, score: Callable[[nn.Linear], Tensor]) -> Scores:
+    """A head is its rows of query, key and value and its columns of the output map."""
+    rows = score(block.query).sum(1) + score(block.key).sum(1) + score(block.value).sum(1)
+    heads = (rows + score(block.attention_output).sum(0)).reshape(-1, block.head_size).sum(1)
+    return Scores(heads, score(block.intermediate).sum(1) + score(block.output).sum(0))
+
+
+def magnitude(linear: nn.Linear) -> Tensor:
+    """Squared weights, (out, in)."""
+    return linear.weight.detach() ** 2
+
+
+def taylor(linear: nn.Linear) -> Tensor:
+    """What the loss would change, to first order, without each weight: |w dL/dw|, (out, in)."""
+    if linear.weight.grad is None:
+        raise ValueError("taylor needs gradients of the loss")
+    return (linear.weight.detach() * linear.weight.grad).abs()
+
+
+def mask_scores(network: Network, rows: Sequence[Row], pad_id: int, squared: bool) -> list[Scores]:
+    """The gradient of a mask of ones on every head and neuron, absolute or squared, summed over texts."""
+    blocks = network.blocks()
+    found = [Scores(torch.zeros(block.heads), torch.zeros(block.neurons)) for block in blocks]
+    with masked(blocks) as masks:
+        for _ in losses(network, rows, pad_id, batch_size=1):
+            for scores, (heads, neurons) in zip(found, masks, strict=True):
+                for total, mask in ((scores.heads, heads), (scores.neurons, neurons)):
+                    assert mask.grad is not None
+                    total += mask.grad**2 if squared else mask.grad.abs()
+                    mask.grad = None
+    network.zero_grad(set_to_none=True)
+    return found
+
+
+@contextmanager
+def masked(blocks: Sequence[Block]) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Multiplies what leaves each head and each neuron with a mask of ones, for a while."""
+    masks, hooks = [], []
+    for block in blocks:
+        pair = (torch.ones(block.heads, requires_grad=True), torch.ones(block.neurons, requires_grad=True))
+        masks.append(pair)
+        for linear, mask, width in (
+            (block.attention_output, pair[0], block.head_size),
+            (block.output, pair[1], 1),
+        ):
+
+            def scale(
+                module: nn.Module, inputs: tuple[Tensor, ...], m: Tensor = mask, w: int = width
+            ) -> Tensor:
+                return inputs[0] * m.repeat_interleave(w)
+
+            hooks.append(linear.register_forward_pre_hook(scale))
+    try:
+        yield masks
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def losses(network: Network, rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[float]:
+    """Backward passes of the task's loss; gradients add up in whatever takes them."""
+    network.eval()
+    for start in range(0, len(rows), batch_size):
+        batch = collate(rows[start : start + batch_size], network.outputs, pad_id, torch.device("cpu"))
+        loss = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        yield float(loss.detach())
+
+
+def kept_count(count: int, keep: float | int, multiple: int) -> int:
+    """`keep` of `count`, a share or a number, rounded to a multiple: at least one and at most all."""
+    wanted = keep if isinstance(keep, int) else count * keep
+    return min(count, max(1, round(wanted / multiple)) * multiple)
+
+
+def highest(importance: Tensor, count: int) -> list[int]:
+    """The indices of the `count` most important entries, in their order; of equals the later ones."""
+    return sorted(torch.argsort(importance, stable=True)[len(importance) - count :].tolist())
+
+
+Kept = list[tuple[list[int], list[int]]]  # (heads, neurons) that stay, for each layer
+
+
+def uniform(
+    blocks: Sequence[Block], scores: Sequence[Scores], heads: float | int, neurons: float | int, multiple: int
+) -> Kept:
+    """The same share of every layer."""
+    return [
+        (
+            highest(score.heads, kept_count(block.heads, heads, 1)),
+            highest(score.neurons, kept_count(block.neurons, neurons, multiple)),
+        )
+        for block, score in zip(blocks, scores, strict=True)
+    ]
+
+
+def by_global_rank(
+    blocks: Sequence[Block],
+    scores: Sequence[Scores],
+    keep: float,
+    multiple: int,
+    cost: Callable[[Block], tuple[float, float]],
+) -> Kept:
+    """What matters most for its cost, in whichever layer it is, until `keep` of the cost of all is spent.
+
+    cost: of one head and of one neuron. A head and `multiple` neurons of every layer always stay.
+    """
+    units: list[tuple[float, float, int, str, list[int]]] = []  # worth, cost, layer, kind, indices
+    spent = total = 0.0
+    kept: Kept = [([], []) for _ in blocks]
+    for layer, (block, score) in enumerate(zip(blocks, scores, strict=True)):
+        costs = dict(zip(("heads", "neurons"), cost(block), strict=True))
+        for kind, values, size in (("heads", score.heads, 1), ("neurons", score.neurons, multiple)):
+            order = torch.argsort(values, descending=True, stable=True).tolist()
+            groups = [order[i : i + size] for i in range(0, len(order), size)]
+            total += costs[kind] * len(order)
+            for rank, group in enumerate(groups):
+                price = costs[kind] * len(group)
+                worth = float(values[group].sum()) / price
+                if rank == 0:
+                    spent += price
+                    kept[layer][kind == "neurons"].extend(group)
+                else:
+                    units.append((worth, price, layer, kind, group))
+    for _, price, layer, kind, group in sorted(units, key=lambda unit: -unit[0]):
+        if spent + price <= keep * total:
+            spent += price
+            kept[layer][kind == "neurons"].extend(group)
+    return [(sorted(heads), sorted(neurons)) for heads, neurons in kept]
+
+
+def parameters_each(block: Block) -> tuple[float, float]:
+    """Of one head and of one neuron, with their biases."""
+    hidden = block.query.in_features
+    return block.head_size * (4 * hidden + 3), 2 * hidden + 1
+
+
+def flops_each(block: Block, tokens: float) -> tuple[float, float]:
+    """Multiply-adds a token of one head and of one neuron, in texts of so many tokens."""
+    hidden = block.query.in_features
+    return block.head_size * (4 * hidden + 2 * tokens), 2 * hidden
+
+
+def shrink(network: Network, kept: Kept) -> None:
+    """Takes out every head and neuron that is not kept, with all that hangs on them."""
+    for index, (heads, neurons) in enumerate(kept):
+        block = network.blocks()[index]
+        remove(
+            network,
+            index,
+            [head for head in range(block.heads) if head not in set(heads)],
+            [neuron for neuron in range(block.neurons) if neuron not in set(neurons)],
+        )
+
+
+def remove(network: Network, index: int, heads: Sequence[int], neurons: Sequence[int]) -> None:
+    """Takes heads and neurons out of one layer."""
+    block = network.blocks()[index]
+    channels = [head * block.head_size + i for head in heads for i in range(block.head_size)]
+    for linear, indices in ((block.query, channels), (block.intermediate, list(neurons))):
+        if not indices:
+            continue
+        group = dependencies(network).get_pruning_group(
+            linear, torch_pruning.prune_linear_out_channels, indices
+        )
+        group.prune()
+    network.family.note_heads(network.encoder)
+
+
+def dependencies(network: Network) -> torch_pruning.DependencyGraph:
+    """Which tensors must shrink together (Fang et al., 2023); traced anew, because heads change the trace."""
+    vocabulary = int(network.encoder.config.vocab_size)
+    ids = torch.arange(8).remainder(vocabulary).reshape(1, 8)
+    implementation = network.encoder.config._attn_implementation
+    network.encoder.set_attn_implementation("eager")
+    graph = torch_pruning.DependencyGraph().build_dependency(
+        network,
+        example_inputs=(ids, torch.ones_like(ids)),
+        output_transform=lambda outputs: sum(o.sum() for o in outputs.values()),
+    )
+    network.encoder.set_attn_implementation(implementation)
+    return graph
+
+
+def sort(network: Network, scores: Sequence[Scores]) -> None:
+    """Puts the most important heads and neurons first; the network computes what it did before."""
+    for block, score in zip(network.blocks(), scores, strict=True):
+        heads = torch.argsort(score.heads, descending=True, stable=True)
+        channels = (heads[:, None] * block.head_size + torch.arange(block.head_size)).flatten()
+        neurons = torch.argsort(score.neurons, descending=True, stable=True)
+        with torch.no_grad():
+            for linear in (block.query, block.key, block.value):
+                linear.weight.copy_(linear.weight[channels].clone())
+                linear.bias.copy_(linear.bias[channels].clone())
+            block.attention_output.weight.copy_(block.attention_output.weight[:, channels].clone())
+            block.intermediate.weight.copy_(block.intermediate.weight[neurons].clone())
+            block.intermediate.bias.copy_(block.intermediate.bias[neurons].clone())
+            block.output.weight.copy_(block.output.weight[:, neurons].clone())
+
+
+class Narrowing:
+    """Lets a network run as if only the first heads and neurons of each layer were there."""
+
+    def __init__(self, network: Network) -> None:
+        self.blocks = network.blocks()
+        self.sizes: list[tuple[int, int]] = [(block.heads, block.neurons) for block in self.blocks]
+
+    @contextmanager
+    def to(self, keep: float, multiple: int) -> Iterator[None]:
+        """The widths that `uniform` gives."""
+        narrowed = []
+        for block, (heads, neurons) in zip(self.blocks, self.sizes, strict=True):
+            channels = kept_count(heads, keep, 1) * block.head_size
+            kept = kept_count(neurons, keep, multiple)
+            for linear, rows, columns in (
+                (block.query, channels, None),
+                (block.key, channels, None),
+                (block.value, channels, None),
+                (block.attention_output, None, channels),
+                (block.intermediate, kept, None),
+                (block.output, None, kept),
+            ):
+                linear.forward = narrow(linear, rows, columns)  # type: ignore[method-assign,assignment]
+                narrowed.append(linear)
+        try:
+            yield
+        finally:
+            for linear in narrowed:
+                del linear.forward
+
+
+def narrow(linear: nn.Linear, rows: int | None, columns: int | None) -> Callable[[Tensor], Tensor]:
+    def forward(x: Tensor) -> Tensor:
+        bias = None if linear.bias is None else linear.bias[:rows]
+        return nn.functional.linear(x, linear.weight[:rows, :columns], bias)
+
+    return forward

@@ -1,0 +1,83 @@
+"""Where a training run stands, on disk: after `kill -9` it goes on at the same step, to the same bits."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pare.files import fsync_path
+
+FILE = "training.safetensors"
+
+
+@dataclass
+class Standing:
+    """What has been done: optimizer steps taken, the curve so far, the best look at dev."""
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_score: float | None = None
+    best_step: int = 0
+    best: dict[str, Tensor] | None = None  # the weights then
+
+
+def save_standing(
+    folder: Path, standing: Standing, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
+) -> None:
+    """One file, replaced in one step."""
+    tensors = {f"modules.{name}": tensor for name, tensor in modules.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in (standing.best or {}).items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    about = {
+        "step": standing.step,
+        "history": standing.history,
+        "best_score": standing.best_score,
+        "best_step": standing.best_step,
+        "scaler": scaler.state_dict(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{FILE}.{os.getpid()}"
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(plain, temporary, metadata={"standing": json.dumps(about)})
+    fsync_path(temporary)
+    temporary.replace(folder / FILE)
+
+
+def restore_standing(
+    folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
+) -> Standing:
+    """Brings modules, optimizer and random numbers to where they were; a fresh start where nothing is."""
+    file = folder / FILE
+    if not file.is_file():
+        return Standing()
+    with safe_open(file, "pt") as opened:
+        about: Mapping[str, Any] = json.loads(opened.metadata()["standing"])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+    modules.load_state_dict(below(tensors, "modules"))
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in below(tensors, "optimizer").items():
+        index, _, what = name.partition(".")
+        states.setdefault(int(index), {})[what] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+    if about["scaler"]:
+        scaler.load_state_dict(about["scaler"])
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    best = below(tensors, "best")
+    return Standing(about["step"], about["history"], about["best_score"], about["best_step"], best or None)
+
+
+def below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {n.removeprefix(f"{part}."): t for n, t in tensors.items() if n.startswith(f"{part}.")}

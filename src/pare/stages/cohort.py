@@ -1,0 +1,75 @@
+"""Several students of one teacher, taught together: each batch is answered once for all of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from pare import parallel
+from pare.checkpoint import Checkpoint, Format, write_cohort
+from pare.distillation import Distillation, distil
+from pare.encoders.model import Model
+from pare.stages.networks import open_text_encoder, rows_of, start_student, teacher_of, write_network
+from pare.stages.stage import Context, Stage
+from pare.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort(Stage):
+    """Trains `students`, by name, with the answers of the fine-tuned model. A `take` stage chooses one."""
+
+    students: Mapping[str, Model]
+    distillation: Distillation = Distillation()
+    train: Training = Training()
+
+    accepts: ClassVar[Format | None] = "torch"
+    produces: ClassVar[Format] = "cohort"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+
+    def __post_init__(self) -> None:
+        if not self.students:
+            raise ValueError("students: at least one is needed")
+        for name in self.students:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"students: {name!r} is no name; letters, digits, - and _ are allowed")
+
+    def processes(self) -> int:
+        return self.train.processes
+
+    def roles(self) -> tuple[str, ...]:
+        return ("baseline",)
+
+    def sources(self) -> Mapping[str, str | None]:
+        return {name: model.weights_digest() for name, model in self.students.items()}
+
+    def check(self, setting: str) -> None:
+        parallel.check(self.train.processes, f"{setting}.train.processes")
+        for name, model in self.students.items():
+            model.check(f"{setting}.students.{name}")
+
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        encoder = open_text_encoder(inputs["baseline"])
+        teacher = teacher_of(inputs["baseline"], encoder)
+        students = {}
+        for name, model in self.students.items():
+            torch.manual_seed(context.seed)  # each as if it were alone
+            students[name] = start_student(model, context.task, encoder)
+        history = distil(
+            list(students.values()),
+            teacher,
+            rows_of(context.task, "train", encoder),
+            rows_of(context.task, "unlabelled", encoder),
+            self.distillation,
+            self.train,
+            pad_id=encoder.pad_id,
+            seed=context.seed,
+            progress=context.progress,
+            title=f"distilling {', '.join(students)}",
+            scratch=context.scratch,
+        )
+        for name, student in students.items():
+            folder = context.output / name
+            folder.mkdir()
+            write_network(folder, student, encoder, {"model": self.students[name].name}, history)
+        write_cohort(context.output, list(students))

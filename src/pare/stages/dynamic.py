@@ -1,0 +1,61 @@
+"""Dynamic INT8: weights beforehand, the range of each activation anew for every batch; no calibration.
+
+The same integer kernels as static INT8, see `pare.lowering.integer`. Each tensor is quantized once for all
+linear maps that read it, as query, key and value do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx
+
+from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
+from pare.errors import StageFailed
+from pare.lowering.graph import save
+from pare.lowering.integer import Weights, linear_maps, matching, to_integer
+from pare.stages.stage import Context, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dynamic(Stage):
+    """INT8 linear maps whose input ranges are measured while the graph runs, and an INT8 embedding table.
+
+    The range is that of the whole batch, padding included: what a text is answered can depend, by a
+    rounding, on its neighbours. weight_bits: narrows the weights' range; the file does not shrink.
+    keep_float: patterns of linear maps to leave alone.
+    """
+
+    weights: Weights = "channel_wise_abs_max"
+    weight_bits: int = 8
+    embeddings: bool = True
+    keep_float: tuple[str, ...] = ()
+
+    accepts: ClassVar[Format | None] = "onnx"
+    produces: ClassVar[Format] = "onnx"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)  # the CUDA provider lacks these kernels
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.weight_bits <= 8:
+            raise ValueError(f"weight_bits={self.weight_bits}: must be in 4…8")
+
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        source = inputs["model"]
+        model = onnx.load(str(source.path / ONNX_MODEL))
+        maps = linear_maps(model)
+        keep_float = matching(maps, self.keep_float)
+        if len(keep_float) == len(maps):
+            raise StageFailed("dynamic: the graph has no linear map to quantize (already integer?)")
+        integer = to_integer(model, None, keep_float, self.weight_bits, self.embeddings, self.weights)
+        save(model, context.output / ONNX_MODEL)
+        write_record(
+            context.output,
+            format="onnx",
+            outputs=source.outputs,
+            tokenizer=(source.path / TOKENIZER).read_text(encoding="utf-8"),
+            max_length=source.max_length,
+            pad_id=source.pad_id,
+            parameters=source.parameters,
+            facts={**source.facts, "precision": "int8", "integer_linear_maps": [integer, len(maps)]},
+        )

@@ -1,0 +1,115 @@
+"""DynaBERT: one network in which every width works (Hou et al., 2020, arXiv:2004.04037).
+
+Heads and neurons are sorted by importance, so that a narrower network is the beginning of a wider one.
+Then all widths learn together from the fine-tuned model, sharing weights. The checkpoint is the whole
+network; a `width` stage with `importance: order` takes a width from it, so a sweep over widths trains once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from pare import parallel
+from pare.checkpoint import Checkpoint, Format
+from pare.distillation import Distillation, Student, Teacher, answering_quickly, thoughts_of
+from pare.pruning import Importance, Narrowing, importance_of, sort
+from pare.stages.networks import open_network, open_text_encoder, rows_of, teacher_of, write_network
+from pare.stages.stage import Context, Stage
+from pare.training import Batch, Training, fit, resolve_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supernet(Stage):
+    """Trains all `widths` of the network before it, taught by the fine-tuned model.
+
+    sample: widths trained in a step: all of them, or the narrowest with so many others drawn anew each time.
+    in_place: the widest listens to the teacher, the others to the widest.
+    multiple_of: as in the width stage that follows.
+    """
+
+    widths: tuple[float, ...] = (0.25, 0.5, 2 / 3, 0.75)
+    sample: Literal["all"] | int = "all"
+    in_place: bool = False
+    importance: Importance = "dynabert"
+    rows: int = 512
+    multiple_of: int = 16
+    distillation: Distillation = Distillation(cache=True)
+    train: Training = Training()
+
+    accepts: ClassVar[Format | None] = "torch"
+    produces: ClassVar[Format] = "torch"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+
+    def __post_init__(self) -> None:
+        if not self.widths or not all(0 < width <= 1 for width in self.widths):
+            raise ValueError(f"widths={list(self.widths)}: shares in (0, 1], at least one")
+        if isinstance(self.sample, int) and not 1 <= self.sample < len(self.widths):
+            raise ValueError(f"sample={self.sample}: all, or fewer than the {len(self.widths)} widths")
+        if self.multiple_of < 1 or self.rows < 1:
+            raise ValueError(f"multiple_of={self.multiple_of}, rows={self.rows}: must be at least 1")
+        if self.distillation.looks_inside:
+            raise ValueError(
+                "distillation: attention maps and relations need all heads; set their weights to 0"
+            )
+
+    def processes(self) -> int:
+        return self.train.processes
+
+    def check(self, setting: str) -> None:
+        parallel.check(self.train.processes, f"{setting}.train.processes")
+
+    def roles(self) -> tuple[str, ...]:
+        return ("model", "baseline")
+
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
+        teacher = teacher_of(inputs["baseline"], encoder)
+        labelled = rows_of(context.task, "train", encoder)
+        unlabelled = rows_of(context.task, "unlabelled", encoder)
+        rows = [*labelled, *unlabelled] if self.distillation.unlabelled else labelled
+        sort(network, importance_of(network, self.importance, labelled[: self.rows], encoder.pad_id))
+        torch.manual_seed(context.seed)
+        student = Student(network, teacher, self.distillation)
+        lengths = [len(row.ids) for row in rows] if self.distillation.cache else None
+        device = resolve_device(self.train.device)
+        master = Teacher(teacher.to(device), [its for _, its in student.pairs], False, lengths)
+        narrowing, draw = Narrowing(network), Random(context.seed)
+
+        def loss_of(batch: Batch) -> Tensor:
+            lesson = master.answer(batch)
+            parts = []
+            for width in self.widths_of_a_step(draw):
+                with narrowing.to(width, self.multiple_of):
+                    own = thoughts_of(network, batch, student.layers, False)
+                parts.append(student.loss_of(own, batch, lesson))
+                if self.in_place and len(parts) == 1:
+                    lesson = student.as_lesson(own)
+            return torch.stack(parts).mean()
+
+        with answering_quickly(teacher, self.train):
+            history = fit(
+                [student],
+                network.outputs,
+                rows,
+                loss_of,
+                self.train,
+                pad_id=encoder.pad_id,
+                seed=context.seed,
+                progress=context.progress,
+                title=f"training {len(self.widths)} widths",
+                scratch=context.scratch,
+            )
+        facts = {**inputs["model"].facts, "widths": list(self.widths)}
+        write_network(context.output, network, encoder, facts, history)
+
+    def widths_of_a_step(self, draw: Random) -> list[float]:
+        """Widest first."""
+        widths = sorted(self.widths, reverse=True)
+        if self.sample == "all":
+            return widths
+        others = draw.sample(range(len(widths) - 1), self.sample)
+        return [*(widths[i] for i in sorted(others)), widths[-1]]

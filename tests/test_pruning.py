@@ -1,0 +1,206 @@
+"""What is pruned and how much: importance, allocation, widths of a supernet, layers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pare.checkpoint import Checkpoint
+from pare.encoders.network import Network
+from pare.errors import StageFailed
+from pare.pipeline import Outcome
+from pare.pruning import (
+    Narrowing,
+    Scores,
+    by_global_rank,
+    flops_each,
+    importance_of,
+    parameters_each,
+    shrink,
+    sort,
+    uniform,
+)
+from pare.stages.depth import Depth, block_influence, placed
+from pare.stages.distill import Distill
+from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.stage import Stage
+from pare.stages.supernet import Supernet
+from pare.stages.width import Width
+from pare.training import Row, Training
+from small import FINETUNE, QUICK, TASK, ignore, pipeline
+
+IDS, MASK = torch.arange(5, 17).reshape(2, 6), torch.ones(2, 6, dtype=torch.long)
+
+
+def executed(root: Path, *strategy: tuple[str, Stage]) -> Outcome:
+    return pipeline(root).execute(FINETUNE, strategy, ignore)
+
+
+def answers(network: Network) -> torch.Tensor:
+    with torch.no_grad():
+        return network(IDS, MASK)["slots"]
+
+
+def rows(checkpoint: Checkpoint, count: int = 24) -> list[Row]:
+    return rows_of(TASK, "train", open_text_encoder(checkpoint))[:count]
+
+
+@pytest.mark.parametrize("kind", ["magnitude", "taylor", "fisher", "dynabert"])
+def test_what_does_nothing_matters_least(finetuned: Checkpoint, kind: str) -> None:
+    network = open_network(finetuned)
+    block = network.blocks()[1]
+    with torch.no_grad():
+        block.attention_output.weight[:, 2 * block.head_size : 3 * block.head_size] = 0
+        block.query.weight[2 * block.head_size : 3 * block.head_size] = 0
+        block.key.weight[2 * block.head_size : 3 * block.head_size] = 0
+        block.value.weight[2 * block.head_size : 3 * block.head_size] = 0
+        block.output.weight[:, 40] = 0
+        block.intermediate.weight[40] = 0
+    scores = importance_of(network, kind, rows(finetuned), 0)[1]  # type: ignore[arg-type]
+    assert int(scores.heads.argmin()) == 2
+    assert int(scores.neurons.argmin()) == 40
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_mask_gradients_are_those_of_scaling_a_head(finetuned: Checkpoint) -> None:
+    """The derivative by a mask, against the difference it stands for."""
+    network = open_network(finetuned).double()
+    one = rows(finetuned, 1)
+    found = importance_of(network, "dynabert", one, 0)[0].heads
+
+    def loss(scale: float) -> float:
+        block = network.blocks()[0]
+        columns = slice(block.head_size, 2 * block.head_size)
+        with torch.no_grad():
+            block.attention_output.weight[:, columns] *= scale
+            from pare.losses import hard_loss
+            from pare.training import collate
+
+            batch = collate(one, network.outputs, 0, torch.device("cpu"))
+            value = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs).item()
+            block.attention_output.weight[:, columns] /= scale
+        return value
+
+    step = 1e-3
+    slope = (loss(1 + step) - loss(1 - step)) / (2 * step)
+    assert float(found[1]) == pytest.approx(abs(slope), rel=0.02)
+
+
+def test_a_sorted_network_computes_what_it_did(finetuned: Checkpoint) -> None:
+    network = open_network(finetuned)
+    before = answers(network)
+    scores = importance_of(network, "taylor", rows(finetuned), 0)
+    sort(network, scores)
+    assert torch.allclose(answers(network), before, atol=1e-5)
+    again = importance_of(network, "taylor", rows(finetuned), 0)
+    for score in again:
+        assert torch.equal(score.neurons.argsort(descending=True), torch.arange(len(score.neurons)))
+
+
+@pytest.mark.parametrize("keep", [0.25, 0.5, 0.75])
+def test_a_narrowed_network_is_the_pruned_one(finetuned: Checkpoint, keep: float) -> None:
+    network = open_network(finetuned)
+    sort(network, importance_of(network, "magnitude", [], 0))
+    whole = answers(network)
+    narrowing = Narrowing(network)
+    with narrowing.to(keep, 16):
+        narrow = answers(network)
+    assert torch.equal(answers(network), whole)
+    shrink(network, uniform(network.blocks(), importance_of(network, "order", [], 0), keep, keep, 16))
+    assert torch.allclose(answers(network), narrow, atol=1e-5)
+
+
+def test_widths_may_be_numbers_or_shares_of_their_own(root: Path) -> None:
+    final = executed(root, ("width", Width(heads=1, ffn=48, importance="magnitude"))).final
+    assert (final.facts["shape"]["heads"], final.facts["shape"]["ffn"]) == ([1, 1], [48, 48])
+    final = executed(root, ("width", Width(heads=0.75, ffn=0.25, importance="magnitude"))).final
+    assert (final.facts["shape"]["heads"], final.facts["shape"]["ffn"]) == ([3, 3], [32, 32])
+
+
+def test_more_than_there_is_cannot_be_kept(root: Path) -> None:
+    with pytest.raises(StageFailed, match=r"width.heads: 12 asked for, a layer has only 4"):
+        executed(root, ("width", Width(heads=12)))
+
+
+@pytest.mark.parametrize("budget", ["parameters", "flops"])
+@pytest.mark.parametrize("keep", [0.3, 0.6])
+def test_a_global_ranking_keeps_to_its_budget(
+    root: Path, finetuned: Checkpoint, budget: str, keep: float
+) -> None:
+    stage = Width(keep=keep, allocation="global", budget=budget, importance="taylor", rows=64)  # type: ignore[arg-type]
+    network = open_network(executed(root, ("width", stage)).final)
+    whole = open_network(finetuned)
+    tokens = sum(len(row.ids) for row in rows(finetuned, 64)) / 64
+
+    def spent(of: Network) -> float:
+        total = 0.0
+        for block in of.blocks():
+            head, neuron = parameters_each(block) if budget == "parameters" else flops_each(block, tokens)
+            total += block.heads * head + block.neurons * neuron
+        return total
+
+    assert keep - 0.12 < spent(network) / spent(whole) <= keep
+    assert all(block.heads >= 1 and block.neurons % 16 == 0 for block in network.blocks())
+
+
+def test_a_global_ranking_takes_from_the_layer_that_matters_less(finetuned: Checkpoint) -> None:
+    blocks = open_network(finetuned).blocks()
+    weak, strong = (Scores(torch.full((4,), 32 * x), torch.full((128,), x)) for x in (1.0, 9.0))
+    (few, _), (many, _) = by_global_rank(blocks, [weak, strong], 0.6, 16, parameters_each)
+    assert len(few) < len(many) == 4
+
+
+def test_a_supernet_is_trained_once_for_all_its_widths(root: Path) -> None:
+    supernet = Supernet(widths=(0.25, 0.5), rows=32, train=QUICK)
+    kept = []
+    for keep in (0.25, 0.5):
+        width = Width(keep=keep, importance="order")
+        outcome = executed(root, ("supernet", supernet), ("width", width))
+        kept.append((outcome.steps[1].cached, outcome.final.facts["shape"]["heads"]))
+    assert kept == [(False, [1, 1]), (True, [2, 2])]
+
+
+@pytest.mark.parametrize("choice", [{"sample": 1}, {"in_place": True}, {}])
+def test_every_width_of_a_supernet_learns(root: Path, choice: dict[str, object]) -> None:
+    train = Training(steps=60, learning_rate=2e-3, precision="fp32")
+    supernet = Supernet(widths=(0.25, 0.5, 0.75), rows=32, train=train, **choice)  # type: ignore[arg-type]
+    for keep in (0.25, 0.75):
+        width = Width(keep=keep, importance="order")
+        trained = executed(root, ("supernet", supernet), ("width", width)).steps[-1]
+        sliced = executed(root, ("width", Width(keep=keep, importance="dynabert", rows=32))).steps[-1]
+        assert trained.scores["slot_f1"] > sliced.scores["slot_f1"] + 0.02
+
+
+@pytest.mark.parametrize(
+    ("keep", "count", "kept"), [("every_other", 3, [1, 3, 5]), ("first", 2, [0, 1]), ("last", 2, [4, 5])]
+)
+def test_layers_are_placed(keep: str, count: int, kept: list[int]) -> None:
+    assert placed(keep, 6, count) == kept  # type: ignore[arg-type]
+
+
+def test_a_layer_that_does_nothing_goes_first(finetuned: Checkpoint) -> None:
+    network = open_network(finetuned)
+    influence = block_influence(network, rows(finetuned), 0)
+    block = network.blocks()[1]
+    with torch.no_grad():
+        for linear in (block.attention_output, block.output):
+            linear.weight.zero_()
+            linear.bias.zero_()
+    idle = block_influence(network, rows(finetuned), 0)
+    assert idle[1] < 0.2 * influence[1]
+
+
+def test_depth_halves_the_layers_and_a_student_starts_from_them(root: Path, finetuned: Checkpoint) -> None:
+    cut = executed(root, ("depth", Depth())).final
+    assert cut.facts["shape"]["layers"] == 1
+    assert cut.facts["layers_kept"] == [1]
+    whole, half = open_network(finetuned).state_dict(), open_network(cut).state_dict()
+    name = "layer.{}.intermediate.dense.weight"
+    assert torch.equal(half[f"encoder.encoder.{name.format(0)}"], whole[f"encoder.encoder.{name.format(1)}"])
+    taught = executed(root, ("depth", Depth()), ("distill", Distill(train=QUICK))).final
+    assert taught.facts["shape"]["layers"] == 1
+
+
+def test_layers_that_are_not_there_are_named(root: Path) -> None:
+    with pytest.raises(StageFailed, match=r"depth.keep: \[7\] asked for, the network has layers 0…1"):
+        executed(root, ("depth", Depth(keep=(0, 7))))
