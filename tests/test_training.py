@@ -96,7 +96,8 @@ def fitted(
 
     lessons = rows_of(TASK, "train", encoder)[:rows]
     curve = fit(
-        [network], network.outputs, lessons, loss_of, training, pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
+        [network], network.outputs, lessons, loss_of, training,
+        pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
         judge=None if judge is None else lambda: judge(network), scratch=scratch,
     )  # fmt: skip
     return network, curve

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from pare import report
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
+from pare.comparing import difference
 from pare.config import Job, job_of
 from pare.files import atomic_write_text, write_json
 from pare.pipeline import Pipeline, Step
@@ -63,8 +64,9 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
     outcome = pipeline.execute(job.finetune, job.strategy, on_step)
     graphs = pipeline.baseline_graphs(job.strategy, outcome.baseline)
     measured, baseline_measured, best = measurements(job, store, outcome.final, graphs, show)
-    scores, _ = pipeline.score(outcome.final, "test")
-    baseline_scores, _ = pipeline.score(graphs[best], "test")
+    scores, answers = pipeline.score(outcome.final, "test")
+    baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
+    before, after = (job.task.right("test", found) for found in (baseline_answers, answers))
     result = Result(
         name=job.name,
         key=job.key,
@@ -78,6 +80,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
         baseline_scores=baseline_scores,
         measurement=measured,
         baseline_measurement=baseline_measured,
+        difference=difference(before, after) if before and after else None,
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
     write_bundle(folder / BUNDLE, outcome.final, about)

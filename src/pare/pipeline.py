@@ -48,6 +48,7 @@ class Step:
     key: str
     cached: bool
     seconds: float
+    computed_s: float  # what it took when it was computed, whoever computed it
     checkpoint: Checkpoint
     scores: Scores  # on dev
     previous: Scores | None
@@ -202,6 +203,7 @@ class Pipeline:
             key=entry.key,
             cached=cached,
             seconds=time.perf_counter() - began,
+            computed_s=float(str(entry.meta["seconds"])),
             checkpoint=checkpoint,
             scores=scores,
             previous=(previous.scores or previous.previous) if previous else None,

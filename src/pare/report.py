@@ -96,9 +96,9 @@ def stage_table(result: Result) -> Table:
         mark = "" if gate is None else (" ✓" if gate["passed"] else f" ✗ {gate['action']}")
         table.add_row(
             f"{stage['name']}{mark}",
-            points(stage["scores"][metric]),
-            points(delta["previous"][metric], True) if "previous" in delta else "",
-            points(delta["baseline"][metric], True) if "baseline" in delta else "",
+            points(stage["scores"].get(metric)),
+            points(delta.get("previous", {}).get(metric), True),
+            points(delta.get("baseline", {}).get(metric), True),
             f"{stage['params'] / 1e6:.2f} M",
             f"{stage['size_mb']:.2f}",
             f"{stage['seconds']:.1f}",
@@ -118,7 +118,12 @@ def comparison_table(result: Result) -> Table:
         table.add_column(column, justify="right")
     for metric in result.scores:
         before, after = result.baseline_scores[metric], result.scores[metric]
-        table.add_row(metric, points(before), points(after), f"{points(after - before, True)} points")
+        change = f"{points(after - before, True)} points"
+        if metric == result.primary and (sure := result.difference) is not None:
+            change = (
+                f"{points(after - before, True)} [{points(sure.low, True)}, {points(sure.high, True)}] points"
+            )
+        table.add_row(metric, points(before), points(after), change)
     s = small.speedup
     speedup = f"{s.median:.2f}x [{s.low:.2f}, {s.high:.2f}]"
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pare.comparing import Difference
 from pare.errors import PareError
 from pare.files import write_json
 from pare.pipeline import Step
@@ -31,6 +32,7 @@ class Result:
     baseline_scores: Mapping[str, float]
     measurement: Measurement
     baseline_measurement: Measurement
+    difference: Difference | None = None  # of the primary metric, against the baseline, row by row
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,7 @@ class Result:
             "stages": [dict(stage) for stage in self.stages],
             "primary": self.primary,
             "scores": dict(self.scores),
+            "difference": None if self.difference is None else asdict(self.difference),
             "baseline": {
                 "scores": dict(self.baseline_scores),
                 "measurement": self.baseline_measurement.as_json(),
@@ -69,6 +72,7 @@ class Result:
             baseline_scores=baseline["scores"],
             measurement=Measurement.from_json(value["measurement"]),
             baseline_measurement=Measurement.from_json(baseline["measurement"]),
+            difference=Difference(**value["difference"]) if value.get("difference") else None,
         )
 
 
@@ -85,8 +89,10 @@ def stage_record(step: Step) -> dict[str, Any]:
         "key": step.key,
         "cached": step.cached,
         "seconds": round(step.seconds, 3),
+        "computed_s": step.computed_s,
         "format": step.checkpoint.format,
         "params": step.checkpoint.parameters,
+        "shape": step.checkpoint.facts.get("shape"),
         "size_mb": step.checkpoint.model_bytes() / 1e6,
         "scores": dict(step.scores),
         "delta": delta,

@@ -94,6 +94,12 @@ class Classify(Task):
         ids = {label: i for i, label in enumerate(self.outputs()[0].labels)}
         return [{"label": ids[label]} for _, label in self.data[split]]
 
+    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
+        if self.primary != "accuracy":
+            return None
+        rows = zip(self.data[split], answers, strict=True)
+        return [float(answer["label"] == label) for (_, label), answer in rows]
+
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         gold = [label for _, label in self.data[split]]
         said = [answer["label"] for answer in answers]

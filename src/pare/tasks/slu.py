@@ -63,6 +63,16 @@ class Slu(Task):
             rows.append({"intent": intent_ids.get(utterance.intent, IGNORED_LABEL), "slots": ids})
         return rows
 
+    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
+        if self.primary != "exact_match":
+            return None
+        found = []
+        for utterance, answer in zip(self.data[split], answers, strict=True):
+            gold = {(s.start, s.end, s.label) for s in utterance.slots}
+            said = {(s["start"], s["end"], s["label"]) for s in answer["slots"]}
+            found.append(float(answer["intent"] == utterance.intent and gold == said))
+        return found
+
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         intents, found, expected, right, exact = 0, 0, 0, 0, 0
         for utterance, answer in zip(self.data[split], answers, strict=True):

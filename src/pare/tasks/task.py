@@ -43,6 +43,10 @@ class Task(ABC):
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
         """Label ids for each text of a labelled split, aligned with its tokens."""
 
+    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
+        """What each answer adds to the primary metric, where that is a mean over answers."""
+        return None
+
     @abstractmethod
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         """Metrics of the answers that `pare.decoding` made: fractions, higher is better; holds `primary`."""
