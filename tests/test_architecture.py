@@ -21,6 +21,7 @@ ROOMS = (
     ("distillation", "pruning"),
     ("stages", "targets", "bundled"),
     ("pipeline", "build"),
+    ("search",),
     ("result",),
     ("report", "bundle", "study", "tracking"),
     ("config",),

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from pare.build import build
 from pare.config import conf_folder, plain
 from pare.pipeline import problems as strategy_problems
+from pare.search import Auto
 from pare.stages.stage import Stage
 from pare.targets.hardware import Hardware
 from pare.tracking import Tracker
@@ -32,14 +33,18 @@ def built(config: dict[str, object]) -> list[str]:
         node = config[key]
         if isinstance(node, dict) and "_target_" in node:
             build(node, key, problems)
+    compression = dict(config["compression"])  # type: ignore[call-overload]
+    auto = compression.pop("auto", None)
     strategy = [
-        (name, build(node, f"compression.{name}", problems, Stage))
-        for name, node in config["compression"].items()  # type: ignore[attr-defined]
+        (name, build(node, f"compression.{name}", problems, Stage)) for name, node in compression.items()
     ]
+    strategies = [strategy] if auto is None else []
+    if auto is not None:
+        strategies += build(auto, "compression.auto", problems, Auto).strategies().values()
     if problems:
         return problems
     hardware = build(config["hardware"], "hardware", problems, Hardware)
-    return strategy_problems(strategy, hardware, "exact_match")
+    return [problem for strategy in strategies for problem in strategy_problems(strategy, hardware)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from pare.errors import ConfigError
 from pare.provenance import digest
 
 if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
-    from pare.pipeline import Strategy
+    from pare.pipeline import Expect, Strategy
+    from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.targets.hardware import Hardware
     from pare.targets.measuring import Measure
@@ -25,10 +26,20 @@ TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get differ
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
 TOP_LEVEL = (
-    "name", "seed", "task", "model", "train", "compression", "hardware", "measure", "store", "tracker",
-)  # fmt: skip
+    "name",
+    "seed",
+    "task",
+    "model",
+    "train",
+    "expect",
+    "compression",
+    "hardware",
+    "measure",
+    "store",
+    "tracker",
+)
 SEEDS = 2**63  # what PyTorch takes
-UNTRACKED = ("name", "store", "tracker", "measure")  # what does not change the result
+UNTRACKED = ("name", "store", "tracker", "measure", "expect")  # what does not change the result
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,9 @@ class Job:
     seed: int
     task: "Task"
     finetune: "Finetune"
-    strategy: "Strategy"
+    strategy: "Strategy"  # empty where `auto` chooses
+    auto: "Auto | None"
+    expect: "Expect | None"
     hardware: "Hardware"
     measure: "Measure"
     tracker: "Tracker | None"
@@ -72,7 +85,9 @@ def first_line(error: Exception) -> str:
 def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""
     from pare.encoders.model import Model
+    from pare.pipeline import Expect
     from pare.pipeline import problems as strategy_problems
+    from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
     from pare.targets.hardware import Hardware
@@ -96,10 +111,15 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     task = part("task", Task)
     model = part("model", Model)
     train = part("train", Training)
+    expect = part("expect", Expect | None)
+    compression = dict(config.get("compression") or {})
+    automatic = compression.pop("auto", None)
+    auto = None if automatic is None else build(automatic, "compression.auto", problems, Auto)
     strategy = [
-        (name, build(node, f"compression.{name}", problems, Stage))
-        for name, node in (config.get("compression") or {}).items()
+        (name, build(node, f"compression.{name}", problems, Stage)) for name, node in compression.items()
     ]
+    if auto is not None and strategy:
+        problems.append(f"compression.auto: chooses the whole strategy; drop {', '.join(compression)}")
     hardware = part("hardware", Hardware)
     measure = part("measure", Measure)
     tracker = part("tracker", Tracker | None)
@@ -107,9 +127,13 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     if problems:
         raise ConfigError(problems)
     finetune = Finetune(model=model, train=train)
-    problems += strategy_problems(strategy, hardware, task.primary)
+    strategies = {"compression": strategy}
+    if auto is not None:
+        strategies = {f"compression.auto.candidates.{n}": list(s) for n, s in auto.strategies().items()}
     checks = [task.check, hardware.check, lambda: finetune.check("model")]
-    checks += [_check(stage, f"compression.{name}") for name, stage in strategy]
+    for where, stages in strategies.items():
+        problems += strategy_problems(stages, hardware, where)
+        checks += [_check(stage, f"{where}.{name}") for name, stage in stages]
     if tracker is not None:
         checks.append(tracker.check)
     for check in checks:
@@ -126,6 +150,8 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         task=task,
         finetune=finetune,
         strategy=strategy,
+        auto=auto,
+        expect=expect,
         hardware=hardware,
         measure=measure,
         tracker=tracker,

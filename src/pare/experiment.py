@@ -1,10 +1,8 @@
 """One job from its config to its result: the whole story on one screen."""
 
-import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +10,14 @@ from omegaconf import DictConfig
 
 from pare import report
 from pare.bundle import write_bundle
-from pare.checkpoint import Checkpoint
 from pare.comparing import difference
 from pare.config import Job, job_of
 from pare.files import atomic_write_text, write_json
 from pare.pipeline import Pipeline, Step
-from pare.provenance import code_digest, digest, environment
+from pare.provenance import environment
 from pare.result import BUNDLE, CONFIG, RESULT, STATUS, Result, stage_record
+from pare.search import Choice, search
 from pare.store import Store
-from pare.targets.measuring import Measurement, measure
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +48,22 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
     store = Store(job.store)
     show = report.Terminal()
     pipeline = Pipeline(store, job.task, job.seed, job.hardware, show.progress)
-    records: list[dict[str, Any]] = []
-    curves: dict[str, list[dict[str, float]]] = {}
+    done: list[str] = []
 
     def on_step(step: Step) -> None:
-        records.append(stage_record(step))
-        if history := step.checkpoint.history():
-            curves[step.name] = history
-        write_json(folder / STATUS, status | {"stages": [record["name"] for record in records]})
+        done.append(step.name)
+        write_json(folder / STATUS, status | {"stages": done})
         show.step(step)
 
-    outcome = pipeline.execute(job.finetune, job.strategy, on_step)
-    graphs = pipeline.baseline_graphs(job.strategy, outcome.baseline)
-    measured, baseline_measured, best = measurements(job, store, outcome.final, graphs, show)
+    chosen = choose(job, pipeline, on_step, show)
+    outcome = chosen.outcome
+    graphs = pipeline.baseline_graphs(chosen.strategy, outcome.baseline)
+    measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, job.measure)
     scores, answers = pipeline.score(outcome.final, "test")
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
     before, after = (job.task.right("test", found) for found in (baseline_answers, answers))
+    records = [stage_record(step) for step in outcome.steps]
+    curves = {step.name: history for step in outcome.steps if (history := step.checkpoint.history())}
     result = Result(
         name=job.name,
         key=job.key,
@@ -80,6 +77,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
         baseline_scores=baseline_scores,
         measurement=measured,
         baseline_measurement=baseline_measured,
+        tried=[trial.as_json() for trial in chosen.tried],
         difference=difference(before, after) if before and after else None,
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
@@ -94,32 +92,9 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
     return result
 
 
-def measurements(
-    job: Job, store: Store, final: Checkpoint, graphs: list[Checkpoint], show: "report.Terminal"
-) -> tuple[Measurement, Measurement, int]:
-    """The final model beside the fastest FP32 graph of the baseline; from the store unless `fresh`."""
-    identity = {
-        "candidate": final.digest,
-        "baselines": [graph.digest for graph in graphs],
-        "data": job.task.fingerprint(),
-        "hardware": job.hardware,
-        "fingerprint": job.hardware.fingerprint(),
-        "settings": asdict(job.measure),
-        "code": [code_digest("pare.targets.measuring"), code_digest("pare.targets.arm")],
-        "taken": time.time_ns() if job.measure.fresh else None,
-    }
-
-    def write(folder: Path) -> Mapping[str, Any]:
-        texts = job.task.texts("test")
-        found = measure(final, graphs, texts, job.hardware, job.measure, show.progress)
-        value = {"candidate": found[0].as_json(), "baseline": found[1].as_json(), "best": found[2]}
-        write_json(folder / "measurement.json", value)
-        return {"hardware": job.hardware.name}
-
-    entry, _ = store.produce(digest(identity), "measurement", write)
-    value = json.loads((entry.path / "measurement.json").read_text(encoding="utf-8"))
-    return (
-        Measurement.from_json(value["candidate"]),
-        Measurement.from_json(value["baseline"]),
-        int(value["best"]),
-    )
+def choose(job: Job, pipeline: Pipeline, on_step: Callable[[Step], None], show: report.Terminal) -> Choice:
+    """The strategy carried out; with `compression=auto` the one that the search takes."""
+    if job.auto is not None:
+        return search(job.auto, pipeline, job.finetune, job.measure, on_step, show.trial, job.expect)
+    outcome = pipeline.execute(job.finetune, job.strategy, on_step, job.expect)
+    return Choice(job.strategy, outcome, ())

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,13 +19,40 @@ from pare.stages.finetune import Finetune
 from pare.stages.stage import Context, Gate, Stage
 from pare.store import Entry, Store
 from pare.targets.hardware import PACKAGES, Hardware
+from pare.targets.measuring import Measure, Measurement, measure
 from pare.targets.scoring import answers_of
 from pare.tasks.task import Split, Task
 
 Strategy = Sequence[tuple[str, Stage]]
 Scores = Mapping[str, float]
 
-BASELINE, SCORES = "finetune", "scores.json"
+BASELINE, SCORES, MEASUREMENT = "finetune", "scores.json", "measurement.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expect:
+    """What the fine-tuned model must score on dev, give or take, before anything is made of it.
+
+    metric: the task's primary one where not given.
+    """
+
+    value: float
+    tolerance: float = 0.01
+    metric: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance={self.tolerance}: cannot be negative")
+
+    def hold_to(self, scores: Scores, primary: str) -> None:
+        metric = self.metric or primary
+        if metric not in scores:
+            raise GateFailed(f"expect.metric: no {metric!r}; the task has {sorted(scores)}")
+        if abs(scores[metric] - self.value) > self.tolerance:
+            raise GateFailed(
+                f"expect: {metric} of the fine-tuned model is {scores[metric]:.4f} on dev, "
+                f"{self.value:g} ± {self.tolerance:g} was expected; nothing was compressed"
+            )
 
 
 @dataclass(frozen=True)
@@ -66,31 +93,31 @@ class Outcome:
     final: Checkpoint
 
 
-def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
-    """What makes a strategy impossible, one line each; empty if it can work."""
+def problems(strategy: Strategy, hardware: Hardware, where: str = "compression") -> list[str]:
+    """What makes a strategy impossible, one line each; empty if it can work. where: its config key."""
     found = []
     have: Format = Finetune.produces
     made_by = BASELINE
     for position, (name, stage) in enumerate(strategy):
         if stage.accepts != have:
             found.append(
-                f"compression.{name}: takes {stage.accepts}, but {made_by} before it makes {have}; "
+                f"{where}.{name}: takes {stage.accepts}, but {made_by} before it makes {have}; "
                 f"the order of the strategy is {[n for n, _ in strategy]}"
             )
             break
         if "model" not in stage.roles() and position > 0:
             lost = strategy[position - 1][0]
             found.append(
-                f"compression.{name}: starts a new student, so what {lost} made is thrown away; "
+                f"{where}.{name}: starts a new student, so what {lost} made is thrown away; "
                 f"drop it with ~compression/{lost}"
             )
         if hardware.device not in stage.devices:
             found.append(
-                f"compression.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
+                f"{where}.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
                 f"not on hardware={hardware.name} ({hardware.device})"
             )
         if stage.gate is not None:
-            found += gate_problems(name, stage, stage.gate)
+            found += gate_problems(f"{where}.{name}", stage, stage.gate)
         have, made_by = stage.produces, name
     else:
         if have != hardware.runs:
@@ -101,16 +128,14 @@ def problems(strategy: Strategy, hardware: Hardware, primary: str) -> list[str]:
     return found
 
 
-def gate_problems(name: str, stage: Stage, gate: Gate) -> list[str]:
+def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
     if gate.on_fail == "skip" and stage.accepts != stage.produces:
         return [
-            f"compression.{name}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
+            f"{where}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
             "allowed: stop, keep"
         ]
     if gate.on_fail == "escalate" and stage.escalation is None:
-        return [
-            f"compression.{name}.gate.on_fail: escalate needs compression.{name}.escalation, a dearer stage"
-        ]
+        return [f"{where}.gate.on_fail: escalate needs {where}.escalation, a dearer stage"]
     return []
 
 
@@ -129,7 +154,13 @@ class Pipeline:
         self.store, self.task, self.seed = store, task, seed
         self.hardware, self.progress = hardware, progress
 
-    def execute(self, finetune: Finetune, strategy: Strategy, on_step: Callable[[Step], None]) -> Outcome:
+    def execute(
+        self,
+        finetune: Finetune,
+        strategy: Strategy,
+        on_step: Callable[[Step], None],
+        expect: Expect | None = None,
+    ) -> Outcome:
         """Runs the strategy on the fine-tuned model; `on_step` hears of each stage as it ends."""
         steps: list[Step] = []
 
@@ -139,6 +170,8 @@ class Pipeline:
             return step
 
         start = note(self.step(BASELINE, finetune, {}, None, None))
+        if expect is not None:
+            expect.hold_to(start.scores, self.task.primary)
         current = start  # the step whose checkpoint the next stage takes
         since_torch: list[tuple[str, Stage]] = []  # what was done since the last network
         network = start
@@ -267,6 +300,33 @@ class Pipeline:
         entry, _ = self.store.produce(digest(identity), "scores", write)
         found = json.loads((entry.path / SCORES).read_text(encoding="utf-8"))
         return found["scores"], found["answers"]
+
+    def measure(
+        self, final: Checkpoint, graphs: Sequence[Checkpoint], settings: Measure
+    ) -> tuple[Measurement, Measurement, int]:
+        """`final` beside the fastest of the baseline's `graphs`; from the store unless `fresh`."""
+        identity = {
+            "candidate": final.digest,
+            "baselines": [graph.digest for graph in graphs],
+            "data": self.task.fingerprint(),
+            "hardware": self.hardware,
+            "fingerprint": self.hardware.fingerprint(),
+            "settings": asdict(settings),
+            "code": [code_digest("pare.targets.measuring"), code_digest("pare.targets.arm")],
+            "taken": time.time_ns() if settings.fresh else None,
+        }
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            texts = self.task.texts("test")
+            found = measure(final, graphs, texts, self.hardware, settings, self.progress)
+            value = {"candidate": found[0].as_json(), "baseline": found[1].as_json(), "best": found[2]}
+            write_json(folder / MEASUREMENT, value)
+            return {"hardware": self.hardware.name}
+
+        entry, _ = self.store.produce(digest(identity), "measurement", write)
+        value = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
+        candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
+        return candidate, baseline, int(value["best"])
 
     def task_identity(self) -> dict[str, Any]:
         """Which data and which code of the task a result comes from."""

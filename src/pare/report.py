@@ -15,6 +15,7 @@ from rich.table import Table
 from pare.pipeline import Step
 from pare.progress import Advance
 from pare.result import BUNDLE, RESULT, Result
+from pare.search import Trial
 from pare.targets.measuring import Measurement
 
 
@@ -59,7 +60,16 @@ class Terminal:
         source = "from the store" if step.cached else f"{step.seconds:.1f} s"
         self.console.print(f"[dim]{step.name}: {source}[/dim]{verdict}")
 
+    def trial(self, trial: Trial) -> None:
+        """One line as `auto` has tried a strategy."""
+        told = f"[yellow]{trial.why}[/yellow]" if trial.why else "passes"
+        cost = "" if trial.drop is None else f"{-100 * trial.drop:+.2f} points, {trial.speedup:.2f}x: "
+        self.console.print(f"[bold]{trial.name}[/bold]: {cost}{told}", soft_wrap=True)
+
     def result(self, result: Result, folder: Path) -> None:
+        for trial in result.tried:
+            if trial["taken"]:
+                self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried")
         self.console.print(stage_table(result))
         self.console.print(comparison_table(result))
         self.console.print(f"result  {folder / RESULT}", soft_wrap=True)

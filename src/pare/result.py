@@ -32,6 +32,7 @@ class Result:
     baseline_scores: Mapping[str, float]
     measurement: Measurement
     baseline_measurement: Measurement
+    tried: Sequence[Mapping[str, Any]] = ()  # the trials of compression=auto
     difference: Difference | None = None  # of the primary metric, against the baseline, row by row
 
     def as_json(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class Result:
             "primary": self.primary,
             "scores": dict(self.scores),
             "difference": None if self.difference is None else asdict(self.difference),
+            "tried": [dict(trial) for trial in self.tried],
             "baseline": {
                 "scores": dict(self.baseline_scores),
                 "measurement": self.baseline_measurement.as_json(),
@@ -72,6 +74,7 @@ class Result:
             baseline_scores=baseline["scores"],
             measurement=Measurement.from_json(value["measurement"]),
             baseline_measurement=Measurement.from_json(baseline["measurement"]),
+            tried=value.get("tried", ()),
             difference=Difference(**value["difference"]) if value.get("difference") else None,
         )
 

@@ -6,6 +6,7 @@ input and output, the block influence of ShortGPT (Men et al., 2024, arXiv:2403.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -84,7 +85,7 @@ def block_influence(network: Network, rows: Sequence[Row], pad_id: int) -> Tenso
         batch = collate(rows[start : start + 32], network.outputs, pad_id, torch.device("cpu"))
         with torch.no_grad():
             states = network.every_layer(batch.ids, batch.mask)
-        for layer, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+        for layer, (before, after) in enumerate(pairwise(states)):
             change = 1 - F.cosine_similarity(before.float(), after.float(), dim=-1)
             totals[layer] += (change * batch.mask).sum()
         tokens += float(batch.mask.sum())

@@ -1,0 +1,345 @@
+"""What each compression method costs and gives on real data, beside the fine-tuned model.
+
+    PARE_DATA=… PARE_MODELS=… python benchmarks/methods.py [--quick] [--seeds 0,1,2] [--only 'nlpcc/*']
+
+Each cell is one run of run.py, kept in benchmarks/cells/ as one JSON, so that a run continues where it
+stopped; delete a file to measure it again. Ends with one line for every claim and writes both tables into
+docs/methods.md. --quick: seed 0 on NLPCC 2018. --report: no runs, only the cells there are. --json FILE.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+CELLS = ROOT / "benchmarks" / "cells"
+PAGE = ROOT / "docs" / "methods.md"
+START, END = "<!-- measured: start -->\n", "<!-- measured: end -->\n"
+
+NLPCC = ("task=nlpcc2018", "model=small_zh", "train.epochs=10")
+SNIPS = ("task=snips", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4")
+BATCH_32 = ("hardware.batch=32", "measure.calls=8", "measure.pairs=20")
+SHORT = ("hardware.length=16",)
+RECOVER = ("compression.distill.train.steps=1500", "compression.distill.train.learning_rate=5e-4")
+RECOVER_SNIPS = ("compression.distill.train.steps=1000", "compression.distill.train.learning_rate=2e-4")
+ONLY_QAT = ("compression=qat", "~compression/width", "~compression/distill")
+WIDTHS = {"3/4": 0.75, "2/3": 2 / 3, "1/2": 0.5, "1/4": 0.25}
+STUDENT = ("model@compression.distill.student=mini", "compression=distill")
+PUPIL = ("compression.distill.train.steps=3000", "compression.distill.train.learning_rate=2e-3")
+FOUR = (
+    "+model@compression.cohort.students.wide=micro",
+    "compression.cohort.students.wide.architecture.ffn=1024",
+    "+model@compression.cohort.students.narrow=micro",
+    "compression.cohort.students.narrow.architecture.ffn=256",
+)
+COHORT_STEPS = "train.steps=600"
+
+
+def cells() -> dict[str, tuple[str, ...]]:
+    """The overrides of each cell, by name."""
+    found = {
+        "nlpcc/baseline": (*NLPCC, "compression=none"),
+        "nlpcc/int8": (*NLPCC, "compression=int8", *SHORT),
+        "nlpcc/dynamic": (*NLPCC, "compression=int8_dynamic", *SHORT),
+        "nlpcc/qat": (*NLPCC, *ONLY_QAT, *SHORT),
+        "nlpcc/vocabulary": (*NLPCC, "compression=vocabulary", "compression.vocabulary.max_length=48"),
+        "nlpcc/supernet": (*NLPCC, "compression=supernet", "compression.width.keep=0.5", *steps("supernet")),
+        "nlpcc/depth": (*NLPCC, "compression=depth", *RECOVER),
+        "nlpcc/student_taught": (*NLPCC, *STUDENT, *PUPIL),
+        "nlpcc/student_alone": (
+            *(o for o in NLPCC if "model" not in o),
+            "model=mini",
+            "model.architecture.vocabulary_file=${oc.env:PARE_DATA}/zh_vocab/google_zh_vocab.txt",
+            "compression=none",
+            "train=student",
+            "train.steps=3000",
+        ),
+        "nlpcc/source004": (
+            *NLPCC,
+            "compression=vocabulary_width_qat",
+            "compression.vocabulary.max_length=48",
+            "compression.width.keep=0.75",
+            *RECOVER,
+        ),
+        "snips/baseline": (*SNIPS, "compression=none"),
+        "snips/int8": (*SNIPS, "compression=int8", *SHORT),
+        "snips/qat": (*SNIPS, *ONLY_QAT, "compression.qat.train.learning_rate=5e-5", *SHORT),
+        "snips/width 2/3": (*SNIPS, "compression=width", keep(2 / 3), *RECOVER_SNIPS),
+        "snips/vocabulary": (*SNIPS, "compression=vocabulary", "compression.vocabulary.max_length=64"),
+        "snips/source001": (
+            *SNIPS,
+            "compression=width_depth_int8",
+            "compression.width.heads=8",
+            "compression.width.ffn=1024",
+            "compression.recover.train.steps=1000",
+            "compression.recover.train.learning_rate=2e-4",
+            *RECOVER_SNIPS,
+        ),
+    }
+    for name, share in WIDTHS.items():
+        found[f"nlpcc/width {name}"] = (*NLPCC, "compression=width", keep(share), *RECOVER, *BATCH_32)
+        found[f"nlpcc/supernet {name}"] = (
+            *NLPCC, "compression=supernet", keep(share), *steps("supernet"), *BATCH_32,
+        )  # fmt: skip
+        found[f"nlpcc/sampled {name}"] = (
+            *NLPCC, "compression=supernet", keep(share), "compression.supernet.sample=1", *steps("supernet"),
+            *BATCH_32,
+        )  # fmt: skip
+    del found["nlpcc/supernet"]
+    together = (*NLPCC, "compression=cohort", *FOUR, f"compression.cohort.{COHORT_STEPS}")
+    for student in ("mini", "micro", "wide", "narrow"):
+        found[f"nlpcc/cohort {student}"] = (*together, f"compression.take.student={student}")
+        model = "mini" if student == "mini" else "micro"
+        shape = {"wide": 1024, "narrow": 256}.get(student)
+        found[f"nlpcc/apart {student}"] = (
+            *NLPCC,
+            "compression=distill",
+            f"model@compression.distill.student={model}",
+            *(() if shape is None else (f"compression.distill.student.architecture.ffn={shape}",)),
+            f"compression.distill.{COHORT_STEPS}",
+        )
+    return found
+
+
+def keep(share: float) -> str:
+    return f"compression.width.keep={share}"
+
+
+def steps(slot: str) -> tuple[str, ...]:
+    return (f"compression.{slot}.train.steps=1500", f"compression.{slot}.train.learning_rate=5e-4")
+
+
+def run(cell: str, overrides: Sequence[str], seed: int, store: Path) -> dict[str, Any]:
+    """One run of run.py; what is kept of it, and the command that made it."""
+    given = (*overrides, f"seed={seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        places = (f"store.root={store}", f"hydra.run.dir={folder}/run", f"name={cell.split('/')[0]}")
+        done = subprocess.run(
+            [sys.executable, "run.py", *given, *places], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"{cell}, seed {seed}: {done.stderr.strip()[-400:]}")
+        result: dict[str, Any] = json.loads((Path(folder) / "run" / "result.json").read_text("utf-8"))
+    quoted = " ".join(f"'{o}'" if set(o) & set(" ~$[]{}") else o for o in given)
+    kept = ("scores", "difference", "baseline", "measurement", "stages", "primary")
+    return {"command": f"python run.py {quoted}", **{key: result[key] for key in kept}}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cells there are, by name and seed."""
+
+    by_name: Mapping[str, Mapping[int, Mapping[str, Any]]]
+
+    def mean(self, cell: str, value: Callable[[Mapping[str, Any]], float]) -> float | None:
+        runs = self.by_name.get(cell, {})
+        return statistics.fmean(value(run) for run in runs.values()) if runs else None
+
+    def score(self, cell: str) -> float | None:
+        """Mean over seeds of the primary metric on test, in points."""
+        return self.mean(cell, lambda run: 100 * run["scores"][run["primary"]])
+
+    def drop(self, cell: str) -> float | None:
+        """Points lost against the baseline, mean over seeds."""
+        return self.mean(cell, lambda run: -100 * (run["scores"][run["primary"]] - baseline_score(run)))
+
+    def speedup(self, cell: str) -> float | None:
+        return self.mean(cell, lambda run: run["measurement"]["speedup"]["median"])
+
+    def size(self, cell: str) -> float | None:
+        """Share of the baseline's size."""
+        return self.mean(cell, lambda run: run["measurement"]["size_mb"] / base_of(run)["size_mb"])
+
+    def seconds(self, cell: str, kind: str) -> float | None:
+        """What the stage of this kind took when it was computed."""
+        return self.mean(cell, lambda run: stage_of(run, kind)["computed_s"])
+
+
+def base_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = run["baseline"]["measurement"]
+    return found
+
+
+def baseline_score(run: Mapping[str, Any]) -> float:
+    return float(run["baseline"]["scores"][run["primary"]])
+
+
+def stage_of(run: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    return next(stage for stage in run["stages"] if stage["kind"] == kind)
+
+
+def flops(shape: Mapping[str, Any], tokens: float = 10.0) -> float:
+    """Multiply-adds a token of the encoder's linear maps and attention."""
+    hidden, size = shape["hidden"], shape["hidden"] / 4  # of small_zh: four heads before pruning
+    widths = zip(shape["heads"], shape["ffn"], strict=True)
+    return float(sum(heads * size * (4 * hidden + 2 * tokens) + 2 * hidden * ffn for heads, ffn in widths))
+
+
+def realised(run: Mapping[str, Any]) -> float:
+    """The speed-up over the share of FLOPs that was taken out."""
+    before, after = (flops(stage["shape"]) for stage in (run["stages"][0], run["stages"][-1]))
+    return float(run["measurement"]["speedup"]["median"]) / (before / after)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the report."""
+
+    says: str
+    measured: float | None
+    target: float
+    at_least: bool = False
+
+    def line(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        if self.measured is None:
+            return f"{self.says} | – | {sign} {self.target:g} | falls short (not run)"
+        holds = self.measured >= self.target if self.at_least else self.measured <= self.target
+        return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {'holds' if holds else 'falls short'}"
+
+
+def less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def over(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one / other
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if any(value is None for value in known) else sum(v for v in known if v is not None)
+
+
+def claims(found: Found) -> list[Claim]:
+    result = []
+    for data in ("nlpcc", "snips"):
+        result.append(
+            Claim(f"{data}: points lost at width 2/3, recovered", found.drop(f"{data}/width 2/3"), 1.0)
+        )
+    for name in WIDTHS:
+        ratio = found.mean(f"nlpcc/width {name}", realised)
+        result.append(Claim(f"nlpcc: speed-up over FLOPs removed, width {name}", ratio, 0.90, True))
+    one_width = found.seconds("nlpcc/width 2/3", "distill")
+    for kind, most in (("supernet", 3.0), ("sampled", 2.0)):
+        time = over(found.seconds(f"nlpcc/{kind} 2/3", "supernet"), one_width)
+        result.append(Claim(f"nlpcc: training four widths ({kind}) over one width, time", time, most))
+        for name in WIDTHS:
+            loss = less(found.score(f"nlpcc/width {name}"), found.score(f"nlpcc/{kind} {name}"))
+            result.append(Claim(f"nlpcc: points below its own training, width {name} ({kind})", loss, 0.5))
+    gain = less(found.score("nlpcc/student_taught"), found.score("nlpcc/student_alone"))
+    result.append(Claim("nlpcc: points that a teacher gives a student", gain, 1.0, True))
+    students = ("mini", "micro", "wide", "narrow")
+    apart = total(found.seconds(f"nlpcc/apart {student}", "distill") for student in students)
+    together = found.seconds("nlpcc/cohort mini", "cohort")
+    result.append(Claim("nlpcc: four students together over one by one, time", over(together, apart), 0.6))
+    for data in ("nlpcc", "snips"):
+        result += [
+            Claim(f"{data}: points lost by vocabulary", found.drop(f"{data}/vocabulary"), 0.0),
+            Claim(f"{data}: points lost by static INT8", found.drop(f"{data}/int8"), 0.5),
+            Claim(f"{data}: size of static INT8", found.size(f"{data}/int8"), 0.27),
+            Claim(f"{data}: speed-up of static INT8, batch 1 × 16, one thread", found.speedup(f"{data}/int8"), 2.5, True),
+            Claim(f"{data}: points of QAT above static INT8",
+                  less(found.score(f"{data}/qat"), found.score(f"{data}/int8")), 0.0, True),
+            Claim(f"{data}: latency of QAT over static INT8",
+                  over(found.speedup(f"{data}/int8"), found.speedup(f"{data}/qat")), 1.1),
+            Claim(f"{data}: size of QAT over static INT8", over(found.size(f"{data}/qat"), found.size(f"{data}/int8")), 1.0),
+        ]  # fmt: skip
+    whole = "nlpcc/source004"
+    memory = found.mean(whole, lambda r: r["measurement"]["memory_mb"] / base_of(r)["memory_mb"])
+    result += [
+        Claim("source 004: size left", found.size(whole), 0.078),
+        Claim("source 004: megabytes", found.mean(whole, lambda r: r["measurement"]["size_mb"]), 5.4),
+        Claim("source 004: speed-up", found.speedup(whole), 1.46, True),
+        Claim("source 004: memory left", memory, 0.378),
+        Claim("source 004: points lost", found.drop(whole), 0.13),
+    ]
+    return result
+
+
+def table(found: Found) -> str:
+    """One row a cell: means over its seeds."""
+    rows = ["| cell | seeds | score | lost | 95 % interval, first seed | speed-up | size MB | share | trained s |",
+            "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for cell in cells():
+        runs = found.by_name.get(cell)
+        if not runs:
+            continue
+        first = runs[min(runs)]
+        sure = first["difference"]
+        interval = f"[{-100 * sure['high']:+.2f}, {-100 * sure['low']:+.2f}]" if sure else ""
+        trained = sum(s["computed_s"] for s in first["stages"] if s["kind"] not in ("finetune", "export"))
+        size = found.mean(cell, lambda run: run["measurement"]["size_mb"])
+        rows.append(
+            f"| {cell} | {', '.join(map(str, sorted(runs)))} | {found.score(cell):.2f} | {found.drop(cell):+.2f} | "
+            f"{interval} | {found.speedup(cell):.2f}x | {size:.2f} | {found.size(cell):.3f} | {trained:.0f} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def read() -> Found:
+    by_name: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for cell in cells():
+        for file in CELLS.glob(f"{slug(cell)}.seed*.json"):
+            seed = int(file.stem.rpartition("seed")[2])
+            by_name.setdefault(cell, {})[seed] = json.loads(file.read_text("utf-8"))
+    return Found(by_name)
+
+
+def slug(cell: str) -> str:
+    head, _, rest = cell.partition("/")
+    return f"{head}.{rest.replace('/', '-').replace(' ', '_')}"
+
+
+def write_page(found: Found, lines: Sequence[str]) -> None:
+    page = PAGE.read_text("utf-8")
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    shown = "| claim | measured | target | |\n|---|---|---|---|\n" + "".join(
+        f"| {line} |\n" for line in lines
+    )
+    PAGE.write_text(f"{before}{START}\n{table(found)}\n{shown}\n{END}{after}", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    only, seeds = arguments.only, [int(seed) for seed in arguments.seeds.split(",")]
+    if arguments.quick:
+        only, seeds = "nlpcc/*", [0]
+    store = Path(os.environ.get("PARE_STORE", ROOT / "artifacts"))
+    CELLS.mkdir(exist_ok=True)
+    for seed in seeds:
+        for cell, overrides in cells().items():
+            file = CELLS / f"{slug(cell)}.seed{seed}.json"
+            if arguments.report or file.exists() or not fnmatch(cell, only):
+                continue
+            print(f"{cell}, seed {seed}", file=sys.stderr, flush=True)
+            text = json.dumps(run(cell, overrides, seed, store), indent=1, ensure_ascii=False)
+            file.write_text(text + "\n", "utf-8")
+    found = read()
+    lines = [claim.line() for claim in claims(found)]
+    write_page(found, lines)
+    print(table(found))
+    print("claim | measured | target |")
+    print("\n".join(lines))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([line.split(" | ") for line in lines], indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

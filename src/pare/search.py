@@ -1,0 +1,144 @@
+"""The automatic strategy: strategies from cheap to dear, tried on the target, and the best that passes.
+
+It explains itself: every trial is kept with what it scored, what it cost and why it was or was not taken.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pare.errors import ConfigError, GateFailed, StageFailed
+from pare.pipeline import Expect, Outcome, Pipeline, Step, Strategy
+from pare.stages.finetune import Finetune
+from pare.stages.stage import Stage
+from pare.targets.measuring import Measure, Measurement
+
+BUDGETS = {"latency_ms": "max_latency_ms", "size_mb": "max_size_mb", "memory_mb": "max_memory_mb"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auto:
+    """Tries `candidates`, strategies by name, in their order: from cheap to dear.
+
+    max_drop: how much of the primary metric may be lost on dev.
+    max_latency_ms (p50), max_size_mb, max_memory_mb: with a budget the first that keeps to all of it is
+    taken; without one all are tried and the fastest is.
+    """
+
+    candidates: Mapping[str, Mapping[str, Stage]]
+    max_drop: float = 0.01
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    max_memory_mb: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ValueError("candidates: at least one strategy is needed")
+        if not 0 <= self.max_drop <= 1:
+            raise ValueError(f"max_drop={self.max_drop}: a fraction, in [0, 1]; 0.01 is one point")
+        for name in BUDGETS.values():
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name}={value}: must be above 0")
+
+    @property
+    def has_budget(self) -> bool:
+        return any(getattr(self, name) is not None for name in BUDGETS.values())
+
+    def strategies(self) -> dict[str, Strategy]:
+        return {name: tuple(stages.items()) for name, stages in self.candidates.items()}
+
+    def objections(self, drop: float, costs: Mapping[str, float | None]) -> list[str]:
+        """Why a candidate cannot be taken; empty where it can."""
+        found = []
+        if drop > self.max_drop:
+            found.append(f"loses {100 * drop:.2f} points, {100 * self.max_drop:.2f} are allowed")
+        for cost, name in BUDGETS.items():
+            most, value = getattr(self, name), costs[cost]
+            if most is not None and value is None:
+                found.append(f"{cost} cannot be measured here")
+            elif most is not None and value is not None and value > most:
+                found.append(f"{cost} is {value:.3g}, {most:g} is allowed")
+        return found
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate as it went. drop is on dev; what was not measured is None."""
+
+    name: str
+    why: str  # empty where it passed
+    drop: float | None = None
+    speedup: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
+    memory_mb: float | None = None
+    taken: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The strategy that was taken, what came of it, and everything that was tried."""
+
+    strategy: Strategy
+    outcome: Outcome
+    tried: tuple[Trial, ...]
+
+
+def search(
+    auto: Auto,
+    pipeline: Pipeline,
+    finetune: Finetune,
+    settings: Measure,
+    on_step: Callable[[Step], None],
+    on_trial: Callable[[Trial], None],
+    expect: Expect | None = None,
+) -> Choice:
+    """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is."""
+    trials: list[Trial] = []
+    passed: dict[str, tuple[Strategy, Outcome, float]] = {}
+    for name, strategy in auto.strategies().items():
+        try:
+            outcome = pipeline.execute(finetune, strategy, on_step, expect)
+        except ConfigError:
+            raise
+        except (GateFailed, StageFailed) as failure:
+            trials.append(Trial(name, str(failure)))
+            on_trial(trials[-1])
+            continue
+        graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
+        measured, _, _ = pipeline.measure(outcome.final, graphs, settings)
+        trials.append(trial_of(auto, name, pipeline.task.primary, outcome, measured))
+        on_trial(trials[-1])
+        if not trials[-1].why:
+            passed[name] = (strategy, outcome, measured.speedup.median)
+            if auto.has_budget:
+                break
+    if not passed:
+        told = "; ".join(f"{trial.name} {trial.why}" for trial in trials)
+        raise GateFailed(f"compression.auto: none of {len(trials)} strategies will do: {told}")
+    best = max(passed, key=lambda name: passed[name][2])
+    tried = tuple(Trial(**{**asdict(trial), "taken": trial.name == best}) for trial in trials)
+    return Choice(passed[best][0], passed[best][1], tried)
+
+
+def trial_of(auto: Auto, name: str, metric: str, outcome: Outcome, measured: Measurement) -> Trial:
+    drop = outcome.steps[0].scores[metric] - outcome.steps[-1].scores[metric]
+    costs: dict[str, float | None] = {
+        "latency_ms": measured.latency_ms["p50"],
+        "size_mb": measured.size_mb,
+        "memory_mb": measured.memory_mb,
+    }
+    why = "; ".join(auto.objections(drop, costs))
+    return Trial(
+        name,
+        why,
+        drop,
+        speedup=measured.speedup.median,
+        latency_ms=costs["latency_ms"],
+        size_mb=costs["size_mb"],
+        memory_mb=costs["memory_mb"],
+    )

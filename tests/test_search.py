@@ -1,0 +1,101 @@
+"""compression=auto and expect: what is tried, what is taken, and why."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from commands import ROOT, TINY, result_of, run
+from pare.errors import GateFailed
+from pare.pipeline import Expect
+from pare.search import Auto, Choice, Trial, search
+from pare.stages.export import Export
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Gate, Stage
+from pare.stages.width import Width
+from pare.targets.measuring import Measure
+from small import FINETUNE, ignore, pipeline
+
+MEASURE = Measure(pairs=5, calls=5, texts=20)
+RUINOUS = Width(keep=0.02, importance="magnitude", multiple_of=1)
+CANDIDATES: Mapping[str, Mapping[str, Stage]] = {
+    "as_it_is": {"export": Export()},
+    "int8": {"export": Export(), "quantize": Quantize(calibration_rows=16)},
+    "ruined": {"width": RUINOUS, "export": Export()},
+}
+
+
+def searched(root: Path, auto: Auto) -> Choice:
+    return search(auto, pipeline(root), FINETUNE, MEASURE, ignore, lambda trial: None)
+
+
+def by_name(choice: Choice) -> dict[str, Trial]:
+    return {trial.name: trial for trial in choice.tried}
+
+
+def test_all_are_tried_and_one_that_passes_is_taken(root: Path) -> None:
+    choice = searched(root, Auto(candidates=CANDIDATES, max_drop=0.05))
+    tried = by_name(choice)
+    assert list(tried) == ["as_it_is", "int8", "ruined"]
+    assert "points, 5.00 are allowed" in tried["ruined"].why
+    passed = [trial for trial in choice.tried if not trial.why]
+    assert max(passed, key=lambda trial: trial.speedup or 0).taken
+    assert [trial.taken for trial in choice.tried].count(True) == 1
+    assert not tried["ruined"].taken
+
+
+def test_with_a_budget_the_first_that_keeps_to_it_is_taken(root: Path) -> None:
+    whole = by_name(searched(root, Auto(candidates=CANDIDATES, max_drop=0.05)))
+    assert whole["int8"].size_mb is not None
+    auto = Auto(candidates=CANDIDATES, max_drop=0.05, max_size_mb=whole["int8"].size_mb * 1.01)
+    tried = by_name(searched(root, auto))
+    assert list(tried) == ["as_it_is", "int8"]
+    assert "size_mb is" in tried["as_it_is"].why
+    assert tried["int8"].taken
+
+
+def test_a_gate_that_fails_is_one_more_trial(root: Path) -> None:
+    strict = {"width": Width(keep=0.02, importance="magnitude", multiple_of=1, gate=Gate(max_drop=0.0))}
+    candidates = {"gated": {**strict, "export": Export()}, "as_it_is": {"export": Export()}}
+    tried = by_name(searched(root, Auto(candidates=candidates)))
+    assert tried["gated"].why.startswith("gate of width")
+    assert tried["as_it_is"].taken
+
+
+def test_where_none_will_do_all_that_was_tried_is_named(root: Path) -> None:
+    with pytest.raises(
+        GateFailed, match=r"none of 3 strategies will do: as_it_is size_mb .*; int8 .*; ruined"
+    ):
+        searched(root, Auto(candidates=CANDIDATES, max_size_mb=0.001))
+
+
+def test_a_model_that_is_not_what_was_promised_is_not_compressed(root: Path) -> None:
+    strategy = (("export", Export()),)
+    steps: list[str] = []
+    there = pipeline(root)
+    with pytest.raises(GateFailed, match=r"expect: exact_match .* 0\.123 ± 0\.01 was expected"):
+        there.execute(FINETUNE, strategy, lambda step: steps.append(step.name), Expect(value=0.123))
+    assert steps == ["finetune"]
+    score = there.execute(FINETUNE, strategy, ignore).steps[0].scores["exact_match"]
+    there.execute(FINETUNE, strategy, ignore, Expect(value=score, tolerance=0.0))
+    with pytest.raises(GateFailed, match=r"expect.metric: no 'bleu'; the task has \['exact_match'"):
+        there.execute(FINETUNE, strategy, ignore, Expect(value=score, metric="bleu"))
+
+
+def test_auto_from_the_command_line(tmp_path: Path) -> None:
+    done = run(
+        *TINY, "compression=auto", "~compression.auto.candidates.width_int8",
+        "~compression.auto.candidates.width_qat", "compression.auto.max_drop=0.5",
+        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tried = result_of(tmp_path / "run")["tried"]
+    assert [trial["name"] for trial in tried] == ["as_it_is", "int8"]
+    assert "taken: " in done.stdout
+    assert (ROOT / "conf" / "compression" / "auto.yaml").is_file()
+
+
+def test_auto_stands_alone(tmp_path: Path) -> None:
+    done = run("compression=auto", "+compression/depth=every_other", f"store.root={tmp_path}")
+    assert done.returncode == 2
+    assert "compression.auto: chooses the whole strategy; drop depth" in done.stderr
