@@ -131,7 +131,8 @@ def run(cell: str, overrides: Sequence[str], seed: int, store: Path) -> dict[str
         result: dict[str, Any] = json.loads((Path(folder) / "run" / "result.json").read_text("utf-8"))
     quoted = " ".join(f"'{o}'" if set(o) & set(" ~$[]{}") else o for o in given)
     kept = ("scores", "difference", "baseline", "measurement", "stages", "primary")
-    return {"command": f"python run.py {quoted}", **{key: result[key] for key in kept}}
+    threads = os.environ.get("PARE_THREADS", "2")
+    return {"command": f"PARE_THREADS={threads} python run.py {quoted}", **{key: result[key] for key in kept}}
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,30 @@ def test_the_installed_command_starts_without_torch(store: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "3 entries" in finished.stdout
+
+
+def test_get_copies_what_an_entry_holds(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "taken"
+    assert main(["store", "--root", str(store), "get", KEYS[1][:6], str(place)]) == 0
+    assert [path.name for path in place.iterdir()] == ["data"]
+    assert (place / "data").read_bytes() == data(store, KEYS[1]).read_bytes()
+    assert "stage=stage1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [("7777", "no entry"), ("", "3 entries"), ("FLIPPED", "is damaged"), ("0000", "is there already")],
+)
+def test_get_says_what_it_cannot_copy(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, says: str
+) -> None:
+    place = tmp_path / "taken"
+    if key == "FLIPPED":
+        flip(data(store, KEYS[1]))
+        key = KEYS[1]
+    if says == "is there already":
+        place.mkdir()
+    assert main(["store", "--root", str(store), "get", key, str(place)]) in (1, 2)
+    assert says in capsys.readouterr().err

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pare.artifact import MANIFEST
 from pare.errors import PareError
 from pare.store import Entry, Store
 
@@ -27,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc = actions.add_parser("gc", help="remove leftovers, and with --unused-days old entries")
     gc.add_argument("--unused-days", type=days, default=None, metavar="N")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    get = actions.add_parser("get", help="copy an entry's files, a checkpoint say, to a new folder")
+    get.add_argument("key", help="its key, or how the key begins")
+    get.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     if not (options.root / "objects").is_dir():  # gc would empty the quarantine of another's folder
         print(f"error: --root: no store at {options.root}", file=sys.stderr)
@@ -37,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return list_entries(found)
         if options.action == "verify":
             return verify(found)
+        if options.action == "get":
+            return copy_out(found, options.key, options.folder)
         return collect_garbage(found, options.unused_days, options.dry_run)
     except PareError as e:
         print(f"error: {e}", file=sys.stderr)
@@ -73,6 +80,25 @@ def verify(store: Store) -> int:
         print(f"damaged, moved to quarantine: {key}")
     print(f"{found.intact} intact, {len(found.damaged)} damaged")
     return 1 if found.damaged else 0
+
+
+def copy_out(store: Store, start: str, folder: Path) -> int:
+    keys = [entry.key for entry in store.entries() if entry.key.startswith(start)]
+    if len(keys) != 1:
+        told = "no entry" if not keys else f"{len(keys)} entries"
+        print(f"error: key: {told} of {store.root} begins with {start!r}", file=sys.stderr)
+        return 2
+    entry = store.get(keys[0])
+    if entry is None:
+        print(f"error: key: {keys[0]} is damaged and is now in quarantine", file=sys.stderr)
+        return 1
+    try:
+        shutil.copytree(entry.path, folder, ignore=shutil.ignore_patterns(MANIFEST))
+    except FileExistsError:
+        print(f"error: folder: {folder} is there already; a new one is needed", file=sys.stderr)
+        return 2
+    print(f"{entry.kind} {entry.key[:16]} ({words(entry)}) is in {folder}")
+    return 0
 
 
 def collect_garbage(store: Store, unused_days: float | None, dry_run: bool) -> int:

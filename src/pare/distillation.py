@@ -294,8 +294,10 @@ def distil(
     scratch: Path | None = None,
 ) -> list[dict[str, float]]:
     """Trains all `networks` in place from one answer of the teacher to each batch. Returns the curve."""
-    torch.manual_seed(seed)
-    students = [Student(network, teacher, distillation) for network in networks]
+    students = []
+    for network in networks:
+        torch.manual_seed(seed)  # each learns as if it were alone
+        students.append(Student(network, teacher, distillation))
     rows = [*labelled, *unlabelled] if distillation.unlabelled else list(labelled)
     master = Teacher(
         teacher.to(resolve_device(training.device)),

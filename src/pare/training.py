@@ -117,7 +117,7 @@ def collate(
         ids[i, : len(row.ids)] = torch.tensor(row.ids)
         mask[i, : len(row.ids)] = 1
         for output in outputs:
-            if row.labels is None:
+            if row.labels is None or output.name not in row.labels:
                 continue
             value = row.labels[output.name]
             if isinstance(value, int):

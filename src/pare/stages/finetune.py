@@ -68,7 +68,7 @@ def weights_of(rows: Sequence[Row], outputs: Sequence[Output]) -> dict[str, Tens
     """For each output of whole texts, weights that let its rare labels count as much as frequent ones."""
     weights = {}
     for output in outputs:
-        found = [row.labels[output.name] for row in rows if row.labels is not None]
+        found = [row.labels.get(output.name) for row in rows if row.labels is not None]
         labels = [label for label in found if isinstance(label, int) and label != IGNORED_LABEL]
         if output.scope == "text" and labels:
             weights[output.name] = balanced_weights(labels, len(output.labels))

@@ -1,0 +1,76 @@
+"""Several tasks on one encoder, each with heads of its own: how a teacher is taught many tasks at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pare.errors import ConfigError
+from pare.outputs import Labels, Output
+from pare.provenance import digest
+from pare.tasks.task import Split, Task
+from pare.tasks.text import Encoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(Task):
+    """The texts of all `tasks`, by name; a text has labels for the heads of its own task only.
+
+    Its score is the mean of the tasks' primary metrics.
+    """
+
+    tasks: Mapping[str, Task]
+    primary: str = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.tasks) < 2:
+            raise ValueError(f"tasks={list(self.tasks)}: at least two are needed")
+
+    def check(self) -> None:
+        problems = []
+        for task in self.tasks.values():
+            try:
+                task.check()
+            except ConfigError as e:
+                problems += e.problems
+        if problems:
+            raise ConfigError(problems)
+
+    def fingerprint(self) -> str:
+        return digest({name: task.fingerprint() for name, task in self.tasks.items()})
+
+    def texts(self, split: Split) -> Sequence[str]:
+        return [text for task in self.tasks.values() for text in task.texts(split)]
+
+    def outputs(self) -> tuple[Output, ...]:
+        return tuple(
+            replace(output, name=f"{name}_{output.name}")
+            for name, task in self.tasks.items()
+            for output in task.outputs()
+        )
+
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+        return [
+            {f"{name}_{head}": value for head, value in labels.items()}
+            for name, task, part in self._parts(split, encoded)
+            for labels in task.labels(split, part)
+        ]
+
+    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        primaries = []
+        for name, task, part in self._parts(split, answers):
+            start = f"{name}_"
+            own = [{key.removeprefix(start): value for key, value in answer.items()} for answer in part]
+            found = task.score(split, own)
+            scores |= {f"{name}_{metric}": value for metric, value in found.items()}
+            primaries.append(found[task.primary])
+        return {"mean": sum(primaries) / len(primaries), **scores}
+
+    def _parts(self, split: Split, rows: Sequence[Any]) -> Iterator[tuple[str, Task, Sequence[Any]]]:
+        """What belongs to each task, of rows in the order of `texts`."""
+        start = 0
+        for name, task in self.tasks.items():
+            end = start + len(task.texts(split))
+            yield name, task, rows[start:end]
+            start = end

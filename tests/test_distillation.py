@@ -1,0 +1,216 @@
+"""What students learn from: layers, maps, relations, kept answers, other texts, each other's teacher."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pare.checkpoint import Checkpoint
+from pare.distillation import Distillation, Student, Teacher, thoughts_of
+from pare.encoders.model import Model
+from pare.errors import ConfigError, StageFailed
+from pare.losses import relation_loss, relations
+from pare.pipeline import Step
+from pare.stages.cohort import Cohort
+from pare.stages.depth import Depth
+from pare.stages.distill import Distill
+from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.stage import Stage
+from pare.stages.take import Take
+from pare.training import Batch, Row, Training, collate
+from small import ARCHITECTURE, FINETUNE, QUICK, TASK, ignore, pipeline
+
+SMALL = Model(architecture=replace(ARCHITECTURE, hidden=32, ffn=64, layers=1))
+OTHER = Model(architecture=replace(ARCHITECTURE, hidden=48, ffn=96, layers=2))
+
+
+def executed(root: Path, *strategy: tuple[str, Stage]) -> list[Step]:
+    return list(pipeline(root).execute(FINETUNE, strategy, ignore).steps)
+
+
+def rows(checkpoint: Checkpoint, count: int = 40) -> list[Row]:
+    return rows_of(TASK, "train", open_text_encoder(checkpoint))[:count]
+
+
+def batch_of(lessons: list[Row], numbers: list[int]) -> Batch:
+    return collate([lessons[i] for i in numbers], TASK.outputs(), 0, torch.device("cpu"), numbers)
+
+
+def test_relations_are_softmaxed_products() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 5, 8), torch.randn(2, 5, 8)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    found = relations(query, key, 2, mask).exp().numpy()
+    q, k = (x.numpy().reshape(2, 5, 2, 4).transpose(0, 2, 1, 3) for x in (query, key))
+    scores = q @ k.transpose(0, 1, 3, 2) / 2
+    scores[1, :, :, 3:] = -np.inf
+    wanted = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert np.allclose(found, wanted, atol=1e-6)
+
+
+def test_relations_that_are_alike_cost_nothing_and_padding_neither() -> None:
+    torch.manual_seed(0)
+    mask = torch.tensor([[1, 1, 1, 0]])
+    states = torch.randn(1, 4, 8)
+    other = states.clone()
+    other[:, 3] = 9.0
+    one, two = (relations(x, x, 2, mask) for x in (states, other))
+    assert relation_loss(one, two, mask).abs() < 1e-6
+    assert relation_loss(one, relations(states * 3, states, 2, mask), mask) > 1e-3
+    fewer = relations(states, states, 4, mask)
+    assert torch.isfinite(relation_loss(fewer, one, mask))
+
+
+@pytest.mark.parametrize(
+    ("layers", "pairs"),
+    [("last", [(2, 6)]), ("even", [(1, 3), (2, 6)]), (((0, 0), (1, 2), (-1, -1)), [(0, 0), (1, 2), (2, 6)])],
+)
+def test_layers_are_matched(layers: object, pairs: list[tuple[int, int]]) -> None:
+    assert Distillation(layers=layers).pairs(2, 6) == pairs  # type: ignore[arg-type]
+
+
+def test_a_match_out_of_range_is_named() -> None:
+    with pytest.raises(
+        ConfigError, match=r"distillation.layers: \[3, 1\] is out of range; the student has .*0…2"
+    ):
+        Distillation(layers=((3, 1),)).pairs(2, 6)
+
+
+def test_a_student_like_its_teacher_has_nothing_to_learn(finetuned: Checkpoint) -> None:
+    told = Distillation(hard_weight=0, attention_weight=1, relation_weight=1, relation_heads=4, layers="even")
+    teacher = open_network(finetuned)
+    student = Student(open_network(finetuned), teacher, told)
+    batch = batch_of(rows(finetuned), list(range(8)))
+    lesson = Teacher(teacher, [1, 2], True, None).answer(batch)
+    assert student.loss(batch, lesson).abs() < 1e-5
+    with torch.no_grad():
+        student.network.blocks()[0].key.weight.mul_(1.5)
+    assert student.loss(batch, lesson) > 1e-3
+
+
+def test_a_teacher_remembers_what_it_said(finetuned: Checkpoint) -> None:
+    lessons = rows(finetuned)
+    teacher = Teacher(open_network(finetuned), [1, 2], False, [len(row.ids) for row in lessons])
+    first = teacher.answer(batch_of(lessons, [3, 17, 5]))
+    teacher.answer(batch_of(lessons, [8, 9]))
+    with torch.no_grad():
+        teacher.network.blocks()[0].query.weight.zero_()  # whoever asks again gets what was said
+    numbers = [8, 5, 3]
+    batch = batch_of(lessons, numbers)
+    again = teacher.answer(batch)
+    fresh = thoughts_of(open_network(finetuned), batch, [1, 2], False)
+    real = batch.mask.bool()
+    assert torch.allclose(again.logits["intent"], fresh.logits["intent"], atol=1e-5)
+    assert torch.allclose(again.logits["slots"][real], fresh.logits["slots"][real], atol=1e-5)
+    assert torch.allclose(again.layers[1][real].float(), fresh.layers[1][real], atol=5e-3)
+    assert first.logits["intent"].shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Distillation(soft="mse"),
+        Distillation(attention_weight=1.0),
+        Distillation(relation_weight=1.0, relation_heads=4, hidden_weight=0),
+        Distillation(layers=((0, 0), (-1, -1))),
+        Distillation(cache=True),
+    ],
+    ids=["mse", "attention", "relations", "layers", "cache"],
+)
+def test_a_student_learns_more_the_longer_it_listens(root: Path, told: Distillation) -> None:
+    train = Training(steps=120, learning_rate=3e-3, precision="fp32")
+    step = executed(root, ("distill", Distill(student=SMALL, distillation=told, train=train)))[-1]
+    curve = [point["loss"] for point in step.checkpoint.history()]
+    assert sum(curve[-10:]) < 0.8 * sum(curve[:10])
+    assert step.scores["intent_accuracy"] > 0.3
+
+
+def test_a_cohort_learns_what_each_would_learn_alone(root: Path) -> None:
+    train = Training(steps=12, precision="fp32")
+    cohort = Cohort(students={"small": SMALL, "other": OTHER}, train=train)
+    for name, model in (("small", SMALL), ("other", OTHER)):
+        taken = executed(root, ("cohort", cohort), ("take", Take(student=name)))[-1]
+        alone = executed(root, ("distill", Distill(student=model, train=train)))[-1]
+        pair = [open_network(step.checkpoint).state_dict() for step in (taken, alone)]
+        assert all(torch.allclose(pair[0][n], pair[1][n], atol=1e-5) for n in pair[1])
+
+
+def test_a_cohort_is_trained_once_for_all_its_students(root: Path) -> None:
+    cohort = Cohort(students={"small": SMALL, "other": OTHER}, train=QUICK)
+    steps = [executed(root, ("cohort", cohort), ("take", Take(student=n))) for n in ("small", "other")]
+    assert [found[1].cached for found in steps] == [False, True]
+    assert [found[2].checkpoint.facts["shape"]["hidden"] for found in steps] == [32, 48]
+    assert steps[0][1].scores == {}
+    assert steps[0][2].previous == steps[0][0].scores
+
+
+def test_a_student_that_is_not_in_the_cohort_is_named(root: Path) -> None:
+    cohort = Cohort(students={"small": SMALL}, train=QUICK)
+    with pytest.raises(StageFailed, match=r"take.student: no 'tall' in the cohort, which has \['small'\]"):
+        executed(root, ("cohort", cohort), ("take", Take(student="tall")))
+
+
+def test_an_assistant_stands_between_teacher_and_student(root: Path) -> None:
+    assistant = Distill(student=OTHER, train=QUICK)
+    pupil = Distill(student=SMALL, teacher="previous", train=QUICK)
+    steps = executed(root, ("assistant", assistant), ("distill", pupil))
+    direct = executed(root, ("distill", Distill(student=SMALL, train=QUICK)))
+    assert steps[-1].checkpoint.facts["shape"]["hidden"] == 32
+    assert steps[-1].checkpoint.digest != direct[-1].checkpoint.digest
+
+
+def test_more_texts_can_be_learned_from(root: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("打开空调\n\n导航去机场\n", encoding="utf-8")
+    with_it = Distill(student=SMALL, corpus=str(corpus), train=QUICK)
+    before = with_it.sources()
+    found = executed(root, ("distill", with_it))[-1]
+    corpus.write_text("关闭车窗\n", encoding="utf-8")
+    assert with_it.sources() != before
+    assert executed(root, ("distill", with_it))[-1].key != found.key
+
+
+def test_a_checkpoint_of_the_same_task_can_teach(root: Path, finetuned: Checkpoint) -> None:
+    own = Distill(student=SMALL, teacher=Model(path=str(finetuned.path)), train=QUICK)
+    usual = Distill(student=SMALL, train=QUICK)
+    taught = [executed(root, ("distill", stage))[-1] for stage in (own, usual)]
+    pair = [open_network(step.checkpoint).state_dict() for step in taught]
+    assert all(torch.equal(pair[0][n], pair[1][n]) for n in pair[0])
+
+
+def test_an_encoder_that_learned_no_task_can_start_others(root: Path, tmp_path: Path) -> None:
+    """Task-agnostic: only the teacher's layers are learned; the result is a model to fine-tune."""
+    told = Distillation(soft_weight=0, hard_weight=0, relation_weight=1, relation_heads=4, hidden_weight=0)
+    general = executed(root, ("distill", Distill(student=SMALL, distillation=told, train=QUICK)))[-1]
+    start = replace(FINETUNE, model=Model(path=str(general.checkpoint.path)), train=Training(steps=0))
+    found = pipeline(root).execute(start, (), ignore).final
+    pair = [open_network(c).encoder.state_dict() for c in (general.checkpoint, found)]
+    assert all(torch.equal(pair[0][n], pair[1][n]) for n in pair[0])
+
+
+def test_layers_of_the_teacher_become_a_student(root: Path) -> None:
+    steps = executed(root, ("depth", Depth(keep=(0,))), ("distill", Distill(train=QUICK)))
+    assert steps[-1].checkpoint.facts["shape"]["layers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"layers": ((1,),)}, "layers"),
+        ({"cache": True, "attention_weight": 1.0}, "cache=true"),
+        ({"relation_heads": 0}, "relation_heads=0"),
+    ],
+)
+def test_impossible_lessons_are_refused(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Distillation(**wrong)  # type: ignore[arg-type]
+
+
+def test_heads_that_do_not_divide_the_queries_are_named(root: Path) -> None:
+    told = Distillation(relation_weight=1.0, relation_heads=7)
+    with pytest.raises(
+        ConfigError, match=r"relation_heads: 7 does not divide the student's 32 query channels"
+    ):
+        executed(root, ("distill", Distill(student=SMALL, distillation=told, train=QUICK)))

@@ -1,0 +1,144 @@
+"""Utterances from files: SNIPS' three columns, NLPCC's marks; several tasks on one encoder."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pare.errors import DataError
+from pare.outputs import IGNORED_LABEL
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stages.finetune import Finetune
+from pare.stages.networks import open_text_encoder
+from pare.store import Store
+from pare.tasks.several import Several
+from pare.tasks.slu import Slu
+from pare.tasks.sources import Parallel, Source, Tagged
+from pare.tasks.text import TextEncoder, train_wordpiece
+from pare.tasks.utterance import Span
+from small import FINETUNE, HARDWARE, TASK, ignore
+
+MARKED = (
+    "1\t来一首周华健的花心\tmusic.play\t来一首<singer>周华健</singer>的<song>花心</song>\n"
+    "1\t播放体验\tmusic.play\t播放<song>体验||体面</song>\n"
+    "\n"
+    "2\t回家\tnavigation\t回家\n"
+)
+
+
+def slu(source: Source) -> Slu:
+    return Slu(name="files", max_length=32, source=source)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("train", "valid", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "seq.in").write_text("play blue moon \nfly to new york\n", encoding="utf-8")
+        (tmp_path / part / "seq.out").write_text("O B-song I-song \nO O B-city I-city\n", encoding="utf-8")
+        (tmp_path / part / "label").write_text("Play\nFly\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_words_and_tags_become_spans_of_characters(folder: Path) -> None:
+    rows = Parallel(folder=str(folder)).read()
+    assert {split: len(part) for split, part in rows.items()} == {
+        "train": 2, "dev": 2, "test": 2, "unlabelled": 0,
+    }  # fmt: skip
+    second = rows["test"][1]
+    assert (second.text, second.intent) == ("fly to new york", "Fly")
+    assert [second.text[s.start : s.end] for s in second.slots] == ["new york"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("seq.out", "O B-song\nO O B-city I-city\n", "train:1: 3 words in seq.in, 2 tags in seq.out"),
+        ("label", "Play\n", "different numbers of lines: seq.in 2, seq.out 2, label 1"),
+    ],
+)
+def test_columns_that_do_not_match_are_named(folder: Path, file: str, content: str, says: str) -> None:
+    (folder / "train" / file).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        slu(Parallel(folder=str(folder))).check()
+    assert says in str(error.value)
+
+
+def test_marks_become_spans_of_what_was_heard(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.txt"
+    file.write_text(MARKED, encoding="utf-8")
+    rows = {u.text: u for part in Tagged(file=str(file)).read().values() for u in part}
+    assert rows["来一首周华健的花心"].slots == (Span(3, 6, "singer"), Span(7, 9, "song"))
+    assert rows["播放体验"].slots == (Span(2, 4, "song"),)
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("split", ["shuffled", "session"])
+def test_a_fifth_is_test_and_sessions_stay_together(tmp_path: Path, split: str) -> None:
+    file = tmp_path / "corpus.txt"
+    lines = [f"{i // 4}\t回家{i}\tnavigation\t回家{i}\n" for i in range(400)]
+    file.write_text("".join(lines), encoding="utf-8")
+    rows = Tagged(file=str(file), split=split).read()  # type: ignore[arg-type]
+    assert abs(len(rows["test"]) - 80) <= 3
+    assert abs(len(rows["dev"]) - 32) <= 3
+    sessions = [{int(u.text[2:]) // 4 for u in rows[part]} for part in ("train", "dev", "test")]
+    shared = (sessions[0] & sessions[2]) | (sessions[0] & sessions[1]) | (sessions[1] & sessions[2])
+    assert bool(shared) == (split == "shuffled")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("1\t回家\tnavigation\n", "corpus.txt:1: 3 columns; 4 are needed"),
+        ("1\t回家\tnavigation\t回<place>佳</place>\n", "does not mark up '回家'"),
+    ],
+)
+def test_lines_that_make_no_sense_are_named(tmp_path: Path, line: str, says: str) -> None:
+    file = tmp_path / "corpus.txt"
+    file.write_text(line, encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        slu(Tagged(file=str(file))).check()
+    assert says in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(DataError, match=r"task.source: no such file: /no/corpus.txt"):
+        slu(Tagged(file="/no/corpus.txt")).check()
+
+
+def test_labels_that_training_never_saw_are_no_lesson(folder: Path) -> None:
+    (folder / "valid" / "label").write_text("Play\nSwim\n", encoding="utf-8")
+    task = slu(Parallel(folder=str(folder)))
+    encoder = TextEncoder(train_wordpiece(task.texts("train"), 200), 32)
+    found = task.labels("dev", encoder.encode(task.texts("dev")))
+    assert [row["intent"] for row in found] == [1, IGNORED_LABEL]
+
+
+def test_several_tasks_share_an_encoder(tmp_path: Path, folder: Path) -> None:
+    tasks = Several(
+        name="both", max_length=32, tasks={"car": TASK, "files": slu(Parallel(folder=str(folder)))}
+    )
+    names = [output.name for output in tasks.outputs()]
+    assert names == ["car_intent", "car_slots", "files_intent", "files_slots"]
+    finetune = Finetune(model=FINETUNE.model, train=replace(FINETUNE.train, steps=150))
+    there = Pipeline(Store(tmp_path / "store"), tasks, 0, HARDWARE, silent)
+    step = there.execute(finetune, (), ignore).steps[0]
+    assert step.scores["mean"] == (step.scores["car_exact_match"] + step.scores["files_exact_match"]) / 2
+    assert step.scores["car_intent_accuracy"] > 0.4
+    encoder = open_text_encoder(step.checkpoint)
+    rows = tasks.labels("dev", encoder.encode(tasks.texts("dev")))
+    assert set(rows[0]) == {"car_intent", "car_slots"}
+    assert set(rows[-1]) == {"files_intent", "files_slots"}
+
+
+@pytest.mark.skipif("PARE_DATA" not in os.environ, reason="PARE_DATA is not set")
+def test_the_real_corpora_are_read() -> None:
+    root = os.environ["PARE_DATA"]
+    nlpcc = slu(Tagged(file=f"{root}/nlpcc2018_slu/corpus.train.txt"))
+    assert [len(nlpcc.texts(split)) for split in ("train", "dev", "test")] == [15372, 1709, 4271]  # type: ignore[arg-type]
+    assert [len(output.labels) for output in nlpcc.outputs()] == [11, 31]
+    snips = slu(Parallel(folder=f"{root}/snips"))
+    assert [len(snips.texts(split)) for split in ("train", "dev", "test")] == [13084, 700, 700]  # type: ignore[arg-type]
+    assert [len(output.labels) for output in snips.outputs()] == [7, 79]
