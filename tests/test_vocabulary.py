@@ -20,7 +20,7 @@ from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, open_text_encoder
 from pare.stages.quantize import Quantize
-from pare.stages.vocabulary import Vocabulary
+from pare.stages.vocabulary import Vocabulary, check_texts, check_tokens, read
 from pare.stages.width import Width
 from pare.tasks.car import generate
 from pare.tasks.vocabulary import choose, rewrite, unknown_id
@@ -38,7 +38,7 @@ SHAPE = {
     "pad_token_id": 1,
 }
 KINDS = ("wordpiece", "bpe", "unigram")
-BUDGET = {"wordpiece": 300, "bpe": 400, "unigram": 250}
+BUDGET = {"wordpiece": 300, "bpe": 700, "unigram": 450}
 
 
 def seen_texts() -> list[str]:
@@ -180,7 +180,8 @@ def test_without_a_budget_just_what_the_training_texts_use_stays(
     only_english = {i for e in old.encode_batch(list(more_texts())) for i in e.ids} - used
     if kind != "wordpiece":  # whose vocabulary the task's own texts made
         assert len(only_english) > 100
-        assert len(only_english & kept) < 20  # parts of merges, bytes, the least likely piece
+        left = {i for i in only_english & kept if len(old.id_to_token(i)) > 1}  # bytes stay
+        assert len(left) <= 1  # the least likely piece
     assert after.facts["texts_unchanged"]["train"] == 1
     assert after.facts["positions_after"] == after.facts["positions_before"]
 
@@ -288,6 +289,22 @@ def test_the_most_frequent_tokens_stay_with_what_they_are_made_of() -> None:
     assert choose(tokenizer, {6: 9, 7: 2}, 6, 1, characters=False) == [0, 1, 2, 3, 5, 6]
     assert choose(tokenizer, {6: 9, 7: 2}, 7, 1, characters=False) == [0, 1, 2, 3, 5, 6, 7]
     assert choose(tokenizer, {6: 9, 7: 2}, None, 3, characters=False) == [0, 1, 2, 3, 5, 6]
+
+
+def test_a_rewritten_tokenizer_that_reads_otherwise_is_refused(root: Path) -> None:
+    before, after = pruned(root, FINETUNE, Vocabulary(max_tokens=300))
+    old, new = open_text_encoder(before), open_text_encoder(after)
+    kept = sorted(old.tokenizer.token_to_id(token) for token in new.tokenizer.get_vocab())
+    numbers = {i: place for place, i in enumerate(kept)}
+    texts = remaining(before, after, TASK.texts("train"))
+    readings = read(old.tokenizer, texts)
+    check_tokens(old.tokenizer, new.tokenizer, numbers)
+    check_texts(before, new, texts, readings, numbers, None)
+    with pytest.raises(StageFailed, match="should be"):
+        check_tokens(old.tokenizer, new.tokenizer, {**numbers, kept[-1]: numbers[kept[-2]]})
+    new.tokenizer.normalizer = None  # which parts Chinese characters
+    with pytest.raises(StageFailed, match="in another way"):
+        check_texts(before, new, texts, readings, numbers, None)
 
 
 def test_merges_may_be_written_as_they_used_to_be() -> None:

@@ -139,9 +139,11 @@ def measure(
 ) -> tuple[Measurement, Measurement, int]:
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        inputs = Path(folder) / "inputs.npz"
-        write_inputs(inputs, candidate, texts[: settings.texts], hardware)
-        arms = [stack.enter_context(started(c, inputs, hardware)) for c in (candidate, *baselines)]
+        arms = []
+        for number, checkpoint in enumerate((candidate, *baselines)):
+            inputs = Path(folder) / f"inputs-{number}.npz"
+            write_inputs(inputs, checkpoint, texts[: settings.texts], hardware)
+            arms.append(stack.enter_context(started(checkpoint, inputs, hardware)))
         for arm in arms:
             arm.block("latency", settings.calls, 0)  # warm-up
         best = fastest(arms[1:], settings.calls)
@@ -198,7 +200,10 @@ def measurement(
 
 
 def write_inputs(file: Path, checkpoint: Checkpoint, texts: Sequence[str], hardware: Hardware) -> None:
-    """The same token ids for every arm: batches as they come for latency, by length for throughput."""
+    """The same texts for every arm, as its own tokenizer reads them.
+
+    Batches as they come for latency, by length for throughput.
+    """
     encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
     rows = [e.ids for e in encoder.encode(texts)]
     arrays: dict[str, np.ndarray] = {}

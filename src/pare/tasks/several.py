@@ -27,7 +27,7 @@ class Several(Task):
             raise ValueError(f"tasks={list(self.tasks)}: at least two are needed")
 
     def check(self) -> None:
-        problems = []
+        problems: list[str] = []
         for task in self.tasks.values():
             try:
                 task.check()
