@@ -70,6 +70,15 @@ def cells() -> dict[str, tuple[str, ...]]:
             "compression.width.keep=0.75",
             *RECOVER,
         ),
+        "snips/student_taught": (*SNIPS, *STUDENT, *PUPIL),
+        "snips/student_alone": (
+            "task=snips",
+            "model=mini",
+            "model.architecture.vocabulary_file=${oc.env:PARE_MODELS}/all-MiniLM-L6-v2/vocab.txt",
+            "compression=none",
+            "train=student",
+            "train.steps=3000",
+        ),
         "snips/baseline": (*SNIPS, "compression=none"),
         "snips/int8": (*SNIPS, "compression=int8", *SHORT),
         "snips/qat": (*SNIPS, *ONLY_QAT, "compression.qat.train.learning_rate=5e-5", *SHORT),
@@ -237,8 +246,9 @@ def claims(found: Found) -> list[Claim]:
         for name in WIDTHS:
             loss = less(found.score(f"nlpcc/width {name}"), found.score(f"nlpcc/{kind} {name}"))
             result.append(Claim(f"nlpcc: points below its own training, width {name} ({kind})", loss, 0.5))
-    gain = less(found.score("nlpcc/student_taught"), found.score("nlpcc/student_alone"))
-    result.append(Claim("nlpcc: points that a teacher gives a student", gain, 1.0, True))
+    for data in ("nlpcc", "snips"):
+        gain = less(found.score(f"{data}/student_taught"), found.score(f"{data}/student_alone"))
+        result.append(Claim(f"{data}: points that a teacher gives a student", gain, 1.0, True))
     students = ("mini", "micro", "wide", "narrow")
     apart = total(found.seconds(f"nlpcc/apart {student}", "distill") for student in students)
     together = found.seconds("nlpcc/cohort mini", "cohort")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
 
@@ -115,6 +115,12 @@ def share_casts(model: ModelProto) -> None:
             node.input[0] = inner.input[0]
         key = (node.input[0], int(node.attribute[0].i))
         renamed[node.output[0]] = first.setdefault(key, node.output[0])
+
+
+def use_microsoft(model: ModelProto) -> None:
+    """Lets the graph have nodes of ONNX Runtime's own."""
+    if MICROSOFT not in {opset.domain for opset in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
 
 
 def save(model: ModelProto, file: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from pare.errors import StageFailed
-from pare.lowering.graph import MICROSOFT, constants, consumers, drop_unused, replace_nodes
+from pare.lowering.graph import MICROSOFT, constants, consumers, drop_unused, replace_nodes, use_microsoft
 
 Weights = Literal["channel_wise_abs_max", "abs_max"]
 #: stores a value under a name and returns the name
@@ -121,8 +121,7 @@ def to_integer(
         kernel = "MatMulIntegerToFloat"
         return [helper.make_node(kernel, inputs, [linear.output], name=linear.name, domain=MICROSOFT)]
 
-    if MICROSOFT not in {opset.domain for opset in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    use_microsoft(model)
     return replace_linear_maps(model, keep_float, embeddings, quantized, integer)
 
 

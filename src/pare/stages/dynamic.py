@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import onnx
-
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
+from pare.checkpoint import Checkpoint, Format
 from pare.errors import StageFailed
-from pare.lowering.graph import save
 from pare.lowering.integer import Weights, linear_maps, matching, to_integer
+from pare.stages.graphs import open_graph, write_graph
 from pare.stages.stage import Context, Stage
 
 
@@ -42,20 +40,11 @@ class Dynamic(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
-        model = onnx.load(str(source.path / ONNX_MODEL))
+        model = open_graph(source)
         maps = linear_maps(model)
         keep_float = matching(maps, self.keep_float)
         if len(keep_float) == len(maps):
             raise StageFailed("dynamic: the graph has no linear map to quantize (already integer?)")
         integer = to_integer(model, None, keep_float, self.weight_bits, self.embeddings, self.weights)
-        save(model, context.output / ONNX_MODEL)
-        write_record(
-            context.output,
-            format="onnx",
-            outputs=source.outputs,
-            tokenizer=(source.path / TOKENIZER).read_text(encoding="utf-8"),
-            max_length=source.max_length,
-            pad_id=source.pad_id,
-            parameters=source.parameters,
-            facts={**source.facts, "precision": "int8", "integer_linear_maps": [integer, len(maps)]},
-        )
+        facts = {"precision": "int8", "integer_linear_maps": [integer, len(maps)]}
+        write_graph(context.output, model, source, facts)

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import onnx
-
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
+from pare.checkpoint import Checkpoint, Format
 from pare.errors import StageFailed
 from pare.lowering.calibration import Observer, Sampling, activation_ranges, sample
 from pare.lowering.explicit import to_explicit
-from pare.lowering.graph import save
 from pare.lowering.integer import Weights, linear_maps, matching, to_integer
 from pare.stages.networks import open_text_encoder
+from pare.stages.graphs import open_graph, write_graph
 from pare.stages.stage import Context, Stage
 
 
@@ -27,7 +25,8 @@ class Quantize(Stage):
     lowering: "integer", the kernels of ONNX Runtime on a CPU, or "qdq", symmetric Q/DQ for TensorRT.
     percentile: for `activations: percentile`, the per cent of the values that is not cut off.
     sampling: which training texts to calibrate on; short and long are by characters.
-    keep_float: patterns of linear maps to leave alone.
+    keep_float: patterns of linear maps to leave alone. keep_sensitive: and so many of those that a
+    `sensitivity` stage before found the worst.
     weight_bits: 7 avoids saturation on x86 without VNNI. Fewer bits narrow the weights' range; each weight
     still takes a byte, so the file does not shrink.
     """
@@ -41,6 +40,7 @@ class Quantize(Stage):
     weight_bits: int = 8
     embeddings: bool = True
     keep_float: tuple[str, ...] = ()
+    keep_sensitive: int = 0
     threads: int = 2
 
     accepts: ClassVar[Format | None] = "onnx"
@@ -52,6 +52,8 @@ class Quantize(Stage):
             raise ValueError(
                 f"calibration_rows={self.calibration_rows}, threads={self.threads}: must be at least 1"
             )
+        if self.keep_sensitive < 0:
+            raise ValueError(f"keep_sensitive={self.keep_sensitive}: cannot be negative")
         if not 4 <= self.weight_bits <= 8:
             raise ValueError(f"weight_bits={self.weight_bits}: must be in 4…8")
         if not 50 < self.percentile <= 100:
@@ -62,11 +64,20 @@ class Quantize(Stage):
         """The CUDA provider lacks the integer kernels."""
         return ("cpu",) if self.lowering == "integer" else ("cpu", "cuda")
 
+    def sensitive(self, source: Checkpoint) -> list[str]:
+        if not self.keep_sensitive:
+            return []
+        if "sensitivity" not in source.facts:
+            raise StageFailed(
+                "quantize.keep_sensitive: needs a sensitivity stage between export and quantize"
+            )
+        return [part["name"] for part in source.facts["sensitivity"][: self.keep_sensitive]]
+
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
-        model = onnx.load(str(source.path / ONNX_MODEL))
+        model = open_graph(source)
         maps = linear_maps(model)
-        keep_float = matching(maps, self.keep_float)
+        keep_float = matching(maps, (*self.keep_float, *self.sensitive(source)))
         observed = sorted({m.input for m in maps if m.name not in keep_float})
         if not observed:
             raise StageFailed("quantize: the graph has no linear map to quantize (already integer?)")
@@ -86,14 +97,5 @@ class Quantize(Stage):
             )
         rewrite = to_integer if self.lowering == "integer" else to_explicit
         integer = rewrite(model, ranges, keep_float, self.weight_bits, self.embeddings, self.weights)
-        save(model, context.output / ONNX_MODEL)
-        write_record(
-            context.output,
-            format="onnx",
-            outputs=source.outputs,
-            tokenizer=(source.path / TOKENIZER).read_text(encoding="utf-8"),
-            max_length=source.max_length,
-            pad_id=source.pad_id,
-            parameters=source.parameters,
-            facts={**source.facts, "precision": "int8", "integer_linear_maps": [integer, len(maps)]},
-        )
+        facts = {"precision": "int8", "integer_linear_maps": [integer, len(maps)]}
+        write_graph(context.output, model, source, facts)

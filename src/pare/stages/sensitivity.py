@@ -1,0 +1,128 @@
+"""Sensitivity to INT8: each linear map, or layer, quantized alone, and how far the answers move.
+
+Changes nothing: the table goes into the checkpoint's facts and into sensitivity.tsv, the worst first. A
+`quantize` stage after it keeps the worst in float with `keep_sensitive`, and a bad INT8 score has a cause.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from tempfile import TemporaryDirectory
+from typing import ClassVar, Literal
+
+import numpy as np
+from onnx import ModelProto
+
+from pare.answering import Run, answers_of_run, padded
+from pare.checkpoint import Checkpoint, Format
+from pare.errors import StageFailed
+from pare.lowering.calibration import activation_ranges, sample
+from pare.lowering.integer import linear_maps, to_integer
+from pare.lowering.running import run_of
+from pare.outputs import Output
+from pare.stages.graphs import open_graph, write_graph
+from pare.stages.networks import open_text_encoder
+from pare.stages.stage import Context, Stage
+from pare.tasks.text import Encoded
+
+TABLE = "sensitivity.tsv"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one part costs when it alone is changed: KL of the answers, and points of the metric on dev."""
+
+    name: str
+    divergence: float
+    drop: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity(Stage):
+    """Finds out which linear maps INT8 hurts most.
+
+    by: each map, or all maps of a layer together. calibration_rows: training texts for the ranges.
+    """
+
+    by: Literal["map", "layer"] = "map"
+    calibration_rows: int = 128
+    threads: int = 2
+
+    accepts: ClassVar[Format | None] = "onnx"
+    produces: ClassVar[Format] = "onnx"
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
+
+    def __post_init__(self) -> None:
+        if self.calibration_rows < 1 or self.threads < 1:
+            raise ValueError(
+                f"calibration_rows={self.calibration_rows}, threads={self.threads}: must be at least 1"
+            )
+
+    def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
+        source, task = inputs["model"], context.task
+        encoder = open_text_encoder(source)
+        model = open_graph(source)
+        names = [m.name for m in linear_maps(model)]
+        if not names:
+            raise StageFailed("sensitivity: the graph has no float linear map (already integer?)")
+        texts = task.texts("train")
+        rows = sample([len(text) for text in texts], self.calibration_rows, "random", context.seed)
+        ids = [e.ids for e in encoder.encode([texts[row] for row in rows])]
+        observed = sorted({m.input for m in linear_maps(model)})
+        ranges = activation_ranges(model, observed, ids, "min_max", self.threads, lambda n, s: None)
+        dev = task.texts("dev")
+        encoded = encoder.encode(dev)
+
+        def judged(run: Run) -> float:
+            answers = answers_of_run(run, source.outputs, dev, encoded, encoder.pad_id)
+            return task.score("dev", answers)[task.primary]
+
+        with TemporaryDirectory() as folder:
+            whole = run_of(model, folder, self.threads)
+            score = judged(whole)
+            losses = []
+            parts = groups(names, self.by)
+            with context.progress("quantizing one by one", len(parts)) as advance:
+                for part, members in parts.items():
+                    alone = ModelProto()
+                    alone.CopyFrom(model)
+                    to_integer(alone, ranges, set(names) - set(members), 8, False)
+                    run = run_of(alone, folder, self.threads)
+                    gap = divergence(whole, run, source.outputs, encoded, encoder.pad_id)
+                    losses.append(Loss(part, gap, score - judged(run)))
+                    advance(1, part)
+        losses.sort(key=lambda loss: -loss.divergence)
+        write_graph(context.output, model, source, {"sensitivity": [asdict(loss) for loss in losses]})
+        lines = [f"{loss.name}\t{loss.divergence:.6g}\t{100 * loss.drop:+.2f}\n" for loss in losses]
+        text = "".join(["linear map\tdivergence\tpoints lost\n", *lines])
+        (context.output / TABLE).write_text(text, encoding="utf-8")
+
+
+def groups(names: Sequence[str], by: Literal["map", "layer"]) -> dict[str, list[str]]:
+    """Maps by what they are named after: themselves, or the part of their name up to the layer's number."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        layer = re.match(r".*?/layer\.\d+/", name)
+        found.setdefault(layer[0] + "*" if layer and by == "layer" else name, []).append(name)
+    return found
+
+
+def divergence(
+    one: Run, other: Run, outputs: Sequence[Output], encoded: Sequence[Encoded], pad_id: int
+) -> float:
+    """KL of the second's answers from the first's, mean over texts, over tokens, and over heads."""
+    gaps = []
+    for start in range(0, len(encoded), 32):
+        ids, mask = padded([e.ids for e in encoded[start : start + 32]], pad_id)
+        before, after = one(ids, mask), other(ids, mask)
+        for output in outputs:
+            p, q = log_softmax(before[output.name]), log_softmax(after[output.name])
+            rows = (np.exp(p) * (p - q)).sum(-1)
+            gaps.append(float(rows[mask.astype(bool)].mean() if output.scope == "token" else rows.mean()))
+    return float(np.mean(gaps))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(-1, keepdims=True)
+    found: np.ndarray = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return found

@@ -1,0 +1,95 @@
+"""A layer that compression ruins is found, named, and can be spared."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pare.checkpoint import Checkpoint
+from pare.errors import StageFailed
+from pare.pipeline import Outcome
+from pare.progress import silent
+from pare.stages.export import Export
+from pare.stages.networks import open_network, open_text_encoder, write_network
+from pare.stages.quantize import Quantize
+from pare.stages.sensitivity import Sensitivity, groups
+from pare.stages.stage import Context, Stage
+from pare.stages.width_sensitivity import WidthSensitivity
+from small import FINETUNE, TASK, ignore, pipeline
+
+
+def executed(root: Path, *strategy: tuple[str, Stage]) -> Outcome:
+    return pipeline(root).execute(FINETUNE, strategy, ignore)
+
+
+@pytest.fixture
+def fragile(finetuned: Checkpoint, tmp_path: Path) -> Checkpoint:
+    """One neuron of the first layer says a great deal and is not listened to: it takes INT8's whole range."""
+    network = open_network(finetuned)
+    block = network.blocks()[0]
+    with torch.no_grad():
+        block.intermediate.bias[5] = 3000.0
+        block.output.weight[:, 5] = 0.0
+    for name in ("torch", "onnx"):
+        (tmp_path / name).mkdir()
+    write_network(tmp_path / "torch", network, open_text_encoder(finetuned), dict(finetuned.facts))
+    source = Checkpoint(tmp_path / "torch", "fragile")
+    Export().run({"model": source}, Context(TASK, 0, tmp_path / "onnx", silent))
+    return Checkpoint(tmp_path / "onnx", "fragile, exported")
+
+
+@pytest.mark.parametrize(("by", "worst"), [("map", "layer.0/output/dense"), ("layer", "layer.0/")])
+def test_what_int8_ruins_comes_first(fragile: Checkpoint, tmp_path: Path, by: str, worst: str) -> None:
+    (tmp_path / "out").mkdir()
+    stage = Sensitivity(by=by, calibration_rows=16)  # type: ignore[arg-type]
+    stage.run({"model": fragile}, Context(TASK, 0, tmp_path / "out", silent))
+    table = Checkpoint(tmp_path / "out", "").facts["sensitivity"]
+    assert worst in table[0]["name"]
+    assert table[0]["divergence"] > 5 * table[1]["divergence"]
+    assert table[0]["drop"] > 0.05
+    lines = (tmp_path / "out" / "sensitivity.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(table) + 1
+    assert lines[1].startswith(table[0]["name"])
+
+
+def test_the_worst_can_be_left_in_float(root: Path) -> None:
+    before = (("export", Export()), ("sensitivity", Sensitivity(calibration_rows=16)))
+    spared = executed(root, *before, ("quantize", Quantize(calibration_rows=16, keep_sensitive=3))).final
+    whole = executed(root, *before, ("quantize", Quantize(calibration_rows=16))).final
+    integer, maps = whole.facts["integer_linear_maps"]
+    assert spared.facts["integer_linear_maps"] == [integer - 3, maps]
+    assert len(spared.facts["sensitivity"]) == maps
+
+
+def test_sparing_needs_a_table(root: Path) -> None:
+    with pytest.raises(StageFailed, match="keep_sensitive: needs a sensitivity stage between"):
+        executed(root, ("export", Export()), ("quantize", Quantize(keep_sensitive=1)))
+
+
+def test_maps_are_grouped_by_layer() -> None:
+    names = [
+        "/encoder/layer.0/a/MatMul",
+        "/encoder/layer.0/b/MatMul",
+        "/encoder/layer.10/a/MatMul",
+        "/heads/MatMul",
+    ]
+    assert list(groups(names, "layer")) == ["/encoder/layer.0/*", "/encoder/layer.10/*", "/heads/MatMul"]
+    assert groups(names, "layer")["/encoder/layer.0/*"] == names[:2]
+
+
+def test_a_layer_that_pruning_ruins_comes_first(root: Path, finetuned: Checkpoint, tmp_path: Path) -> None:
+    network = open_network(finetuned)
+    idle = network.blocks()[0]
+    with torch.no_grad():  # nothing that the first layer's neurons say is heard
+        idle.output.weight.zero_()
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "out").mkdir()
+    write_network(tmp_path / "torch", network, open_text_encoder(finetuned), dict(finetuned.facts))
+    source = Checkpoint(tmp_path / "torch", "idle")
+    WidthSensitivity(rows=32).run({"model": source}, Context(TASK, 0, tmp_path / "out", silent))
+    found = Checkpoint(tmp_path / "out", "")
+    drops = {row["name"]: row["drop"] for row in found.facts["width_sensitivity"]}
+    assert drops["layer 0 ffn"] == 0
+    assert len(drops) == 4
+    assert list(drops.values()) == sorted(drops.values(), reverse=True)
+    assert open_network(found).parameter_count() == network.parameter_count()
