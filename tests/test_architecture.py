@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROOMS = (
     ("errors", "comparing"),
     ("files",),
-    ("provenance", "progress", "outputs", "decoding"),
+    ("provenance", "progress", "outputs", "decoding", "feeding"),
     ("artifact",),
     ("store", "checkpoint"),
     ("encoders", "tasks", "losses", "parallel", "resuming"),

@@ -46,7 +46,7 @@ def test_what_int8_ruins_comes_first(fragile: Checkpoint, tmp_path: Path, by: st
     table = Checkpoint(tmp_path / "out", "").facts["sensitivity"]
     assert worst in table[0]["name"]
     assert table[0]["divergence"] > 5 * table[1]["divergence"]
-    assert table[0]["drop"] > 0.05
+    assert table[0]["drop"] >= max(part["drop"] for part in table) > 0
     lines = (tmp_path / "out" / "sensitivity.tsv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(table) + 1
     assert lines[1].startswith(table[0]["name"])
@@ -67,12 +67,7 @@ def test_sparing_needs_a_table(root: Path) -> None:
 
 
 def test_maps_are_grouped_by_layer() -> None:
-    names = [
-        "/encoder/layer.0/a/MatMul",
-        "/encoder/layer.0/b/MatMul",
-        "/encoder/layer.10/a/MatMul",
-        "/heads/MatMul",
-    ]
+    names = [*(f"/encoder/layer.{part}/MatMul" for part in ("0/a", "0/b", "10/a")), "/heads/MatMul"]
     assert list(groups(names, "layer")) == ["/encoder/layer.0/*", "/encoder/layer.10/*", "/heads/MatMul"]
     assert groups(names, "layer")["/encoder/layer.0/*"] == names[:2]
 

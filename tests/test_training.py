@@ -87,6 +87,7 @@ def fitted(
     judge: Callable[[Network], float] | None = None,
     scratch: Path | None = None,
     rows: int = 200,
+    starts_well: bool = False,
 ) -> tuple[Network, list[dict[str, float]]]:
     torch.manual_seed(0)
     network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
@@ -98,7 +99,7 @@ def fitted(
     curve = fit(
         [network], network.outputs, lessons, loss_of, training,
         pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
-        judge=None if judge is None else lambda: judge(network), scratch=scratch,
+        judge=None if judge is None else lambda: judge(network), scratch=scratch, starts_well=starts_well,
     )  # fmt: skip
     return network, curve
 
@@ -116,6 +117,16 @@ def test_the_network_that_was_best_on_dev_is_kept() -> None:
     found = network.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in seen[1].items())
     assert not all(torch.equal(found[name], tensor) for name, tensor in seen[3].items())
+
+
+def test_a_network_that_starts_well_is_kept_if_training_only_harms_it() -> None:
+    start, _ = fitted(Training(steps=0))
+    scores = iter([0.9, 0.5, 0.4])
+    network, _ = fitted(
+        Training(steps=4, evaluate_every=2, precision="fp32"), lambda network: next(scores), starts_well=True
+    )
+    pairs = zip(network.parameters(), start.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_training_ends_when_dev_has_not_risen_for_long_enough() -> None:

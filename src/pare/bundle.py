@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pare import decoding
+from pare import decoding, feeding
 from pare.bundled import predict
 from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
 from pare.files import write_json
@@ -22,7 +22,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any])
     unfinished.mkdir(parents=True)
     for name in (ONNX_MODEL, TOKENIZER):
         shutil.copyfile(checkpoint.path / name, unfinished / name)
-    for module in (predict, decoding):
+    for module in (predict, decoding, feeding):
         source = Path(str(module.__file__))
         shutil.copyfile(source, unfinished / source.name)
     needs = {

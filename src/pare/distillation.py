@@ -291,6 +291,7 @@ def distil(
     progress: Progress,
     title: str,
     judge: Judge | None = None,
+    starts_well: bool = False,
     scratch: Path | None = None,
 ) -> list[dict[str, float]]:
     """Trains all `networks` in place from one answer of the teacher to each batch. Returns the curve."""
@@ -322,6 +323,7 @@ def distil(
             progress=progress,
             title=title,
             judge=judge,
+            starts_well=starts_well,
             scratch=scratch,
         )
 

@@ -210,12 +210,14 @@ def fit(
     progress: Progress,
     title: str,
     judge: Judge | None = None,
+    starts_well: bool = False,
     scratch: Path | None = None,
 ) -> list[dict[str, float]]:
     """Trains `learners` in place and returns their curve; stops with NonFiniteLoss at the first NaN.
 
     learners: what the loss is made of; each has its gradients clipped by itself.
-    judge: looks at dev; without one the last weights are kept.
+    judge: looks at dev; without one the last weights are kept. starts_well: also before the first step, so
+      that training cannot make it worse.
     scratch: a folder that outlives a killed process, where the run is taken up again.
     """
     torch.set_num_threads(training.threads)
@@ -242,6 +244,8 @@ def fit(
     saved = time.monotonic()
     with progress(title, total) as advance, quick_attention(lesson, device, precision):
         advance(standing.step, "")
+        if judge is not None and starts_well and standing.best is None:
+            look(judge, lesson, standing)
         for step in range(standing.step, total):
             rate = training.learning_rate * learning_rate_at(step, total, training.warmup)
             for group in optimizer.param_groups:

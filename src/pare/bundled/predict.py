@@ -8,7 +8,7 @@ One line of JSON for each text.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,8 +19,10 @@ from tokenizers import Tokenizer
 
 try:
     from decoding import decode  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
+    from feeding import feed  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
     from pare.decoding import decode
+    from pare.feeding import feed
 
 BATCH = 32
 
@@ -40,6 +42,12 @@ class Predictor:
         model = str(folder / self.bundle["model"])
         self.session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         self.names = [output["name"] for output in self.bundle["outputs"]]
+        (first, *_) = self.session.get_inputs()
+        self.shape, self.dtype = first.shape, np.int32 if "int32" in first.type else np.int64
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        values: Sequence[np.ndarray] = self.session.run(self.names, inputs)
+        return values
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """One answer for each text, in order."""
@@ -52,13 +60,13 @@ class Predictor:
         for i, e in enumerate(encoded):
             ids[i, : len(e.ids)] = e.ids
             mask[i, : len(e.ids)] = 1
-        values = self.session.run(self.names, {"input_ids": ids, "attention_mask": mask})
+        values = feed(self.run, self.names, self.shape, self.dtype, ids, mask)
         return [
             decode(
                 self.bundle["outputs"],
                 text,
                 encoded[i].offsets,
-                {name: value[i] for name, value in zip(self.names, values, strict=True)},
+                {name: value[i] for name, value in values.items()},
             )
             for i, text in enumerate(texts)
         ]

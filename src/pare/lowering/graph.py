@@ -117,6 +117,35 @@ def share_casts(model: ModelProto) -> None:
         renamed[node.output[0]] = first.setdefault(key, node.output[0])
 
 
+def fix_shape(model: ModelProto, texts: int | None, tokens: int | None) -> None:
+    """Gives the free sides of inputs and outputs these sizes; None leaves a side free."""
+    sizes = {"texts": texts, "tokens": tokens}
+    for value in (*model.graph.input, *model.graph.output):
+        for side in value.type.tensor_type.shape.dim:
+            size = sizes.get(side.dim_param)
+            if size is not None:
+                side.dim_value = size
+    if texts is not None or tokens is not None:
+        del model.graph.value_info[:]  # what was inferred from free sides
+
+
+def take_int32(model: ModelProto) -> None:
+    """Inputs of 32 bits, widened inside the graph: its look-ups are made for 64."""
+    casts = []
+    for value in model.graph.input:
+        value.type.tensor_type.elem_type = TensorProto.INT32
+        for node in model.graph.node:
+            for i, name in enumerate(node.input):
+                if name == value.name:
+                    node.input[i] = f"{value.name}_64"
+        casts.append(
+            helper.make_node(
+                "Cast", [value.name], [f"{value.name}_64"], name=f"{value.name}_widen", to=TensorProto.INT64
+            )
+        )
+    replace_nodes(model, [*casts, *model.graph.node])
+
+
 def use_microsoft(model: ModelProto) -> None:
     """Lets the graph have nodes of ONNX Runtime's own."""
     if MICROSOFT not in {opset.domain for opset in model.opset_import}:

@@ -15,15 +15,21 @@ def open_graph(checkpoint: Checkpoint) -> ModelProto:
     return onnx.load(str(checkpoint.path / ONNX_MODEL))
 
 
-def write_graph(folder: Path, model: ModelProto, source: Checkpoint, facts: Mapping[str, Any]) -> None:
-    """A checkpoint like `source` but for its graph. facts: what is new."""
+def write_graph(
+    folder: Path,
+    model: ModelProto,
+    source: Checkpoint,
+    facts: Mapping[str, Any],
+    max_length: int | None = None,
+) -> None:
+    """A checkpoint like `source` but for its graph. facts: what is new. max_length: where it is another."""
     save(model, folder / ONNX_MODEL)
     write_record(
         folder,
         format="onnx",
         outputs=source.outputs,
         tokenizer=(source.path / TOKENIZER).read_text(encoding="utf-8"),
-        max_length=source.max_length,
+        max_length=max_length or source.max_length,
         pad_id=source.pad_id,
         parameters=source.parameters,
         facts={**source.facts, **facts},

@@ -63,6 +63,7 @@ class Qat(Stage):
             progress=context.progress,
             title="quantization-aware training",
             judge=judge_of(rounded, context.task, encoder),
+            starts_well=True,
             scratch=context.scratch,
         )
         network = open_network(inputs["model"])
