@@ -21,6 +21,7 @@ from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.stages.width import Width
+from pare.targets.measuring import Measure
 from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
 
@@ -161,3 +162,13 @@ def test_a_student_of_another_shape_reads_the_teachers_tokens(root: Path, finetu
     student = torch_checkpoint(root, ("distill", Distill(student=Model(architecture=shape), train=QUICK)))
     assert student.facts["shape"]["hidden"] == 32
     assert (student.path / "tokenizer.json").read_bytes() == (finetuned.path / "tokenizer.json").read_bytes()
+
+
+def test_the_faster_lowering_is_the_one_that_was_measured_to_be(root: Path) -> None:
+    there = pipeline(root)
+    steps = there.execute(FINETUNE, (("export", Export(lowering="fastest")),), ignore).steps
+    graphs = there.baseline_graphs((("export", Export()),), steps[0].checkpoint)
+    measured, _, _ = there.measure(graphs[0], graphs[1:], Measure(pairs=10))  # from the store
+    wanted = "fused" if measured.speedup.median >= 1 else "plain"
+    assert steps[1].checkpoint.facts["lowering"] == wanted
+    assert steps[1].checkpoint.digest == graphs[["fused", "plain"].index(wanted)].digest

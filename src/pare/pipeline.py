@@ -227,6 +227,7 @@ class Pipeline:
     ) -> Step:
         began = time.perf_counter()
         sources = {role: inputs[role].checkpoint for role in stage.roles()}
+        stage = self.settled(stage, sources)
         entry, cached = self.produce(stage, sources)
         checkpoint = Checkpoint(entry.path, entry.digest)
         scores = {} if checkpoint.format == "cohort" else self.score(checkpoint, "dev")[0]
@@ -242,6 +243,16 @@ class Pipeline:
             previous=(previous.scores or previous.previous) if previous else None,
             baseline=start.scores if start else None,
         )
+
+    def settled(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> Stage:
+        """The stage with what depends on the target decided by measuring there."""
+        if not isinstance(stage, Export) or stage.lowering != "fastest":
+            return stage
+        fused, plain = (replace(stage, lowering=lowering) for lowering in ("fused", "plain"))
+        made = [self.produce(choice, sources)[0] for choice in (fused, plain)]
+        graphs = [Checkpoint(entry.path, entry.digest) for entry in made]
+        measured, _, _ = self.measure(graphs[0], graphs[1:], Measure(pairs=10))
+        return fused if measured.speedup.median >= 1 else plain
 
     def judged(self, step: Step, gate: Gate) -> Step:
         metric = gate.metric or self.task.primary

@@ -13,8 +13,8 @@ from pare.errors import StageFailed
 from pare.lowering.calibration import Observer, Sampling, activation_ranges, sample
 from pare.lowering.explicit import to_explicit
 from pare.lowering.integer import Weights, linear_maps, matching, to_integer
-from pare.stages.networks import open_text_encoder
 from pare.stages.graphs import open_graph, write_graph
+from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
 
 
