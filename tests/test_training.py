@@ -51,6 +51,14 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_precision_learns(precision: str) -> None:
+    training = Training(steps=12, learning_rate=2e-3, precision=precision)  # type: ignore[arg-type]
+    network, curve = fitted(training)
+    assert curve[-1]["loss"] < 0.9 * curve[0]["loss"]
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
 def test_a_loss_that_is_no_number_stops_at_that_step() -> None:
     with pytest.raises(NonFiniteLoss, match="the loss is nan at step 3 of 4"):
         trained(0, breaks_at=2)

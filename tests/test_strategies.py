@@ -1,0 +1,49 @@
+"""Every strategy in conf/ carried out from the command line, on a job of seconds."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from commands import TINY, result_of, run
+from pare.config import conf_folder
+
+CONF = conf_folder()
+ELSEWHERE = {"openvino", "openvino_int8"}  # on a target of their own, see test_openvino
+STRATEGIES = sorted({path.stem for path in (CONF / "compression").glob("*.yaml")} - ELSEWHERE)
+
+
+def short(strategy: str) -> list[str]:
+    """Three steps for whatever trains."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config = compose("config", overrides=[f"compression={strategy}"])
+    found: list[str] = []
+
+    def walk(node: object, where: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key == "train" and isinstance(value, dict):
+                    found.append(f"{where}.train.steps=3")
+                if key == "rows" or key == "calibration_rows":
+                    found.append(f"{where}.{key}=16")
+                walk(value, f"{where}.{key}")
+
+    walk(OmegaConf.to_container(config.compression), "compression")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_runs(strategy: str, tmp_path: Path) -> None:
+    model = "mini" if strategy in ("depth", "general") else "micro"
+    layers = ["model.architecture.layers=6"] if strategy == "width_depth_int8" else []
+    done = run(
+        *TINY, f"compression={strategy}", f"model={model}", *layers, *short(strategy),
+        *(["compression.auto.max_drop=1.0"] if strategy == "auto" else []),
+        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = result_of(tmp_path / "run")
+    assert result["measurement"]["latency_ms"]["p50"] > 0
+    assert (tmp_path / "run" / "bundle" / "predict.py").is_file()
