@@ -4,7 +4,8 @@
 
 Each cell is one run of run.py, kept in benchmarks/cells/ as one JSON, so that a run continues where it
 stopped; delete a file to measure it again. Ends with one line for every claim and writes both tables into
-docs/methods.md. --quick: seed 0 on NLPCC 2018. --report: no runs, only the cells there are. --json FILE.
+docs/methods.md. What training together saves is in shared_training.py, what kept answers save in
+cached_lessons.py. --quick: seed 0 on NLPCC 2018. --report: no runs, only the cells there are. --json FILE.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -35,13 +36,6 @@ ONLY_QAT = ("compression=qat", "~compression/width", "~compression/distill")
 WIDTHS = {"3/4": 0.75, "2/3": 2 / 3, "1/2": 0.5, "1/4": 0.25}
 STUDENT = ("model@compression.distill.student=mini", "compression=distill")
 PUPIL = ("compression.distill.train.steps=3000", "compression.distill.train.learning_rate=2e-3")
-FOUR = (
-    "+model@compression.cohort.students.wide=micro",
-    "compression.cohort.students.wide.architecture.ffn=1024",
-    "+model@compression.cohort.students.narrow=micro",
-    "compression.cohort.students.narrow.architecture.ffn=256",
-)
-COHORT_STEPS = "train.steps=600"
 
 
 def cells() -> dict[str, tuple[str, ...]]:
@@ -105,18 +99,6 @@ def cells() -> dict[str, tuple[str, ...]]:
             *BATCH_32,
         )  # fmt: skip
     del found["nlpcc/supernet"]
-    together = (*NLPCC, "compression=cohort", *FOUR, f"compression.cohort.{COHORT_STEPS}")
-    for student in ("mini", "micro", "wide", "narrow"):
-        found[f"nlpcc/cohort {student}"] = (*together, f"compression.take.student={student}")
-        model = "mini" if student == "mini" else "micro"
-        shape = {"wide": 1024, "narrow": 256}.get(student)
-        found[f"nlpcc/apart {student}"] = (
-            *NLPCC,
-            "compression=distill",
-            f"model@compression.distill.student={model}",
-            *(() if shape is None else (f"compression.distill.student.architecture.ffn={shape}",)),
-            f"compression.distill.{COHORT_STEPS}",
-        )
     return found
 
 
@@ -169,10 +151,6 @@ class Found:
     def size(self, cell: str) -> float | None:
         """Share of the baseline's size."""
         return self.mean(cell, lambda run: run["measurement"]["size_mb"] / base_of(run)["size_mb"])
-
-    def seconds(self, cell: str, kind: str) -> float | None:
-        """What the stage of this kind took when it was computed."""
-        return self.mean(cell, lambda run: stage_of(run, kind)["computed_s"])
 
 
 def base_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -227,11 +205,6 @@ def over(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one / other
 
 
-def total(values: Iterable[float | None]) -> float | None:
-    known = list(values)
-    return None if any(value is None for value in known) else sum(v for v in known if v is not None)
-
-
 def claims(found: Found) -> list[Claim]:
     result = []
     for data in ("nlpcc", "snips"):
@@ -241,20 +214,13 @@ def claims(found: Found) -> list[Claim]:
     for name in WIDTHS:
         ratio = found.mean(f"nlpcc/width {name}", realised)
         result.append(Claim(f"nlpcc: speed-up over FLOPs removed, width {name}", ratio, 0.90, True))
-    one_width = found.seconds("nlpcc/width 2/3", "distill")
-    for kind, most in (("supernet", 3.0), ("sampled", 2.0)):
-        time = over(found.seconds(f"nlpcc/{kind} 2/3", "supernet"), one_width)
-        result.append(Claim(f"nlpcc: training four widths ({kind}) over one width, time", time, most))
+    for kind in ("supernet", "sampled"):
         for name in WIDTHS:
             loss = less(found.score(f"nlpcc/width {name}"), found.score(f"nlpcc/{kind} {name}"))
             result.append(Claim(f"nlpcc: points below its own training, width {name} ({kind})", loss, 0.5))
     for data in ("nlpcc", "snips"):
         gain = less(found.score(f"{data}/student_taught"), found.score(f"{data}/student_alone"))
         result.append(Claim(f"{data}: points that a teacher gives a student", gain, 1.0, True))
-    students = ("mini", "micro", "wide", "narrow")
-    apart = total(found.seconds(f"nlpcc/apart {student}", "distill") for student in students)
-    together = found.seconds("nlpcc/cohort mini", "cohort")
-    result.append(Claim("nlpcc: four students together over one by one, time", over(together, apart), 0.6))
     for data in ("nlpcc", "snips"):
         result += [
             Claim(f"{data}: points lost by vocabulary", found.drop(f"{data}/vocabulary"), 0.0),
