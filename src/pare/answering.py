@@ -1,6 +1,7 @@
 """From token ids to the answers of a model, whatever runs it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def answers_of_run(
     run: Run, outputs: Sequence[Output], texts: Sequence[str], encoded: Sequence[Encoded], pad_id: int
 ) -> list[dict[str, Any]]:
     """One answer for each text, in order; texts of similar length run together."""
-    plain = [{"name": o.name, "labels": o.labels, "scope": o.scope} for o in outputs]
+    plain = [asdict(output) for output in outputs]
     answers: list[dict[str, Any]] = [{}] * len(texts)
     for rows in batches_by_length([len(e.ids) for e in encoded], 32):
         logits = run(*padded([encoded[i].ids for i in rows], pad_id))

@@ -37,7 +37,8 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any])
             "max_length": checkpoint.max_length,
             "pad_id": checkpoint.pad_id,
             "outputs": [
-                {"name": o.name, "labels": list(o.labels), "scope": o.scope} for o in checkpoint.outputs
+                {"name": o.name, "labels": list(o.labels), "scope": o.scope, "choice": o.choice}
+                for o in checkpoint.outputs
             ],
             "requires": needs,
             **about,

@@ -68,7 +68,9 @@ def decode(
     answer: dict[str, Any] = {}
     for output in outputs:
         name, labels = output["name"], output["labels"]
-        if output["scope"] == "text":
+        if output.get("choice", "one") == "any":
+            answer[name] = [label for label, logit in zip(labels, logits[name], strict=True) if logit > 0]
+        elif output["scope"] == "text":
             answer[name] = labels[int(np.argmax(logits[name]))]
         else:
             real = [i for i, (start, end) in enumerate(offsets) if start != end]

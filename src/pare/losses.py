@@ -18,11 +18,16 @@ def hard_loss(
 ) -> Tensor:
     """The sum over heads of each head's mean cross-entropy with its labels; 0 where there are none.
 
+    That of a softmax where one label holds, of a sigmoid for each label where any may.
+
     weights: how much each label counts, by output name; 1 where not given.
     """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for output in outputs:
         scores, truth = logits[output.name].float(), labels[output.name]
+        if output.choice == "any":
+            total = total + any_loss(scores, truth)
+            continue
         weight = (weights or {}).get(output.name, torch.ones(scores.shape[-1])).to(scores.device)
         rows = F.cross_entropy(
             scores.reshape(-1, scores.shape[-1]),
@@ -36,6 +41,16 @@ def hard_loss(
     return total
 
 
+def any_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Binary cross-entropy: the sum over labels, the mean over texts that have some.
+
+    truth: (texts, labels), 1 or 0.
+    """
+    known = (truth != IGNORED_LABEL).to(logits.dtype)
+    rows = F.binary_cross_entropy_with_logits(logits, truth.clamp(min=0).to(logits.dtype), reduction="none")
+    return (rows * known).sum() / known[:, 0].sum().clamp(min=1)
+
+
 def balanced_weights(labels: Sequence[int], count: int) -> Tensor:
     """For each of `count` labels the inverse of its share; their mean over `labels` is 1."""
     seen = torch.bincount(torch.tensor(labels), minlength=count).clamp(min=1)
@@ -47,6 +62,14 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> 
     log_student = F.log_softmax(student / temperature, dim=-1)
     log_teacher = F.log_softmax(teacher / temperature, dim=-1)
     return F.kl_div(log_student, log_teacher, log_target=True, reduction="none").sum(-1) * temperature**2
+
+
+def soft_binary_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """KL(teacher || student) of independent labels, the sum over them, per row, scaled by T^2."""
+    told = torch.sigmoid(teacher / temperature)
+    gap = F.binary_cross_entropy_with_logits(student / temperature, told, reduction="none")
+    own = F.binary_cross_entropy_with_logits(teacher / temperature, told, reduction="none")
+    return (gap - own).sum(-1) * temperature**2
 
 
 def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
@@ -69,7 +92,12 @@ def soft_loss(
     total = torch.zeros((), device=mask.device)
     for output in outputs:
         pair = student[output.name].float(), teacher[output.name].float()
-        rows = soft_cross_entropy(*pair, temperature) if kind == "kl" else squared_difference(*pair)
+        if kind == "mse":
+            rows = squared_difference(*pair)
+        elif output.choice == "any":
+            rows = soft_binary_cross_entropy(*pair, temperature)
+        else:
+            rows = soft_cross_entropy(*pair, temperature)
         if output.scope == "token":
             weights = mask.to(rows.dtype)
             total = total + (rows * weights).sum() / weights.sum()

@@ -8,14 +8,18 @@ Scope = Literal["text", "token"]
 
 IGNORED_LABEL = -100
 
-#: label ids of one text by output name: a number, or a list with one for each token
+#: label ids of one text by output name: a number, one for each token, or a list of those that hold
 Labels = Mapping[str, int | list[int]]
 
 
 @dataclass(frozen=True)
 class Output:
-    """One head: the labels it chooses one from, for the whole text or for each token."""
+    """One head: the labels it chooses from, for the whole text or for each token.
+
+    choice: exactly one of them, or any number of them, each for itself (whole texts only).
+    """
 
     name: str
     labels: tuple[str, ...]
     scope: Scope = "text"
+    choice: Literal["one", "any"] = "one"

@@ -90,7 +90,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded tensors: ids and mask (texts, tokens), labels by output name (texts,) or (texts, tokens)."""
+    """Padded tensors: ids and mask (texts, tokens), labels by output name.
+
+    Labels are (texts,), (texts, tokens), or 1 where a label holds and else 0, (texts, labels).
+    """
 
     ids: Tensor
     mask: Tensor
@@ -109,10 +112,7 @@ def collate(
     width = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), width), pad_id)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
-    labels = {
-        o.name: torch.full((len(rows), width) if o.scope == "token" else (len(rows),), IGNORED_LABEL)
-        for o in outputs
-    }
+    labels = {o.name: torch.full(label_shape(o, len(rows), width), IGNORED_LABEL) for o in outputs}
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = torch.tensor(row.ids)
         mask[i, : len(row.ids)] = 1
@@ -122,10 +122,19 @@ def collate(
             value = row.labels[output.name]
             if isinstance(value, int):
                 labels[output.name][i] = value
+            elif output.choice == "any":
+                labels[output.name][i] = 0
+                labels[output.name][i, value] = 1
             else:
                 labels[output.name][i, : len(value)] = torch.tensor(value)
     moved = {name: tensor.to(device) for name, tensor in labels.items()}
     return Batch(ids.to(device), mask.to(device), moved, tuple(numbers))
+
+
+def label_shape(output: Output, texts: int, tokens: int) -> tuple[int, ...]:
+    if output.choice == "any":
+        return texts, len(output.labels)
+    return (texts, tokens) if output.scope == "token" else (texts,)
 
 
 def shuffled_batches(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:

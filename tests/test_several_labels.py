@@ -1,0 +1,114 @@
+"""Texts with any number of labels: sigmoid losses, sets as answers, the whole way to a bundle."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pare.bundle import write_bundle
+from pare.errors import DataError
+from pare.losses import hard_loss, soft_binary_cross_entropy
+from pare.outputs import IGNORED_LABEL, Output
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stages.distill import Distill
+from pare.stages.export import Export
+from pare.stages.finetune import Finetune
+from pare.stages.quantize import Quantize
+from pare.stages.width import Width
+from pare.store import Store
+from pare.tasks.classify import Classify
+from pare.training import Row, Training, collate
+from small import FINETUNE, HARDWARE, ignore
+
+WORDS = ("red", "green", "blue", "tall")
+TOPICS = Output("topics", ("a", "b", "c"), choice="any")
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_the_hard_loss_is_that_of_one_sigmoid_a_label() -> None:
+    logits = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [9.0, 9.0, 9.0]])
+    truth = np.array([[1, 0, 1], [0, 1, 0], [IGNORED_LABEL] * 3])
+    p, y = sigmoid(logits[:2]), truth[:2]
+    wanted = -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum() / 2
+    found = hard_loss({"topics": torch.tensor(logits)}, {"topics": torch.tensor(truth)}, [TOPICS])
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_soft_loss_is_the_kl_divergence_of_each_label(temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    p, q = sigmoid(teacher / temperature), sigmoid(student / temperature)
+    wanted = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).sum(-1) * temperature**2
+    found = soft_binary_cross_entropy(torch.tensor(student), torch.tensor(teacher), temperature)
+    assert np.allclose(found.numpy(), wanted)
+
+
+def test_labels_become_ones_and_what_is_missing_is_no_lesson() -> None:
+    batch = collate(
+        [Row([5], {"topics": [0, 2]}), Row([6], {"topics": []}), Row([7])], [TOPICS], 0, torch.device("cpu")
+    )
+    assert batch.labels["topics"].tolist() == [[1, 0, 1], [0, 0, 0], [IGNORED_LABEL] * 3]
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Classify:
+    rng = random.Random(0)
+    lines = ["text\tlabel"]
+    for _ in range(900):
+        chosen = [word for word in WORDS if rng.random() < 0.4]
+        filler = rng.choices(["one", "more", "thing", "here"], k=3)
+        text = [*chosen, *filler]
+        rng.shuffle(text)
+        lines.append(f"{' '.join(text)}\t{'|'.join(chosen)}")
+    file = tmp_path / "rows.tsv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Classify(name="words", max_length=24, train=str(file), separator="|", primary="micro_f1")
+
+
+def test_any_number_of_labels_all_the_way_to_a_bundle(task: Classify, tmp_path: Path) -> None:
+    task.check()
+    assert task.names == tuple(sorted(WORDS))
+    there = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
+    train = Training(steps=150, learning_rate=2e-3, precision="fp32")
+    strategy = (
+        ("width", Width(keep=0.5, rows=64)),
+        ("distill", Distill(train=train)),
+        ("export", Export()),
+        ("quantize", Quantize(calibration_rows=32)),
+    )
+    outcome = there.execute(Finetune(model=FINETUNE.model, train=train), strategy, ignore)
+    assert outcome.steps[0].scores["micro_f1"] > 0.97
+    assert outcome.steps[-1].scores["micro_f1"] > 0.95
+    assert outcome.steps[-1].scores["accuracy"] > 0.85
+    write_bundle(tmp_path / "bundle", outcome.final, {})
+    command = [sys.executable, str(tmp_path / "bundle" / "predict.py"), "here blue thing tall", "one more"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    said = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+    assert said == [["blue", "tall"], []]
+
+
+def test_scores_of_sets_are_those_worked_out_by_hand(task: Classify) -> None:
+    gold = [set(task.parts(label)) for _, label in task.data["dev"]]
+    assert task.score("dev", [{"label": sorted(g)} for g in gold])["micro_f1"] == 1
+    silent_answers = [{"label": []} for _ in gold]
+    empty = sum(not g for g in gold) / len(gold)
+    assert task.score("dev", silent_answers) == {"accuracy": empty, "micro_f1": 0, "macro_f1": 0}
+
+
+def test_a_label_that_training_lacks_is_named(task: Classify, tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("text\tlabel\nred one\tred|square\n", encoding="utf-8")
+    wrong = Classify(
+        name="words", max_length=24, train=task.train, dev=str(tmp_path / "dev.tsv"), separator="|"
+    )
+    with pytest.raises(DataError, match=r"dev.tsv:2: label 'square' is not in task.train"):
+        wrong.check()
