@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from pare.build import build
 from pare.config import conf_folder, plain
-from pare.pipeline import problems as strategy_problems
 from pare.search import Auto
 from pare.stages.stage import Stage
+from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
 from pare.tracking import Tracker
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from pare.batches import Batch, Row, collate
 from pare.checkpoint import Checkpoint
-from pare.distillation import Distillation, Student, Teacher, thoughts_of
+from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
 from pare.errors import ConfigError, StageFailed
 from pare.losses import relation_loss, relations
@@ -19,7 +20,8 @@ from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Stage
 from pare.stages.take import Take
-from pare.training import Batch, Row, Training, collate
+from pare.teacher import Teacher, thoughts_of
+from pare.training import Training
 from small import ARCHITECTURE, FINETUNE, QUICK, TASK, ignore, pipeline
 
 SMALL = Model(architecture=replace(ARCHITECTURE, hidden=32, ffn=64, layers=1))

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from pare.errors import GateFailed
-from pare.pipeline import Outcome, Step, Strategy, problems
+from pare.pipeline import Outcome, Step
 from pare.stages.distill import Distill
 from pare.stages.export import Export
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate
 from pare.stages.width import Width
+from pare.strategy import Strategy, problems
 from pare.targets.hardware import Hardware
 from small import FINETUNE, HARDWARE, QUICK, ignore, pipeline
 

@@ -12,7 +12,6 @@ from pare.checkpoint import ONNX_MODEL, Checkpoint
 from pare.errors import StageFailed
 from pare.lowering.half import to_half
 from pare.lowering.tables import quantize_rows
-from pare.pipeline import problems
 from pare.stages.dynamic import Dynamic
 from pare.stages.embeddings import Embeddings
 from pare.stages.export import Export
@@ -22,6 +21,7 @@ from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
+from pare.strategy import problems
 from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
 

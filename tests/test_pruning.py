@@ -5,28 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from pare.batches import Row
 from pare.checkpoint import Checkpoint
 from pare.encoders.network import Network
 from pare.errors import StageFailed
+from pare.importance import Scores, importance_of
 from pare.pipeline import Outcome
-from pare.pruning import (
-    Narrowing,
-    Scores,
-    by_global_rank,
-    flops_each,
-    importance_of,
-    parameters_each,
-    shrink,
-    sort,
-    uniform,
-)
+from pare.pruning import Narrowing, by_global_rank, flops_each, parameters_each, shrink, sort, uniform
 from pare.stages.depth import Depth, block_influence, placed
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Stage
 from pare.stages.supernet import Supernet
 from pare.stages.width import Width
-from pare.training import Row, Training
+from pare.training import Training
 from small import FINETUNE, QUICK, TASK, ignore, pipeline
 
 IDS, MASK = torch.arange(5, 17).reshape(2, 6), torch.ones(2, 6, dtype=torch.long)

@@ -13,12 +13,12 @@ from pare.checkpoint import ONNX_MODEL, Checkpoint
 from pare.errors import StageFailed
 from pare.lowering.graph import MICROSOFT, constants
 from pare.lowering.integer import linear_maps, quantize_weight
-from pare.pipeline import problems
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.networks import open_text_encoder
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
+from pare.strategy import problems
 from pare.targets.hardware import Hardware
 from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, TASK, ignore, pipeline

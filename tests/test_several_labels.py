@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pare.batches import Row, collate
 from pare.bundle import write_bundle
 from pare.errors import DataError
 from pare.losses import hard_loss, soft_binary_cross_entropy
@@ -23,7 +24,7 @@ from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.store import Store
 from pare.tasks.classify import Classify
-from pare.training import Row, Training, collate
+from pare.training import Training
 from small import FINETUNE, HARDWARE, ignore
 
 WORDS = ("red", "green", "blue", "tall")

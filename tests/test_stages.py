@@ -12,15 +12,16 @@ from pare.checkpoint import ONNX_MODEL, Checkpoint
 from pare.distillation import Distillation
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import Network, load, save
+from pare.importance import importance_of
 from pare.lowering.integer import activation_scale, linear_maps, quantize_weight
-from pare.pipeline import Strategy
-from pare.pruning import importance_of, kept_count, remove
+from pare.pruning import kept_count, remove
 from pare.stages.distill import Distill
 from pare.stages.export import Export, largest_difference
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.stages.width import Width
+from pare.strategy import Strategy
 from pare.targets.measuring import Measure
 from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pare.batches import Batch, Row, collate, shuffled_batches
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Model
 from pare.encoders.network import Network
@@ -23,7 +24,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
 from pare.tasks.classify import Classify
-from pare.training import Batch, Row, Training, collate, fit, learning_rate_at, shuffled_batches
+from pare.training import Training, fit, learning_rate_at
 from small import ARCHITECTURE, HARDWARE, TASK
 
 

@@ -14,7 +14,6 @@ from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRober
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.encoders.model import Architecture, Model
 from pare.errors import ModelError, StageFailed
-from pare.pipeline import Strategy
 from pare.stages.distill import Distill
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
@@ -22,6 +21,7 @@ from pare.stages.networks import open_network, open_text_encoder
 from pare.stages.quantize import Quantize
 from pare.stages.vocabulary import Vocabulary, check_texts, check_tokens, read
 from pare.stages.width import Width
+from pare.strategy import Strategy
 from pare.tasks.car import generate
 from pare.tasks.vocabulary import choose, rewrite, unknown_id
 from pare.training import Training

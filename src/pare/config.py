@@ -14,9 +14,10 @@ from pare.errors import ConfigError
 from pare.provenance import digest
 
 if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
-    from pare.pipeline import Expect, Strategy
+    from pare.pipeline import Expect
     from pare.search import Auto
     from pare.stages.finetune import Finetune
+    from pare.strategy import Strategy
     from pare.targets.hardware import Hardware
     from pare.targets.measuring import Measure
     from pare.tasks.task import Task
@@ -86,10 +87,10 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""
     from pare.encoders.model import Model
     from pare.pipeline import Expect
-    from pare.pipeline import problems as strategy_problems
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
+    from pare.strategy import problems as strategy_problems
     from pare.targets.hardware import Hardware
     from pare.targets.measuring import Measure
     from pare.tasks.task import Task

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pare.checkpoint import Checkpoint, Format
+from pare.checkpoint import Checkpoint
 from pare.errors import GateFailed, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
@@ -18,15 +18,15 @@ from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Context, Gate, Stage
 from pare.store import Entry, Store
+from pare.strategy import BASELINE, Strategy
 from pare.targets.hardware import PACKAGES, Hardware
 from pare.targets.measuring import Measure, Measurement, measure
 from pare.targets.scoring import answers_of
 from pare.tasks.task import Split, Task
 
-Strategy = Sequence[tuple[str, Stage]]
 Scores = Mapping[str, float]
 
-BASELINE, SCORES, MEASUREMENT = "finetune", "scores.json", "measurement.json"
+SCORES, MEASUREMENT = "scores.json", "measurement.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,52 +91,6 @@ class Outcome:
     steps: tuple[Step, ...]
     baseline: Checkpoint
     final: Checkpoint
-
-
-def problems(strategy: Strategy, hardware: Hardware, where: str = "compression") -> list[str]:
-    """What makes a strategy impossible, one line each; empty if it can work. where: its config key."""
-    found = []
-    have: Format = Finetune.produces
-    made_by = BASELINE
-    for position, (name, stage) in enumerate(strategy):
-        if stage.accepts != have:
-            found.append(
-                f"{where}.{name}: takes {stage.accepts}, but {made_by} before it makes {have}; "
-                f"the order of the strategy is {[n for n, _ in strategy]}"
-            )
-            break
-        if "model" not in stage.roles() and position > 0:
-            lost = strategy[position - 1][0]
-            found.append(
-                f"{where}.{name}: starts a new student, so what {lost} made is thrown away; "
-                f"drop it with ~compression/{lost}"
-            )
-        if hardware.device not in stage.devices:
-            found.append(
-                f"{where}.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
-                f"not on hardware={hardware.name} ({hardware.device})"
-            )
-        if stage.gate is not None:
-            found += gate_problems(f"{where}.{name}", stage, stage.gate)
-        have, made_by = stage.produces, name
-    else:
-        if have != hardware.runs:
-            found.append(
-                f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
-                f"strategy ends with {made_by}, which makes {have}; add an export stage"
-            )
-    return found
-
-
-def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
-    if gate.on_fail == "skip" and stage.accepts != stage.produces:
-        return [
-            f"{where}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
-            "allowed: stop, keep"
-        ]
-    if gate.on_fail == "escalate" and stage.escalation is None:
-        return [f"{where}.gate.on_fail: escalate needs {where}.escalation, a dearer stage"]
-    return []
 
 
 def code_of(value: Any) -> list[str]:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pare.errors import ConfigError, GateFailed, StageFailed
-from pare.pipeline import Expect, Outcome, Pipeline, Step, Strategy
+from pare.pipeline import Expect, Outcome, Pipeline, Step
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
+from pare.strategy import Strategy
 from pare.targets.measuring import Measure, Measurement
 
 BUDGETS = {"latency_ms": "max_latency_ms", "size_mb": "max_size_mb", "memory_mb": "max_memory_mb"}

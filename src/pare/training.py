@@ -5,10 +5,9 @@ several processes at once.
 """
 
 import math
-import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from pare import parallel
+from pare.batches import Batch, Row, collate, shuffled_batches
 from pare.encoders.network import Network, is_decayed
 from pare.errors import NonFiniteLoss
-from pare.outputs import IGNORED_LABEL, Labels, Output
+from pare.outputs import Output
 from pare.progress import Progress
 from pare.resuming import FILE, Standing, restore_standing, save_standing
 
@@ -78,78 +78,6 @@ class Training:
         if self.steps is not None:
             return self.steps
         return max(1, round(self.epochs * self.steps_an_epoch(rows)))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One text as a model takes it: token ids, and label ids by output name where the text has labels."""
-
-    ids: Sequence[int]
-    labels: Labels | None = None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Padded tensors: ids and mask (texts, tokens), labels by output name.
-
-    Labels are (texts,), (texts, tokens), or 1 where a label holds and else 0, (texts, labels).
-    """
-
-    ids: Tensor
-    mask: Tensor
-    labels: Mapping[str, Tensor]
-    numbers: Sequence[int] = ()  # of the rows in what is trained on
-
-
-def collate(
-    rows: Sequence[Row],
-    outputs: Sequence[Output],
-    pad_id: int,
-    device: torch.device,
-    numbers: Sequence[int] = (),
-) -> Batch:
-    """Pads to the longest row. Missing labels, like those of padding, are IGNORED_LABEL."""
-    width = max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), width), pad_id)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    labels = {o.name: torch.full(label_shape(o, len(rows), width), IGNORED_LABEL) for o in outputs}
-    for i, row in enumerate(rows):
-        ids[i, : len(row.ids)] = torch.tensor(row.ids)
-        mask[i, : len(row.ids)] = 1
-        for output in outputs:
-            if row.labels is None or output.name not in row.labels:
-                continue
-            value = row.labels[output.name]
-            if isinstance(value, int):
-                labels[output.name][i] = value
-            elif output.choice == "any":
-                labels[output.name][i] = 0
-                labels[output.name][i, value] = 1
-            else:
-                labels[output.name][i, : len(value)] = torch.tensor(value)
-    moved = {name: tensor.to(device) for name, tensor in labels.items()}
-    return Batch(ids.to(device), mask.to(device), moved, tuple(numbers))
-
-
-def label_shape(output: Output, texts: int, tokens: int) -> tuple[int, ...]:
-    if output.choice == "any":
-        return texts, len(output.labels)
-    return (texts, tokens) if output.scope == "token" else (texts,)
-
-
-def shuffled_batches(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:
-    """Endless batches of row numbers: shuffled, then sorted by length within windows to save padding."""
-    rng = random.Random(seed)
-    order = list(range(len(lengths)))
-    window = batch_size * 32
-    while True:
-        rng.shuffle(order)
-        batches = []
-        for start in range(0, len(order), window):
-            part = sorted(order[start : start + window], key=lengths.__getitem__)
-            batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
-        rng.shuffle(batches)
-        yield from batches
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -235,7 +163,6 @@ def fit(
     total, epoch = training.total_steps(len(rows)), training.steps_an_epoch(len(rows))
     look_every = training.evaluate_every or epoch
     precision = resolve_precision(training.precision, device)
-    half = torch.float16 if precision == "fp16" else torch.bfloat16
     lesson = Lesson(learners, loss_of).to(device).train()
     optimizer = torch.optim.AdamW(
         parameter_groups(lesson, training.weight_decay),
@@ -259,15 +186,12 @@ def fit(
             rate = training.learning_rate * learning_rate_at(step, total, training.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
+            parts = [own_part(next(batches)) for _ in range(training.accumulate)]
+            made = [
+                (collate([rows[i] for i in own], outputs, pad_id, device, own), share) for own, share in parts
+            ]
             optimizer.zero_grad(set_to_none=True)
-            value = 0.0
-            for _ in range(training.accumulate):
-                numbers, share = own_part(next(batches))
-                batch = collate([rows[i] for i in numbers], outputs, pad_id, device, numbers)
-                with torch.autocast(device.type, half, enabled=precision != "fp32"):
-                    loss = taught(batch) * (share / training.accumulate)
-                value += together(loss.detach())
-                scaler.scale(loss).backward()
+            value = gradients(taught, together, made, scaler, precision)
             if not math.isfinite(value):
                 if scratch is not None:
                     (scratch / FILE).unlink(missing_ok=True)
@@ -294,6 +218,24 @@ def fit(
         lesson.learners.load_state_dict(standing.best)
     lesson.cpu().eval()
     return standing.history
+
+
+def gradients(
+    taught: nn.Module,
+    together: Callable[[Tensor], float],
+    made: Sequence[tuple[Batch, float]],
+    scaler: torch.amp.GradScaler,
+    precision: Precision,
+) -> float:
+    """Leaves the gradient of the mean loss of the batches, each with its share, in the parameters."""
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    value = 0.0
+    for batch, share in made:
+        with torch.autocast(batch.ids.device.type, half, enabled=precision != "fp32"):
+            loss = taught(batch) * (share / len(made))
+        value += together(loss.detach())
+        scaler.scale(loss).backward()
+    return value
 
 
 def look(judge: Judge, lesson: Lesson, standing: Standing) -> float:

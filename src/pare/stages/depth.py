@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pare.batches import Row, collate
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.stages.networks import open_network, open_text_encoder, rows_of, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Row, collate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 
 from pare import parallel
+from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
@@ -32,7 +33,7 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 from pare.tasks.text import TextEncoder
-from pare.training import Row, Training
+from pare.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)

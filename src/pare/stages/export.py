@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from pare.batches import Row, collate
 from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
 from pare.encoders.network import Network
 from pare.errors import StageFailed
@@ -15,7 +16,6 @@ from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Context, Stage
-from pare.training import Row, collate
 
 
 @dataclass(frozen=True, kw_only=True)

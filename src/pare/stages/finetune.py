@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from pare import parallel
+from pare.batches import Batch, Row
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.model import Model
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.stages.networks import judge_of, rows_of, start_network, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Batch, Row, Training, fit
+from pare.training import Training, fit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from pare.answering import answers_of_run, network_run
+from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
@@ -15,7 +16,7 @@ from pare.errors import ModelError
 from pare.outputs import Output
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
-from pare.training import Judge, Row
+from pare.training import Judge
 
 
 def open_network(checkpoint: Checkpoint) -> Network:

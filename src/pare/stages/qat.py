@@ -13,12 +13,13 @@ from typing import ClassVar
 
 import torch
 
+from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
 from pare.stages.networks import judge_of, open_network, open_text_encoder, rows_of, teacher_of, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Row, Training
+from pare.training import Training
 
 HOOKS = "__nncf_hooks"  # the prefix of what NNCF adds to a state dict
 

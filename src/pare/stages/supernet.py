@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 
 from pare import parallel
+from pare.batches import Batch
 from pare.checkpoint import Checkpoint, Format
-from pare.distillation import Distillation, Student, Teacher, answering_quickly, thoughts_of
-from pare.pruning import Importance, Narrowing, importance_of, sort
+from pare.distillation import Distillation, Student, answering_quickly
+from pare.importance import Importance, importance_of
+from pare.pruning import Narrowing, sort
 from pare.stages.networks import open_network, open_text_encoder, rows_of, teacher_of, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Batch, Training, fit, resolve_device
+from pare.teacher import Teacher, thoughts_of
+from pare.training import Training, fit, resolve_device
 
 
 @dataclass(frozen=True, kw_only=True)

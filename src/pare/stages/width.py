@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
+from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.network import Network
 from pare.errors import StageFailed
-from pare.pruning import (
-    Importance,
-    Kept,
-    by_global_rank,
-    flops_each,
-    importance_of,
-    parameters_each,
-    shrink,
-    uniform,
-)
+from pare.importance import Importance, importance_of
+from pare.pruning import Kept, by_global_rank, flops_each, parameters_each, shrink, uniform
 from pare.stages.networks import open_network, open_text_encoder, rows_of, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Row
 
 
 @dataclass(frozen=True, kw_only=True)

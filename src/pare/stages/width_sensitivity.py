@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 
 from pare.checkpoint import Checkpoint, Format
-from pare.pruning import Importance, importance_of, kept_count, masked
+from pare.importance import Importance, importance_of, masked
+from pare.pruning import kept_count
 from pare.stages.networks import judge_of, open_network, open_text_encoder, rows_of, write_network
 from pare.stages.stage import Context, Stage
 

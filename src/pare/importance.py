@@ -1,0 +1,118 @@
+"""Which attention heads and feed-forward neurons matter.
+
+Importance is the weights' magnitude; taylor, the first-order term of each weight (Molchanov et al.,
+2019, arXiv:1906.10771); dynabert and fisher, the absolute and the squared gradient of a mask on each head
+and neuron (Michel et al., 2019, arXiv:1905.10650; DynaBERT, arXiv:2004.04037); or order, the place in a
+sorted network.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pare.batches import Row, collate
+from pare.encoders.families import Block
+from pare.encoders.network import Network
+from pare.losses import hard_loss
+
+Importance = Literal["magnitude", "taylor", "fisher", "dynabert", "order"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number for each head and each neuron of a layer; the higher, the more it matters."""
+
+    heads: Tensor
+    neurons: Tensor
+
+
+def importance_of(network: Network, kind: Importance, rows: Sequence[Row], pad_id: int) -> list[Scores]:
+    """For each layer. rows: texts with labels; magnitude and order need none."""
+    blocks = network.blocks()
+    if kind == "order":
+        return [
+            Scores(-torch.arange(block.heads).float(), -torch.arange(block.neurons).float())
+            for block in blocks
+        ]
+    if kind == "magnitude":
+        return [weight_scores(block, magnitude) for block in blocks]
+    if kind == "taylor":
+        for _ in losses(network, rows, pad_id, batch_size=32):
+            pass
+        found = [weight_scores(block, taylor) for block in blocks]
+        network.zero_grad(set_to_none=True)
+        return found
+    return mask_scores(network, rows, pad_id, squared=kind == "fisher")
+
+
+def weight_scores(block: Block, score: Callable[[nn.Linear], Tensor]) -> Scores:
+    """A head is its rows of query, key and value and its columns of the output map."""
+    rows = score(block.query).sum(1) + score(block.key).sum(1) + score(block.value).sum(1)
+    heads = (rows + score(block.attention_output).sum(0)).reshape(-1, block.head_size).sum(1)
+    return Scores(heads, score(block.intermediate).sum(1) + score(block.output).sum(0))
+
+
+def magnitude(linear: nn.Linear) -> Tensor:
+    """Squared weights, (out, in)."""
+    return linear.weight.detach() ** 2
+
+
+def taylor(linear: nn.Linear) -> Tensor:
+    """What the loss would change, to first order, without each weight: |w dL/dw|, (out, in)."""
+    if linear.weight.grad is None:
+        raise ValueError("taylor needs gradients of the loss")
+    return (linear.weight.detach() * linear.weight.grad).abs()
+
+
+def mask_scores(network: Network, rows: Sequence[Row], pad_id: int, squared: bool) -> list[Scores]:
+    """The gradient of a mask of ones on every head and neuron, absolute or squared, summed over texts."""
+    blocks = network.blocks()
+    found = [Scores(torch.zeros(block.heads), torch.zeros(block.neurons)) for block in blocks]
+    with masked(blocks) as masks:
+        for _ in losses(network, rows, pad_id, batch_size=1):
+            for scores, (heads, neurons) in zip(found, masks, strict=True):
+                for total, mask in ((scores.heads, heads), (scores.neurons, neurons)):
+                    assert mask.grad is not None
+                    total += mask.grad**2 if squared else mask.grad.abs()
+                    mask.grad = None
+    network.zero_grad(set_to_none=True)
+    return found
+
+
+@contextmanager
+def masked(blocks: Sequence[Block]) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Multiplies what leaves each head and each neuron with a mask of ones, for a while."""
+    masks, hooks = [], []
+    for block in blocks:
+        pair = (torch.ones(block.heads, requires_grad=True), torch.ones(block.neurons, requires_grad=True))
+        masks.append(pair)
+        for linear, mask, width in (
+            (block.attention_output, pair[0], block.head_size),
+            (block.output, pair[1], 1),
+        ):
+
+            def scale(
+                module: nn.Module, inputs: tuple[Tensor, ...], m: Tensor = mask, w: int = width
+            ) -> Tensor:
+                return inputs[0] * m.repeat_interleave(w)
+
+            hooks.append(linear.register_forward_pre_hook(scale))
+    try:
+        yield masks
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def losses(network: Network, rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[float]:
+    """Backward passes of the task's loss; gradients add up in whatever takes them."""
+    network.eval()
+    for start in range(0, len(rows), batch_size):
+        batch = collate(rows[start : start + batch_size], network.outputs, pad_id, torch.device("cpu"))
+        loss = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        yield float(loss.detach())
