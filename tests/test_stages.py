@@ -1,5 +1,6 @@
 """What each stage does to a real network: shapes, files, logits."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pare.pruning import kept_count, remove
 from pare.stages.distill import Distill
 from pare.stages.export import Export, largest_difference
 from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.stages.width import Width
@@ -163,6 +165,16 @@ def test_a_student_of_another_shape_reads_the_teachers_tokens(root: Path, finetu
     student = torch_checkpoint(root, ("distill", Distill(student=Model(architecture=shape), train=QUICK)))
     assert student.facts["shape"]["hidden"] == 32
     assert (student.path / "tokenizer.json").read_bytes() == (finetuned.path / "tokenizer.json").read_bytes()
+
+
+def test_training_for_int8_turns_down_no_log_but_its_own(root: Path) -> None:
+    theirs, nncf = logging.NullHandler(), logging.getLogger("nncf")
+    nncf.addHandler(theirs)  # as pytest and others do with the handlers of the whole program
+    try:
+        torch_checkpoint(root, ("qat", Qat(train=QUICK, calibration_rows=2)))
+    finally:
+        nncf.removeHandler(theirs)
+    assert theirs.level == logging.NOTSET
 
 
 def test_the_faster_lowering_is_the_one_that_was_measured_to_be(root: Path) -> None:

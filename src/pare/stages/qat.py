@@ -77,7 +77,8 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
     """A copy of `network` that rounds as INT8 does and can be trained; its own weights stay apart."""
     import nncf
 
-    nncf.set_log_level(logging.ERROR)
+    # not nncf.set_log_level, which turns down every handler it finds, its own or not
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     samples = [(torch.tensor([list(row.ids)]), torch.ones(1, len(row.ids), dtype=torch.long)) for row in rows]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
