@@ -22,11 +22,12 @@ FINETUNE = Finetune(
     model=Model(architecture=ARCHITECTURE), train=Training(steps=250, learning_rate=3e-3, precision="fp32")
 )
 HARDWARE = Hardware(name="here")
+OPENVINO = Hardware(name="there", runtime="openvino")
 QUICK = Training(steps=5, precision="fp32")
 
 
-def pipeline(root: Path, seed: int = 0) -> Pipeline:
-    return Pipeline(Store(root), TASK, seed, HARDWARE, silent)
+def pipeline(root: Path, seed: int = 0, hardware: Hardware = HARDWARE) -> Pipeline:
+    return Pipeline(Store(root), TASK, seed, hardware, silent)
 
 
 def ignore(step: Step) -> None:

@@ -30,10 +30,13 @@ def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFac
     return Made(folder, list(TASK.texts("test")), pipeline(root).score(graph, "test")[1])
 
 
-def predict(folder: Path, guard: Path, *texts: str, stdin: bytes = b"") -> list[dict[str, Any]]:
-    """What the bundle's script prints where neither Pare nor PyTorch can be imported."""
+def predict(
+    folder: Path, guard: Path, *texts: str, stdin: bytes = b"", hidden: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """What the bundle's script prints where Pare, PyTorch and what is `hidden` cannot be imported."""
+    absent = ("torch", "transformers", "onnx", "pare", *hidden)
     (guard / "sitecustomize.py").write_text(
-        "import sys\nfor name in ('torch', 'transformers', 'onnx', 'pare'):\n    sys.modules[name] = None\n"
+        f"import sys\nfor name in {absent}:\n    sys.modules[name] = None\n"
     )
     finished = subprocess.run(
         [sys.executable, str(folder / "predict.py"), *texts],

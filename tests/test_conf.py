@@ -15,7 +15,13 @@ from pare.targets.hardware import Hardware
 from pare.tracking import Tracker
 
 CONF = conf_folder()
-EXTRA = {"mine": ["task.train=rows.tsv"], "cuda": ["compression=width"]}  # what an option cannot do without
+OPENVINO = ["hardware=openvino", "compression=openvino"]
+EXTRA = {
+    "mine": ["task.train=rows.tsv"],
+    "cuda": ["compression=width"],
+    "openvino": OPENVINO,
+    "openvino_int8": OPENVINO[:1],
+}  # what an option cannot do without
 
 
 def options(group: str) -> list[str]:

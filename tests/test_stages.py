@@ -16,6 +16,7 @@ from pare.encoders.network import Network, load, save
 from pare.importance import importance_of
 from pare.lowering.integer import activation_scale, linear_maps, quantize_weight
 from pare.pruning import kept_count, remove
+from pare.runtimes.onnx_session import Session
 from pare.stages.distill import Distill
 from pare.stages.export import Export, largest_difference
 from pare.stages.networks import open_network, open_text_encoder, rows_of
@@ -104,7 +105,7 @@ def test_the_exported_graph_answers_as_the_network(root: Path, lowering: str, ke
     network = open_network(torch_checkpoint(root, ("width", width)))
     exported = made(root, ("width", width), ("export", Export(lowering=lowering)))  # type: ignore[arg-type]
     rows = rows_of(TASK, "dev", open_text_encoder(exported))[:20]
-    assert largest_difference(network, str(exported.path / ONNX_MODEL), rows, exported.pad_id) < 1e-4
+    assert largest_difference(network, Session(str(exported.model_file)), rows, exported.pad_id) < 1e-4
     operators = [node.op_type for node in onnx.load(str(exported.path / ONNX_MODEL)).graph.node]
     assert operators.count("MultiHeadAttention") == (2 if lowering == "fused" else 0)
     assert ("Softmax" in operators) == (lowering == "plain")

@@ -7,9 +7,10 @@ from typing import Any
 
 from pare import decoding, feeding
 from pare.bundled import predict
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
+from pare.checkpoint import SHIPPED, TOKENIZER, Checkpoint
 from pare.files import write_json
 from pare.provenance import versions
+from pare.runtimes.session import PACKAGES, RUNTIMES, module_file
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
@@ -20,19 +21,19 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any])
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    for name in (ONNX_MODEL, TOKENIZER):
+    for name in (*SHIPPED[checkpoint.format], TOKENIZER):
         shutil.copyfile(checkpoint.path / name, unfinished / name)
     for module in (predict, decoding, feeding):
         source = Path(str(module.__file__))
         shutil.copyfile(source, unfinished / source.name)
-    needs = {
-        k: v for k, v in versions(("onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy")).items() if v
-    }
+    runtime = RUNTIMES[checkpoint.format]
+    shutil.copyfile(module_file(runtime), unfinished / "session.py")
+    needs = {k: v for k, v in versions((*PACKAGES[runtime], "tokenizers", "numpy")).items() if v}
     write_json(
         unfinished / RECORD,
         {
             "schema": SCHEMA,
-            "model": ONNX_MODEL,
+            "model": checkpoint.model_file.name,
             "tokenizer": TOKENIZER,
             "max_length": checkpoint.max_length,
             "pad_id": checkpoint.pad_id,

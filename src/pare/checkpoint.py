@@ -14,7 +14,15 @@ from pare.outputs import Output
 Format = Literal["torch", "onnx", "openvino", "cohort"]  # a cohort: several networks, one folder each
 
 SCHEMA = "pare/checkpoint@1"
-RECORD, TOKENIZER, HISTORY, ONNX_MODEL = "checkpoint.json", "tokenizer.json", "history.jsonl", "model.onnx"
+RECORD, TOKENIZER, HISTORY = "checkpoint.json", "tokenizer.json", "history.jsonl"
+ONNX_MODEL, OPENVINO_MODEL = "model.onnx", "model.xml"
+
+#: what has to be shipped to run a model, the file that is opened first
+SHIPPED: Mapping[Format, tuple[str, ...]] = {
+    "torch": ("model.safetensors",),
+    "onnx": (ONNX_MODEL,),
+    "openvino": (OPENVINO_MODEL, "model.bin"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,12 @@ class Checkpoint:
         """What has to be shipped to run the model: its weights or graph; of a cohort, all of them."""
         if self.format == "cohort":
             return sum(Checkpoint(self.path / name, "").model_bytes() for name in self.members)
-        name = ONNX_MODEL if self.format == "onnx" else "model.safetensors"
-        return (self.path / name).stat().st_size
+        return sum((self.path / name).stat().st_size for name in SHIPPED[self.format])
+
+    @property
+    def model_file(self) -> Path:
+        """What a runtime opens."""
+        return self.path / SHIPPED[self.format][0]
 
 
 def write_cohort(folder: Path, members: Sequence[str]) -> None:

@@ -14,12 +14,13 @@ from pare.files import write_json
 from pare.parallel import helpers
 from pare.progress import Progress, silent
 from pare.provenance import code_digest, digest, versions
+from pare.runtimes.session import PACKAGES
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Context, Gate, Stage
 from pare.store import Entry, Store
 from pare.strategy import BASELINE, Strategy
-from pare.targets.hardware import PACKAGES, Hardware
+from pare.targets.hardware import Hardware
 from pare.targets.measuring import Measure, Measurement, measure
 from pare.targets.scoring import answers_of
 from pare.tasks.task import Split, Task
@@ -253,7 +254,7 @@ class Pipeline:
             "device": self.hardware.device,
             "code": code_digest("pare.targets.scoring"),
             "versions": versions(
-                PACKAGES[self.hardware.runtime] if checkpoint.format == "onnx" else ("torch",)
+                ("torch",) if checkpoint.format == "torch" else PACKAGES[self.hardware.runtime]
             ),
         }
 

@@ -42,7 +42,8 @@ def problems(strategy: Strategy, hardware: Hardware, where: str = "compression")
         if have != hardware.runs:
             found.append(
                 f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
-                f"strategy ends with {made_by}, which makes {have}; add an export stage"
+                f"strategy ends with {made_by}, which makes {have}; "
+                f"take compression/export={hardware.runs} and what it goes with"
             )
     return found
 

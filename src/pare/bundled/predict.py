@@ -1,4 +1,4 @@
-"""Runs the model in this folder on texts. Needs onnxruntime, tokenizers and numpy, nothing else.
+"""Runs the model in this folder on texts. Needs what requirements.txt beside it lists, nothing else.
 
     python predict.py "first text" "second text"
     python predict.py < texts.txt
@@ -8,21 +8,20 @@ One line of JSON for each text.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 try:
     from decoding import decode  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
-    from feeding import feed  # type: ignore[import-not-found,unused-ignore]
+    from session import Session  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
     from pare.decoding import decode
-    from pare.feeding import feed
+    from pare.runtimes.onnx_session import Session
 
 BATCH = 32
 
@@ -30,24 +29,12 @@ BATCH = 32
 class Predictor:
     """A bundle, loaded."""
 
-    def __init__(
-        self, folder: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
-    ) -> None:
+    def __init__(self, folder: Path, device: str = "cpu", threads: int = 1) -> None:
         self.bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(folder / self.bundle["tokenizer"]))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.bundle["max_length"])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        model = str(folder / self.bundle["model"])
-        self.session = onnxruntime.InferenceSession(model, options, providers=list(providers))
-        self.names = [output["name"] for output in self.bundle["outputs"]]
-        (first, *_) = self.session.get_inputs()
-        self.shape, self.dtype = first.shape, np.int32 if "int32" in first.type else np.int64
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-        values: Sequence[np.ndarray] = self.session.run(self.names, inputs)
-        return values
+        self.session = Session(str(folder / self.bundle["model"]), device, threads)
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """One answer for each text, in order."""
@@ -60,7 +47,7 @@ class Predictor:
         for i, e in enumerate(encoded):
             ids[i, : len(e.ids)] = e.ids
             mask[i, : len(e.ids)] = 1
-        values = feed(self.run, self.names, self.shape, self.dtype, ids, mask)
+        values = self.session.run(ids, mask)
         return [
             decode(
                 self.bundle["outputs"],

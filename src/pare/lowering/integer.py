@@ -58,15 +58,15 @@ def linear_maps(model: ModelProto) -> list[Linear]:
     return found
 
 
-def matching(maps: Sequence[Linear], patterns: Sequence[str]) -> set[str]:
-    """The names of the maps that one of the patterns names; a pattern that names none is a mistake."""
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The names that one of the patterns names; a pattern that names none is a mistake."""
     for pattern in patterns:
-        if not any(fnmatch(m.name, pattern) for m in maps):
-            there = dict.fromkeys(re.sub(r"\d+", "*", m.name) for m in maps)
+        if not any(fnmatch(name, pattern) for name in names):
+            there = dict.fromkeys(re.sub(r"\d+", "*", name) for name in names)
             raise StageFailed(
                 f"keep_float: {pattern!r} matches no linear map; there are {', '.join(there) or 'none'}"
             )
-    return {m.name for m in maps if any(fnmatch(m.name, pattern) for pattern in patterns)}
+    return {name for name in names if any(fnmatch(name, pattern) for pattern in patterns)}
 
 
 def quantize_weight(

@@ -42,7 +42,7 @@ class Dynamic(Stage):
         source = inputs["model"]
         model = open_graph(source)
         maps = linear_maps(model)
-        keep_float = matching(maps, self.keep_float)
+        keep_float = matching([m.name for m in maps], self.keep_float)
         if len(keep_float) == len(maps):
             raise StageFailed("dynamic: the graph has no linear map to quantize (already integer?)")
         integer = to_integer(model, None, keep_float, self.weight_bits, self.embeddings, self.weights)

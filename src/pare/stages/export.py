@@ -1,39 +1,43 @@
-"""Export: the one bridge from a network to an ONNX graph, checked against PyTorch."""
+"""Export: the one bridge from a network to a graph, ONNX or OpenVINO, checked against PyTorch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
 
 import numpy as np
-import onnxruntime
 import torch
+from onnx import ModelProto
 
 from pare.batches import Row, collate
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint, Format, write_record
+from pare.checkpoint import ONNX_MODEL, OPENVINO_MODEL, TOKENIZER, Checkpoint, Format, write_record
 from pare.encoders.network import Network
 from pare.errors import StageFailed
+from pare.lowering import openvino
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
+from pare.runtimes.session import RUNTIMES, Session, session_class
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Context, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Stage):
-    """Writes the network as ONNX with free batch and length.
+    """Writes the network as a graph with free batch and length.
 
+    format: ONNX, or what OpenVINO makes of it, for a target that it runs.
     lowering: "fused" leaves attention as one node; "plain" is what the exporter makes of it; "fastest" is the
       one of the two that measuring on the target shows to be faster.
     tolerance: how far a logit may be from PyTorch's.
     """
 
+    format: Literal["onnx", "openvino"] = "onnx"
     lowering: Lowering | Literal["fastest"] = "fused"
     opset: int = 17
     tolerance: float = 1e-3
 
     accepts: ClassVar[Format | None] = "torch"
-    produces: ClassVar[Format] = "onnx"
-    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "onnx", "onnxruntime-gpu")
 
     def __post_init__(self) -> None:
         if not 17 <= self.opset <= 20:
@@ -41,15 +45,25 @@ class Export(Stage):
         if self.tolerance <= 0:
             raise ValueError(f"tolerance={self.tolerance}: must be above 0")
 
+    @property
+    def produces(self) -> Format:  # type: ignore[override]  # depends on a field only here
+        return self.format
+
+    @property
+    def packages(self) -> tuple[str, ...]:  # type: ignore[override]
+        runtime = "onnxruntime-gpu" if self.format == "onnx" else "openvino"
+        return ("torch", "transformers", "onnx", runtime)
+
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         if self.lowering == "fastest":
             raise StageFailed("export.lowering: fastest has to be measured first, which the pipeline does")
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
-        file = context.output / ONNX_MODEL
-        save(to_onnx(network, self.lowering, self.opset), file)
+        graph = to_onnx(network, self.lowering, self.opset)
         rows = rows_of(context.task, "train", encoder)[:16]
-        difference = largest_difference(network, str(file), rows, encoder.pad_id)
+        file = self.write(graph, context.output)
+        session = session_class(RUNTIMES[self.format])(str(file))
+        difference = largest_difference(network, session, rows, encoder.pad_id)
         if difference > self.tolerance:
             raise StageFailed(
                 f"export: the graph's logits differ from PyTorch's by {difference:.2g}, "
@@ -57,7 +71,7 @@ class Export(Stage):
             )
         write_record(
             context.output,
-            format="onnx",
+            format=self.format,
             outputs=network.outputs,
             tokenizer=(source.path / TOKENIZER).read_text(encoding="utf-8"),
             max_length=source.max_length,
@@ -66,22 +80,28 @@ class Export(Stage):
             facts={**source.facts, "lowering": self.lowering, "largest_difference": difference},
         )
 
+    def write(self, graph: ModelProto, folder: Path) -> Path:
+        """The file that a runtime opens."""
+        if self.format == "onnx":
+            save(graph, folder / ONNX_MODEL)
+            return folder / ONNX_MODEL
+        with TemporaryDirectory() as elsewhere:
+            save(graph, Path(elsewhere) / ONNX_MODEL)
+            openvino.save(openvino.read(Path(elsewhere) / ONNX_MODEL), folder / OPENVINO_MODEL)
+        return folder / OPENVINO_MODEL
 
-def largest_difference(network: Network, file: str, rows: list[Row], pad_id: int) -> float:
+
+def largest_difference(network: Network, session: Session, rows: list[Row], pad_id: int) -> float:
     """Between PyTorch's logits and the graph's on a padded batch, padding left out."""
     batch = collate(rows, network.outputs, pad_id, torch.device("cpu"))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in network.outputs]
-    feeds = {"input_ids": batch.ids.numpy(), "attention_mask": batch.mask.numpy()}
-    found = dict(zip(names, session.run(names, feeds), strict=True))
+    mask = batch.mask.numpy()
+    found = session.run(batch.ids.numpy(), mask)
     with torch.no_grad():
         wanted = network(batch.ids, batch.mask)
     worst = 0.0
     for output in network.outputs:
         gap = np.abs(found[output.name] - wanted[output.name].numpy())
         if output.scope == "token":
-            gap = gap * feeds["attention_mask"][:, :, None]
+            gap = gap * mask[:, :, None]
         worst = max(worst, float(gap.max()))
     return worst

@@ -5,8 +5,6 @@ whose weights have learned to be rounded: exported and quantized like any other,
 that static INT8 runs in.
 """
 
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,6 +15,7 @@ from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
+from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import judge_of, open_network, open_text_encoder, rows_of, teacher_of, write_network
 from pare.stages.stage import Context, Stage
 from pare.training import Training
@@ -77,11 +76,8 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
     """A copy of `network` that rounds as INT8 does and can be trained; its own weights stay apart."""
     import nncf
 
-    # not nncf.set_log_level, which turns down every handler it finds, its own or not
-    logging.getLogger("nncf").setLevel(logging.ERROR)
     samples = [(torch.tensor([list(row.ids)]), torch.ones(1, len(row.ids), dtype=torch.long)) for row in rows]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quietly():
         rounded: Network = nncf.quantize(
             network.eval(),
             nncf.Dataset(samples),

@@ -77,7 +77,7 @@ class Quantize(Stage):
         source = inputs["model"]
         model = open_graph(source)
         maps = linear_maps(model)
-        keep_float = matching(maps, (*self.keep_float, *self.sensitive(source)))
+        keep_float = matching([m.name for m in maps], (*self.keep_float, *self.sensitive(source)))
         observed = sorted({m.input for m in maps if m.name not in keep_float})
         if not observed:
             raise StageFailed("quantize: the graph has no linear map to quantize (already integer?)")

@@ -7,19 +7,21 @@ Changes nothing: the table goes into the checkpoint's facts and into sensitivity
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
 
 import numpy as np
+import onnx
 from onnx import ModelProto
 
 from pare.answering import Run, answers_of_run, padded
-from pare.checkpoint import Checkpoint, Format
+from pare.checkpoint import ONNX_MODEL, Checkpoint, Format
 from pare.errors import StageFailed
 from pare.lowering.calibration import activation_ranges, sample
 from pare.lowering.integer import linear_maps, to_integer
-from pare.lowering.running import run_of
 from pare.outputs import Output
+from pare.runtimes.onnx_session import Session
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
@@ -78,7 +80,9 @@ class Sensitivity(Stage):
             return task.score("dev", answers)[task.primary]
 
         with TemporaryDirectory() as folder:
-            whole = run_of(model, folder, self.threads)
+            file = Path(folder) / ONNX_MODEL
+            onnx.save(model, str(file))
+            whole = Session(str(file), threads=self.threads).run
             score = judged(whole)
             losses = []
             parts = groups(names, self.by)
@@ -87,7 +91,8 @@ class Sensitivity(Stage):
                     alone = ModelProto()
                     alone.CopyFrom(model)
                     to_integer(alone, ranges, set(names) - set(members), 8, False)
-                    run = run_of(alone, folder, self.threads)
+                    onnx.save(alone, str(file))
+                    run = Session(str(file), threads=self.threads).run
                     gap = divergence(whole, run, source.outputs, encoded, encoder.pad_id)
                     losses.append(Loss(part, gap, score - judged(run)))
                     advance(1, part)

@@ -1,6 +1,6 @@
 """The process in which one arm of a comparison runs: it loads one graph and obeys lines of JSON on stdin.
 
-    python -m pare.targets.arm MODEL INPUTS.npz DEVICE THREADS
+    python -m pare.targets.arm RUNTIME MODEL INPUTS.npz DEVICE THREADS
 
 {"calls": N, "kind": "latency" | "throughput", "first": I} runs the inputs I, I+1, … and answers with the
 milliseconds of each call; {"memory": true} answers with the megabytes that came with the model.
@@ -22,12 +22,14 @@ def pss_mb() -> float | None:
         return None
 
 
-def main(model: str, inputs_file: str, device: str, threads: int) -> None:
+def main(runtime: Any, model: str, inputs_file: str, device: str, threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     import numpy as np
 
-    from pare.targets.onnx_session import OnnxSession
+    from pare.runtimes.session import session_class
+
+    session_of = session_class(runtime)  # the runtime itself is not what came with the model
 
     with np.load(inputs_file) as archive:
         inputs: dict[str, list[Any]] = {"latency": [], "throughput": []}
@@ -35,7 +37,7 @@ def main(model: str, inputs_file: str, device: str, threads: int) -> None:
             while f"{kind}_{len(rows)}_ids" in archive:
                 rows.append(tuple(archive[f"{kind}_{len(rows)}_{part}"] for part in ("ids", "mask")))
     before = pss_mb()
-    session = OnnxSession(model, device, threads)
+    session = session_of(model, device, threads)
     say({"ready": True})
     for line in sys.stdin:
         command = json.loads(line)
@@ -59,4 +61,4 @@ def say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))

@@ -8,8 +8,12 @@ from typing import Any, Literal
 from pare.checkpoint import Format
 from pare.errors import TargetError
 from pare.provenance import environment, versions
+from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 
-PACKAGES = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime")}
+INSTALLED_BY: dict[Runtime, str] = {
+    "onnxruntime": "pip install onnxruntime-gpu",
+    "openvino": "pip install 'pare[openvino]'",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +22,7 @@ class Hardware:
 
     name: str
     device: Literal["cpu", "cuda"] = "cpu"
-    runtime: Literal["onnxruntime"] = "onnxruntime"
+    runtime: Runtime = "onnxruntime"
     threads: int = 1
     batch: int = 1
     length: int | None = None
@@ -30,17 +34,19 @@ class Hardware:
                 raise ValueError(f"{field}={getattr(self, field)}: must be at least 1")
         if self.length is not None and self.length < 4:
             raise ValueError(f"length={self.length}: must be at least 4")
+        if self.runtime == "openvino" and self.device != "cpu":
+            raise ValueError(f"device={self.device}: runtime=openvino runs on the cpu here")
 
     @property
     def runs(self) -> Format:
         """The checkpoint format that the runtime takes."""
-        return "onnx"
+        return next(format_ for format_, runtime in RUNTIMES.items() if runtime == self.runtime)
 
     def check(self) -> None:
         """Raises TargetError if this machine is not such a target. Nothing falls back silently."""
         if find_spec(self.runtime) is None:
             raise TargetError(
-                f"hardware.runtime: {self.runtime} is not installed (pip install onnxruntime-gpu)"
+                f"hardware.runtime: {self.runtime} is not installed ({INSTALLED_BY[self.runtime]})"
             )
         here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self.device == "cpu" and self.threads > here:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pare.answering import batches_by_length, padded
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.errors import StageFailed
 from pare.progress import Progress
 from pare.targets.hardware import Hardware
@@ -115,9 +115,9 @@ class Arm:
 
 @contextmanager
 def started(checkpoint: Checkpoint, inputs: Path, hardware: Hardware) -> Iterator[Arm]:
-    command = [sys.executable, "-m", "pare.targets.arm", str(checkpoint.path / ONNX_MODEL), str(inputs)]
+    command = [sys.executable, "-m", "pare.targets.arm", hardware.runtime, str(checkpoint.model_file)]
     with subprocess.Popen(
-        [*command, hardware.device, str(hardware.threads)],
+        [*command, str(inputs), hardware.device, str(hardware.threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -3,10 +3,10 @@
 from typing import Any
 
 from pare.answering import Run, answers_of_run, network_run
-from pare.checkpoint import ONNX_MODEL, TOKENIZER, Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.encoders.network import load
+from pare.runtimes.session import session_class
 from pare.targets.hardware import Hardware
-from pare.targets.onnx_session import OnnxSession
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder
 
@@ -22,7 +22,7 @@ def answers_of(checkpoint: Checkpoint, task: Task, split: Split, hardware: Hardw
 
 def runner(checkpoint: Checkpoint, hardware: Hardware) -> Run:
     """Runs graphs in the target's runtime, and networks in PyTorch."""
-    if checkpoint.format == "onnx":
-        session = OnnxSession(str(checkpoint.path / ONNX_MODEL), hardware.device, hardware.threads)
-        return session.run
+    if checkpoint.format == hardware.runs:
+        session_of = session_class(hardware.runtime)
+        return session_of(str(checkpoint.model_file), hardware.device, hardware.threads).run
     return network_run(load(checkpoint.path, checkpoint.outputs))

@@ -1,17 +1,20 @@
-"""An ONNX graph loaded for running. Imports nothing heavy: measuring processes load little else."""
+"""A graph loaded by ONNX Runtime. Imports nothing heavy: measuring processes and bundles load little else."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
 
-from pare.feeding import feed
+try:
+    from feeding import feed  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
+except ImportError:
+    from pare.feeding import feed
 
 
-class OnnxSession:
-    """ONNX Runtime on one device with a fixed number of threads."""
+class Session:
+    """One device, a fixed number of threads."""
 
-    def __init__(self, file: str, device: str, threads: int) -> None:
+    def __init__(self, file: str, device: str = "cpu", threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -27,7 +30,9 @@ class OnnxSession:
         self.names = [output.name for output in self.session.get_outputs()]
 
     def run(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-        return feed(self._run, self.names, self.shape, self.dtype, ids, mask)
+        """Logits by output name."""
+        answers: dict[str, np.ndarray] = feed(self._run, self.names, self.shape, self.dtype, ids, mask)
+        return answers
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         values: Sequence[np.ndarray] = self.session.run(self.names, inputs)

@@ -1,0 +1,39 @@
+"""A graph loaded by OpenVINO. Imports nothing heavy: measuring processes and bundles load little else."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import openvino
+
+try:
+    from feeding import feed  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
+except ImportError:
+    from pare.feeding import feed
+
+
+class Session:
+    """The CPU with a fixed number of threads, one text batch at a time."""
+
+    def __init__(self, file: str, device: str = "cpu", threads: int = 1) -> None:
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            # or chips with BF16 would compute a float graph in it, which nobody asked for
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        compiled = openvino.Core().compile_model(file, device.upper(), settings)
+        self.request = compiled.create_infer_request()
+        (first, *_) = compiled.inputs
+        self.shape = [side.get_length() if side.is_static else None for side in first.partial_shape]
+        self.dtype = np.int32 if first.element_type == openvino.Type.i32 else np.int64
+        self.names = [output.any_name for output in compiled.outputs]
+
+    def run(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        """Logits by output name."""
+        answers: dict[str, np.ndarray] = feed(self._run, self.names, self.shape, self.dtype, ids, mask)
+        return answers
+
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        found = self.request.infer(dict(inputs))
+        return [found[name] for name in self.names]
