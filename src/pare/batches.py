@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class Row:
 class Batch:
     """Padded tensors: ids and mask (texts, tokens), labels by output name.
 
-    Labels are (texts,), (texts, tokens), or 1 where a label holds and else 0, (texts, labels).
+    Labels are (texts,) or (texts, tokens); where any may hold, 1 or 0 along one more axis of labels.
     """
 
     ids: Tensor
@@ -49,22 +50,26 @@ def collate(
         for output in outputs:
             if row.labels is None or output.name not in row.labels:
                 continue
-            value = row.labels[output.name]
-            if isinstance(value, int):
-                labels[output.name][i] = value
-            elif output.choice == "any":
-                labels[output.name][i] = 0
-                labels[output.name][i, value] = 1
-            else:
-                labels[output.name][i, : len(value)] = torch.tensor(value)
+            write_labels(labels[output.name][i], row.labels[output.name], output)
     moved = {name: tensor.to(device) for name, tensor in labels.items()}
     return Batch(ids.to(device), mask.to(device), moved, tuple(numbers))
 
 
+def write_labels(into: Tensor, value: Any, output: Output) -> None:
+    """One text's labels into its row of a batch; None is a token without any."""
+    if output.choice == "one":
+        (into[: len(value)] if output.scope == "token" else into)[...] = torch.tensor(value)
+        return
+    parts = [(into, value)] if output.scope == "text" else zip(into, value, strict=False)
+    for row, ids in parts:
+        if ids is not None:
+            row[:] = 0
+            row[ids] = 1
+
+
 def label_shape(output: Output, texts: int, tokens: int) -> tuple[int, ...]:
-    if output.choice == "any":
-        return texts, len(output.labels)
-    return (texts, tokens) if output.scope == "token" else (texts,)
+    one = (texts, tokens) if output.scope == "token" else (texts,)
+    return (*one, len(output.labels)) if output.choice == "any" else one
 
 
 def shuffled_batches(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:

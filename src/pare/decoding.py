@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 OUTSIDE = "O"
+STARTS, ENDS = "start-", "end-"  # labels of where spans begin and end
 
 
 def spans_of(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
@@ -24,6 +25,31 @@ def spans_of(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[tu
             spans.append((start, end, label))
         open_label = label if kind in ("B", "I") else None
     return spans
+
+
+def pointed_spans(
+    logits: np.ndarray, labels: Sequence[str], offsets: Sequence[tuple[int, int]]
+) -> list[tuple[int, int, str]]:
+    """(start, end, label) of what logits above 0 point at, in characters, from left to right.
+
+    logits: (tokens, labels), labels start-x and end-x. A start goes with the first end at or after it.
+    """
+    spans = []
+    for number, label in enumerate(labels):
+        if not label.startswith(STARTS):
+            continue
+        kind = label.removeprefix(STARTS)
+        ends = above_0(logits[:, labels.index(ENDS + kind)])
+        for start in above_0(logits[:, number]):
+            last = next((end for end in ends if end >= start), None)
+            if last is not None:
+                spans.append((offsets[start][0], offsets[last][1], kind))
+    return sorted(spans)
+
+
+def above_0(logits: np.ndarray) -> list[int]:
+    found: list[int] = np.flatnonzero(logits > 0).tolist()
+    return found
 
 
 @cache
@@ -68,13 +94,17 @@ def decode(
     answer: dict[str, Any] = {}
     for output in outputs:
         name, labels = output["name"], output["labels"]
-        if output.get("choice", "one") == "any":
+        choice = output.get("choice", "one")
+        if output["scope"] == "text" and choice == "any":
             answer[name] = [label for label, logit in zip(labels, logits[name], strict=True) if logit > 0]
         elif output["scope"] == "text":
             answer[name] = labels[int(np.argmax(logits[name]))]
         else:
             real = [i for i, (start, end) in enumerate(offsets) if start != end]
-            tags = best_tags(logits[name][real], labels) if real else []
-            spans = spans_of(tags, [offsets[i] for i in real])
+            found, places = logits[name][real], [offsets[i] for i in real]
+            if choice == "any":
+                spans = pointed_spans(found, labels, places)
+            else:
+                spans = spans_of(best_tags(found, labels) if real else [], places)
             answer[name] = [{"label": s, "value": text[a:b], "start": a, "end": b} for a, b, s in spans]
     return answer

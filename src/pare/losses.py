@@ -42,13 +42,13 @@ def hard_loss(
 
 
 def any_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Binary cross-entropy: the sum over labels, the mean over texts that have some.
+    """Binary cross-entropy: the sum over labels, the mean over texts, or tokens, that have some.
 
-    truth: (texts, labels), 1 or 0.
+    truth: (texts, labels) or (texts, tokens, labels), 1 or 0.
     """
     known = (truth != IGNORED_LABEL).to(logits.dtype)
     rows = F.binary_cross_entropy_with_logits(logits, truth.clamp(min=0).to(logits.dtype), reduction="none")
-    return (rows * known).sum() / known[:, 0].sum().clamp(min=1)
+    return (rows * known).sum() / known[..., 0].sum().clamp(min=1)
 
 
 def balanced_weights(labels: Sequence[int], count: int) -> Tensor:

@@ -8,15 +8,16 @@ Scope = Literal["text", "token"]
 
 IGNORED_LABEL = -100
 
-#: label ids of one text by output name: a number, one for each token, or a list of those that hold
-Labels = Mapping[str, int | list[int]]
+#: label ids of one text by output name: a number, or a list of those that hold; for each token, if it is so
+Labels = Mapping[str, int | list[int] | list[list[int] | None]]
 
 
 @dataclass(frozen=True)
 class Output:
     """One head: the labels it chooses from, for the whole text or for each token.
 
-    choice: exactly one of them, or any number of them, each for itself (whole texts only).
+    choice: exactly one of them, or any number of them, each for itself. Any number for each token is how
+    spans are pointed at, by labels start-x and end-x: spans of one kind may lie in those of another.
     """
 
     name: str

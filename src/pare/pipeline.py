@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from inspect import getmro
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -95,11 +96,12 @@ class Outcome:
 
 
 def code_of(value: Any) -> list[str]:
-    """The modules whose code a stage's result depends on: its own and those of the objects in its fields."""
+    """The modules of a value's class, of what that inherits from, and of the objects in its fields."""
     if not is_dataclass(value):
         return []
     inner = [module for f in fields(value) for module in code_of(getattr(value, f.name))]
-    return sorted({type(value).__module__, *inner})
+    own = [ancestor.__module__ for ancestor in getmro(type(value)) if is_dataclass(ancestor)]
+    return sorted({*own, *inner})
 
 
 class Pipeline:

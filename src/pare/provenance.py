@@ -48,15 +48,17 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return sha.hexdigest()
 
 
-def code_digest(module: str, root: Path = _SOURCE_ROOT) -> str:
+def code_digest(module: str, root: Path | None = None) -> str:
     """
     The sha256 over the source of a module and of all it imports, transitively, from its own top package.
 
-    `root` is the folder that holds the top package. Only import statements are followed: what a module
+    `root` is the folder that holds the top package, where Python finds it if not given: a task or a stage may
+    come from a package of the user's own. Only import statements are followed: what a module
     reaches through `importlib.import_module` or a `_target_` string is not seen. Each file is read once
     per process, so the digest stays that of the code as it was when first asked for.
     """
-    root, top = root.resolve(), module.partition(".")[0]
+    top = module.partition(".")[0]
+    root = (root or _root_of(top)).resolve()
     if _module(module, root) is None:
         raise ModuleNotFoundError(f"{module}: no source file under {root}")
     sources: dict[str, str] = {}
@@ -134,6 +136,18 @@ class _Module:
 
 
 @cache
+def _root_of(top: str) -> Path:
+    if top == __name__.partition(".")[0]:
+        return _SOURCE_ROOT
+    from importlib.util import find_spec
+
+    found = find_spec(top)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"{top}: no source file that Python can find")
+    file = Path(found.origin)
+    return file.parents[1] if file.name == "__init__.py" else file.parent
+
+
 def _module(name: str, root: Path) -> _Module | None:
     place = root.joinpath(*name.split("."))
     for file, package in (

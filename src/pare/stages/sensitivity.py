@@ -121,10 +121,18 @@ def divergence(
         ids, mask = padded([e.ids for e in encoded[start : start + 32]], pad_id)
         before, after = one(ids, mask), other(ids, mask)
         for output in outputs:
-            p, q = log_softmax(before[output.name]), log_softmax(after[output.name])
-            rows = (np.exp(p) * (p - q)).sum(-1)
+            rows = kl(before[output.name], after[output.name], output.choice)
             gaps.append(float(rows[mask.astype(bool)].mean() if output.scope == "token" else rows.mean()))
     return float(np.mean(gaps))
+
+
+def kl(before: np.ndarray, after: np.ndarray, choice: Literal["one", "any"]) -> np.ndarray:
+    """Of one softmax, or the sum over labels where each has a sigmoid of its own."""
+    if choice == "any":  # a sigmoid is the softmax of a logit beside 0
+        before, after = (np.stack([x, np.zeros_like(x)], -1) for x in (before, after))
+    p, q = log_softmax(before), log_softmax(after)
+    rows: np.ndarray = (np.exp(p) * (p - q)).sum(-1)
+    return rows.sum(-1) if choice == "any" else rows
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
