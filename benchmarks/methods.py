@@ -36,6 +36,7 @@ MAGNITUDE = ("compression.width.importance=magnitude",)
 SORTED = ("compression.supernet.importance=magnitude",)
 RECOVER = ("compression.distill.train.steps=1500", "compression.distill.train.learning_rate=5e-4")
 RECOVER_SNIPS = ("compression.distill.train.steps=1000", "compression.distill.train.learning_rate=2e-4")
+OPENVINO = ("hardware=openvino", "compression=openvino_int8")
 ONLY_QAT = ("compression=qat", "~compression/width", "~compression/distill")
 WIDTHS = {"3/4": 0.75, "2/3": 2 / 3, "1/2": 0.5, "1/4": 0.25}
 STUDENT = ("model@compression.distill.student=mini", "compression=distill")
@@ -47,6 +48,8 @@ def cells() -> dict[str, tuple[str, ...]]:
     found = {
         "nlpcc/baseline": (*NLPCC, "compression=none"),
         "nlpcc/int8": (*NLPCC, "compression=int8", *SHORT),
+        "nlpcc/openvino_int8": (*NLPCC, *OPENVINO, *SHORT),
+        "snips/openvino_int8": (*SNIPS, *OPENVINO, *SHORT),
         "nlpcc/dynamic": (*NLPCC, "compression=int8_dynamic", *SHORT),
         "nlpcc/qat": (*NLPCC, *ONLY_QAT, *SHORT),
         "nlpcc/vocabulary": (*NLPCC, "compression=vocabulary", "compression.vocabulary.max_length=48"),

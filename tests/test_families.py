@@ -17,11 +17,14 @@ from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.dynamic import Dynamic
+from pare.stages.embeddings import Embeddings
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
+from pare.stages.half import Half
 from pare.stages.nncf import Nncf
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
+from pare.stages.sensitivity import Sensitivity
 from pare.stages.stage import Stage
 from pare.stages.supernet import Supernet
 from pare.stages.take import Take
@@ -57,6 +60,13 @@ STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {
         ("export", Export(lowering="plain")),
         ("quantize", Quantize(calibration_rows=16, lowering="qdq")),
     ),
+    "half": (EXPORT, ("embeddings", Embeddings()), ("half", Half(fuse=False))),
+    "fused half": (("export", Export(lowering="plain")), ("half", Half())),
+    "sensitivity": (
+        EXPORT,
+        ("sensitivity", Sensitivity(by="layer", calibration_rows=8)),
+        ("quantize", Quantize(calibration_rows=16, keep_sensitive=1)),
+    ),
     "openvino": (
         ("export", Export(format="openvino", lowering="plain")),
         ("quantize", Nncf(calibration_rows=16)),
@@ -70,6 +80,9 @@ STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {
         ("quantize", Quantize(calibration_rows=16)),
     ),
 }
+
+
+UNPRUNED = {"static", "dynamic", "symmetric", "half", "fused half", "sensitivity", "openvino"}
 
 
 @pytest.fixture(scope="module", params=TYPES)
@@ -101,11 +114,11 @@ def test_every_method_works_on_every_family(family: tuple[Path, Finetune], name:
     outcome = carried_out(family, name)
     assert outcome.final.format == ("openvino" if name == "openvino" else "onnx")
     smaller = outcome.final.parameters < outcome.baseline.parameters
-    assert smaller == (name not in ("static", "dynamic", "symmetric", "openvino"))
+    assert smaller == (name not in UNPRUNED)
     if not smaller:
         # of OpenVINO's two files only the weights: its description is a third of models as small as these
         weights = outcome.final.path / SHIPPED[outcome.final.format][-1]
-        assert weights.stat().st_size < 0.5 * outcome.baseline.model_bytes()
+        assert weights.stat().st_size < 0.6 * outcome.baseline.model_bytes()
 
 
 def test_a_compressed_model_of_the_family_knows_more_than_the_commonest_answer(

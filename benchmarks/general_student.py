@@ -1,0 +1,119 @@
+"""What an encoder that learned no task is worth to the next task: fine-tuning from it beside from scratch.
+
+    PARE_DATA=… PARE_MODELS=… python benchmarks/general_student.py [--seeds 0,1,2] [--json FILE]
+
+MiniLM-L6 is fine-tuned on SNIPS and ATIS together; a student of 2 layers, 128 wide, learns its relations from
+their texts and those of CLINC150 (`compression=general`). BANKING77, which neither has seen, is then learned
+from that student and from random weights, for the same steps, at two learning rates of which dev chooses.
+Ends with accuracy on BANKING77's test set.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TEACHER = ("task=commands", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4", "train.epochs=3")
+GENERAL = (
+    "compression=general",
+    "model@compression.distill.student=mini",
+    "compression.distill.train.steps=6000",
+    "compression.distill.train.learning_rate=2e-3",
+    "measure.pairs=5",
+)
+RATES = ("5e-4", "2e-3")
+
+
+def run(folder: Path, *overrides: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(overrides)}: {done.stderr.strip()[-400:]}")
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
+    return result
+
+
+def corpus(file: Path, data: Path) -> None:
+    """One text a line."""
+    rows = json.loads((data / "clinc150" / "data_full_trainval.json").read_text("utf-8"))
+    file.write_text("".join(f"{text}\n" for text, _ in rows["train"]), "utf-8")
+
+
+def general_student(folder: Path, data: Path) -> Path:
+    """A folder that `model.path` starts from."""
+    corpus(folder / "corpus.txt", data)
+    texts = f"compression.distill.corpus={folder / 'corpus.txt'}"
+    result = run(folder / "general", *TEACHER, *GENERAL, texts)
+    (key,) = (stage["key"] for stage in result["stages"] if stage["kind"] == "distill")
+    store = os.environ.get("PARE_STORE", str(ROOT / "artifacts"))
+    command = [
+        sys.executable,
+        "-m",
+        "pare.cli",
+        "store",
+        "get",
+        key,
+        str(folder / "student"),
+        "--root",
+        store,
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder / "student"
+
+
+def banking(folder: Path, data: Path, steps: int, seed: int, *start: str) -> float:
+    """Accuracy on test, in points, at the learning rate that is better on dev."""
+    task = (
+        "task=mine",
+        f"task.train={data}/banking77/train.csv",
+        f"task.test={data}/banking77/test.csv",
+        "task.label=category",
+        "task.max_length=64",
+    )
+    tried = []
+    for rate in RATES:
+        train = ("train=student", f"train.steps={steps}", f"train.learning_rate={rate}", f"seed={seed}")
+        place = folder / f"banking-{len(start)}-{seed}-{rate}"
+        found = run(place, *task, *start, *train, "compression=none", "measure.pairs=5")
+        tried.append((found["stages"][0]["scores"]["accuracy"], found["scores"]["accuracy"]))
+    return 100 * max(tried)[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    data, models = (Path(os.environ[name]) for name in ("PARE_DATA", "PARE_MODELS"))
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        student = general_student(folder, data)
+        vocabulary = f"model.architecture.vocabulary_file={models}/all-MiniLM-L6-v2/vocab.txt"
+        arms = {"general": (f"model.path={student}",), "scratch": ("model=mini", vocabulary)}
+        scores = {
+            arm: [banking(folder, data, arguments.steps, seed, *start) for seed in seeds]
+            for arm, start in arms.items()
+        }
+    gain = statistics.fmean(scores["general"]) - statistics.fmean(scores["scratch"])
+    for arm, found in scores.items():
+        print(f"{arm}: {', '.join(f'{score:.2f}' for score in found)}")
+    print(f"points gained by starting from the general student: {gain:+.2f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({**scores, "gain": gain}, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
