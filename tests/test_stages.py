@@ -19,7 +19,7 @@ from pare.pruning import kept_count, remove
 from pare.runtimes.onnx_session import Session
 from pare.stages.distill import Distill
 from pare.stages.export import Export, largest_difference
-from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.networks import open_network, open_text_encoder, rows_of, start_network
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
@@ -166,6 +166,19 @@ def test_a_student_of_another_shape_reads_the_teachers_tokens(root: Path, finetu
     student = torch_checkpoint(root, ("distill", Distill(student=Model(architecture=shape), train=QUICK)))
     assert student.facts["shape"]["hidden"] == 32
     assert (student.path / "tokenizer.json").read_bytes() == (finetuned.path / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize(("positions", "said"), [(8, True), (32, False), (64, False)])
+def test_texts_that_a_model_cannot_read_whole_are_told_of(
+    positions: int, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """64 positions are more than the task asks for; 32 are enough."""
+    shape = Architecture(layers=1, hidden=32, heads=2, ffn=64, positions=positions, vocabulary=1500)
+    _, encoder = start_network(Model(architecture=shape), TASK, TASK.outputs())
+    assert encoder.max_length == min(positions, TASK.max_length)
+    told = [m for m in caplog.messages if m.startswith("task.max_length=32: ") and "at most 8 tokens" in m]
+    assert bool(told) == said
+    assert len(caplog.messages) == said
 
 
 def test_training_for_int8_turns_down_no_log_but_its_own(root: Path) -> None:

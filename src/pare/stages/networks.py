@@ -1,5 +1,6 @@
 """Networks and rows as torch stages use them: read from checkpoints and tasks, written as checkpoints."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pare.outputs import Output
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
 from pare.training import Judge
+
+log = logging.getLogger(__name__)
 
 
 def open_network(checkpoint: Checkpoint) -> Network:
@@ -57,6 +60,13 @@ def start_network(
             f"model: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder only {words}"
         )
     positions = network.family.longest_text(network.encoder)
+    if positions < task.max_length:
+        lengths = [len(e.ids) for e in TextEncoder(tokenizer, task.max_length).encode(task.texts("train"))]
+        if cut := sum(length > positions for length in lengths):
+            log.warning(
+                "task.max_length=%d: %s reads at most %d tokens; %d of %d training texts are cut to that",
+                task.max_length, model.name, positions, cut, len(lengths),
+            )  # fmt: skip
     return network, TextEncoder(tokenizer, min(task.max_length, positions))
 
 
