@@ -158,20 +158,44 @@ class Found:
         runs = self.by_name.get(cell, {})
         return statistics.fmean(value(run) for run in runs.values()) if runs else None
 
+    def both(
+        self, one: str, other: str, value: Callable[[Mapping[str, Any], Mapping[str, Any]], float]
+    ) -> float | None:
+        """Mean of what two cells make together over the seeds that both have."""
+        first, second = (self.by_name.get(cell, {}) for cell in (one, other))
+        seeds = first.keys() & second.keys()
+        return statistics.fmean(value(first[seed], second[seed]) for seed in seeds) if seeds else None
+
     def score(self, cell: str) -> float | None:
         """Mean over seeds of the primary metric on test, in points."""
-        return self.mean(cell, lambda run: 100 * run["scores"][run["primary"]])
+        return self.mean(cell, score_of)
+
+    def above(self, one: str, other: str) -> float | None:
+        """Points by which the first is better."""
+        return self.both(one, other, lambda first, second: score_of(first) - score_of(second))
 
     def drop(self, cell: str) -> float | None:
         """Points lost against the baseline, mean over seeds."""
-        return self.mean(cell, lambda run: -100 * (run["scores"][run["primary"]] - baseline_score(run)))
+        return self.mean(cell, lambda run: baseline_score(run) - score_of(run))
 
     def speedup(self, cell: str) -> float | None:
-        return self.mean(cell, lambda run: run["measurement"]["speedup"]["median"])
+        return self.mean(cell, speedup_of)
 
     def size(self, cell: str) -> float | None:
         """Share of the baseline's size."""
-        return self.mean(cell, lambda run: run["measurement"]["size_mb"] / base_of(run)["size_mb"])
+        return self.mean(cell, size_of)
+
+
+def score_of(run: Mapping[str, Any]) -> float:
+    return float(100 * run["scores"][run["primary"]])
+
+
+def speedup_of(run: Mapping[str, Any]) -> float:
+    return float(run["measurement"]["speedup"]["median"])
+
+
+def size_of(run: Mapping[str, Any]) -> float:
+    return float(run["measurement"]["size_mb"] / base_of(run)["size_mb"])
 
 
 def base_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -180,7 +204,7 @@ def base_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def baseline_score(run: Mapping[str, Any]) -> float:
-    return float(run["baseline"]["scores"][run["primary"]])
+    return float(100 * run["baseline"]["scores"][run["primary"]])
 
 
 def stage_of(run: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
@@ -197,7 +221,7 @@ def flops(shape: Mapping[str, Any], tokens: float = 10.0) -> float:
 def realised(run: Mapping[str, Any]) -> float:
     """The speed-up over the share of FLOPs that was taken out."""
     before, after = (flops(stage["shape"]) for stage in (run["stages"][0], run["stages"][-1]))
-    return float(run["measurement"]["speedup"]["median"]) / (before / after)
+    return speedup_of(run) / (before / after)
 
 
 @dataclass(frozen=True)
@@ -218,14 +242,6 @@ class Claim:
         return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"
 
 
-def less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
-def over(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one / other
-
-
 def claims(found: Found) -> list[Claim]:
     result = []
     for data in ("nlpcc", "snips"):
@@ -237,10 +253,10 @@ def claims(found: Found) -> list[Claim]:
         result.append(Claim(f"nlpcc: speed-up over FLOPs removed, width {name}", ratio, 0.90, True))
     for kind in ("supernet", "sampled"):
         for name in WIDTHS:
-            loss = less(found.score(f"nlpcc/width {name}"), found.score(f"nlpcc/{kind} {name}"))
+            loss = found.above(f"nlpcc/width {name}", f"nlpcc/{kind} {name}")
             result.append(Claim(f"nlpcc: points below its own training, width {name} ({kind})", loss, 0.5))
     for data in ("nlpcc", "snips"):
-        gain = less(found.score(f"{data}/student_taught"), found.score(f"{data}/student_alone"))
+        gain = found.above(f"{data}/student_taught", f"{data}/student_alone")
         result.append(Claim(f"{data}: points that a teacher gives a student", gain, 1.0, True))
     for data in ("nlpcc", "snips"):
         result += [
@@ -249,12 +265,12 @@ def claims(found: Found) -> list[Claim]:
             Claim(f"{data}: speed-up of static INT8, batch 1 × 16", found.speedup(f"{data}/int8"), 2.5, True),
         ]
         qat, static = f"{data}/qat", f"{data}/int8"
-        above = less(found.score(qat), found.score(static))
-        slower = over(found.speedup(static), found.speedup(qat))
+        slower = found.both(static, qat, lambda one, other: speedup_of(one) / speedup_of(other))
+        larger = found.both(qat, static, lambda one, other: size_of(one) / size_of(other))
         result += [
-            Claim(f"{data}: points of QAT above static INT8", above, 0.0, True),
+            Claim(f"{data}: points of QAT above static INT8", found.above(qat, static), 0.0, True),
             Claim(f"{data}: latency of QAT over static INT8", slower, 1.1),
-            Claim(f"{data}: size of QAT over static INT8", over(found.size(qat), found.size(static)), 1.0),
+            Claim(f"{data}: size of QAT over static INT8", larger, 1.0),
         ]
     for says, whole in (("source 004", "nlpcc/source004"), ("source 004, by a student", "nlpcc/smallest")):
         memory = found.mean(whole, lambda r: r["measurement"]["memory_mb"] / base_of(r)["memory_mb"])

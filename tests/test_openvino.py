@@ -1,5 +1,6 @@
 """The other CPU runtime: its own graphs, NNCF's INT8, and a bundle that needs nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from commands import TINY, result_of, run
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
-from pare.errors import StageFailed
+from pare.errors import StageFailed, TargetError
 from pare.lowering.openvino import linear_maps, read
 from pare.stages.export import Export
 from pare.stages.nncf import Nncf
@@ -77,6 +78,18 @@ def test_graphs_go_where_they_run() -> None:
     assert "take compression/export=openvino" in said
     (said,) = problems((("export", Export()), nncf), HARDWARE)
     assert "takes openvino, but export before it makes onnx" in said
+
+
+def test_without_openvino_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pare.targets.hardware.find_spec", lambda name: None)
+    wanted = r"^hardware.runtime: openvino is not installed \(pip install 'pare\[openvino\]'\)$"
+    with pytest.raises(TargetError, match=wanted):
+        OPENVINO.check()
+
+
+def test_it_runs_on_the_cpu_only() -> None:
+    with pytest.raises(ValueError, match=r"^device=cuda: runtime=openvino runs on the cpu here$"):
+        replace(OPENVINO, device="cuda")
 
 
 def test_a_bundle_answers_as_scored(root: Path, tmp_path: Path) -> None:
