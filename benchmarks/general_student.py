@@ -11,10 +11,10 @@ Ends with accuracy on BANKING77's test set.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +57,9 @@ def general_student(folder: Path, data: Path) -> Path:
     result = run(folder / "general", *TEACHER, *GENERAL, texts)
     (key,) = (stage["key"] for stage in result["stages"] if stage["kind"] == "distill")
     store = os.environ.get("PARE_STORE", str(ROOT / "artifacts"))
-    command = [
-        sys.executable,
-        "-m",
-        "pare.cli",
-        "store",
-        "get",
-        key,
-        str(folder / "student"),
-        "--root",
-        store,
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    shutil.rmtree(folder / "student", ignore_errors=True)
+    pare = [sys.executable, "-m", "pare.cli", "store", "--root", store]
+    subprocess.run([*pare, "get", key, str(folder / "student")], cwd=ROOT, check=True, capture_output=True)
     return folder / "student"
 
 
@@ -93,20 +84,20 @@ def banking(folder: Path, data: Path, steps: int, seed: int, *start: str) -> flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     data, models = (Path(os.environ[name]) for name in ("PARE_DATA", "PARE_MODELS"))
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        student = general_student(folder, data)
-        vocabulary = f"model.architecture.vocabulary_file={models}/all-MiniLM-L6-v2/vocab.txt"
-        arms = {"general": (f"model.path={student}",), "scratch": ("model=mini", vocabulary)}
-        scores = {
-            arm: [banking(folder, data, arguments.steps, seed, *start) for seed in seeds]
-            for arm, start in arms.items()
-        }
+    folder = ROOT / "runs" / "general_student"  # not a new one each time: the store knows texts by it
+    folder.mkdir(parents=True, exist_ok=True)
+    student = general_student(folder, data)
+    vocabulary = f"model.architecture.vocabulary_file={models}/all-MiniLM-L6-v2/vocab.txt"
+    arms = {"general": (f"model.path={student}",), "scratch": ("model=mini", vocabulary)}
+    scores = {
+        arm: [banking(folder, data, arguments.steps, seed, *start) for seed in seeds]
+        for arm, start in arms.items()
+    }
     gain = statistics.fmean(scores["general"]) - statistics.fmean(scores["scratch"])
     for arm, found in scores.items():
         print(f"{arm}: {', '.join(f'{score:.2f}' for score in found)}")
