@@ -10,6 +10,7 @@ cached_lessons.py. --quick: seed 0 on NLPCC 2018. --report: no runs, only the ce
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -313,7 +314,7 @@ def table(found: Found) -> str:
             f"{found.score(cell):.2f}",
             f"{found.drop(cell):+.2f}",
             interval,
-            f"{found.speedup(cell):.2f}x",
+            f"{math.floor(100 * (found.speedup(cell) or 0)) / 100:.2f}x",  # never rounded up
             f"{size:.2f}",
             f"{found.size(cell):.3f}",
             f"{trained:.0f}",
