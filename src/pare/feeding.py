@@ -22,7 +22,10 @@ def feed(
     """
     texts, tokens = (side if isinstance(side, int) else None for side in shape)
     if texts is None and tokens is None:  # 5 µs less, which small graphs show
-        given = {"input_ids": ids.astype(dtype, copy=False), "attention_mask": mask.astype(dtype, copy=False)}
+        given: Arrays = {
+            "input_ids": ids.astype(dtype, copy=False),
+            "attention_mask": mask.astype(dtype, copy=False),
+        }
         return dict(zip(names, run(given), strict=True))
     count, width = ids.shape
     if tokens is not None and width > tokens:
