@@ -15,7 +15,7 @@ run: venv
 	$(BIN)/python run.py $(ARGS)
 
 test: venv
-	$(BIN)/python -m pytest -m "not slow and not gpu and not peers" $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile -m "not slow and not gpu and not peers" $(ARGS)
 
 check: venv
 	$(BIN)/ruff check .

@@ -1,6 +1,10 @@
-"""What several test modules share: one fine-tuned network, made once."""
+"""What several test modules share: one fine-tuned network, made once; one thread for each process."""
 
+import os
 from pathlib import Path
+
+# Tests run side by side, one process a core. Before torch is loaded, which reads it only then.
+os.environ |= {"OMP_NUM_THREADS": "1", "PARE_THREADS": "1"}
 
 import pytest
 

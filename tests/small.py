@@ -19,11 +19,12 @@ TASK = Slu(
 )
 ARCHITECTURE = Architecture(layers=2, hidden=64, heads=4, ffn=128, positions=32, vocabulary=1500)
 FINETUNE = Finetune(
-    model=Model(architecture=ARCHITECTURE), train=Training(steps=250, learning_rate=3e-3, precision="fp32")
+    model=Model(architecture=ARCHITECTURE),
+    train=Training(steps=250, learning_rate=3e-3, precision="fp32", threads=1),
 )
 HARDWARE = Hardware(name="here")
 OPENVINO = Hardware(name="there", runtime="openvino")
-QUICK = Training(steps=5, precision="fp32")
+QUICK = Training(steps=5, precision="fp32", threads=1)
 
 
 def pipeline(root: Path, seed: int = 0, hardware: Hardware = HARDWARE) -> Pipeline:

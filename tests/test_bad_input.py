@@ -97,14 +97,19 @@ def test_an_interrupted_run_says_so_and_can_go_on(tmp_path: Path, number: int, c
     long = [*TINY, "compression=none", "train.steps=100000"]
     where = [f"store.root={tmp_path / 'store'}", f"hydra.run.dir={folder}"]
     process = subprocess.Popen(
-        [sys.executable, "run.py", *long, *where], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "store").glob("tmp/[0-9a-f]*")):  # a stage is being computed
-        assert process.poll() is None, process.stderr
-        assert time.monotonic() < deadline
-    process.send_signal(number)
-    process.communicate(timeout=30)
+        [sys.executable, "run.py", *long, *where],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "store").glob("tmp/[0-9a-f]*")):  # a stage is being computed
+            assert process.poll() is None, process.stderr
+            assert time.monotonic() < deadline
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert status_of(folder)["state"] == "interrupted"
     assert not (folder / "result.json").exists()

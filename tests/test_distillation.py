@@ -122,7 +122,7 @@ def test_a_teacher_remembers_what_it_said(finetuned: Checkpoint) -> None:
     ids=["mse", "attention", "relations", "layers", "cache"],
 )
 def test_a_student_learns_more_the_longer_it_listens(root: Path, told: Distillation) -> None:
-    train = Training(steps=120, learning_rate=3e-3, precision="fp32")
+    train = Training(steps=120, learning_rate=3e-3, precision="fp32", threads=1)
     step = executed(root, ("distill", Distill(student=SMALL, distillation=told, train=train)))[-1]
     curve = [point["loss"] for point in step.checkpoint.history()]
     assert sum(curve[-10:]) < 0.8 * sum(curve[:10])
@@ -130,7 +130,7 @@ def test_a_student_learns_more_the_longer_it_listens(root: Path, told: Distillat
 
 
 def test_a_cohort_learns_what_each_would_learn_alone(root: Path) -> None:
-    train = Training(steps=12, precision="fp32")
+    train = Training(steps=12, precision="fp32", threads=1)
     cohort = Cohort(students={"small": SMALL, "other": OTHER}, train=train)
     for name, model in (("small", SMALL), ("other", OTHER)):
         taken = executed(root, ("cohort", cohort), ("take", Take(student=name)))[-1]

@@ -35,7 +35,7 @@ from pare.training import Training
 from small import ARCHITECTURE, HARDWARE, OPENVINO, QUICK, TASK, ignore, pipeline
 
 TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
-TRAIN = Training(steps=120, learning_rate=3e-3, precision="fp32")
+TRAIN = Training(steps=120, learning_rate=3e-3, precision="fp32", threads=1)
 EXPORT = ("export", Export())
 STUDENT = Model(architecture=replace(ARCHITECTURE, hidden=32, ffn=64, layers=1))
 STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {

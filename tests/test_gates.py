@@ -100,7 +100,7 @@ def quantization_loss(root: Path) -> float:
     [
         ((("quantize", Quantize()), ("width", Width())), "compression.quantize: takes onnx, but finetune"),
         ((("export", Export()), ("width", Width())), "compression.width: takes torch, but export before it"),
-        ((("width", Width()),), "add an export stage"),
+        ((("width", Width()),), "take compression/export=onnx"),
         (
             (("width", Width()), ("distill", Distill(student=FINETUNE.model)), ("export", Export())),
             "drop it with ~compression/width",

@@ -154,7 +154,7 @@ def test_a_supernet_is_trained_once_for_all_its_widths(root: Path) -> None:
 
 @pytest.mark.parametrize("choice", [{"sample": 1}, {"in_place": True}, {}])
 def test_every_width_of_a_supernet_learns(root: Path, choice: dict[str, object]) -> None:
-    train = Training(steps=60, learning_rate=2e-3, precision="fp32")
+    train = Training(steps=60, learning_rate=2e-3, precision="fp32", threads=1)
     supernet = Supernet(widths=(0.25, 0.5, 0.75), rows=32, train=train, **choice)  # type: ignore[arg-type]
     for keep in (0.25, 0.75):
         width = Width(keep=keep, importance="order")

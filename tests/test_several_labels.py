@@ -80,7 +80,7 @@ def test_any_number_of_labels_all_the_way_to_a_bundle(task: Classify, tmp_path: 
     task.check()
     assert task.names == tuple(sorted(WORDS))
     there = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
-    train = Training(steps=150, learning_rate=2e-3, precision="fp32")
+    train = Training(steps=150, learning_rate=2e-3, precision="fp32", threads=1)
     strategy = (
         ("width", Width(keep=0.5, rows=64)),
         ("distill", Distill(train=train)),

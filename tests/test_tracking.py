@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import wandb
 
 from pare.tracking import Wandb, summary_of
 from sample import RESULT
@@ -16,6 +17,7 @@ def test_a_job_is_mirrored_as_one_run(tmp_path: Path) -> None:
     """A curve longer than a block of wandb's file."""
     tracker = Wandb(mode="offline", project="tests")
     tracker.mirror(RESULT, {"seed": 1, "task": {"name": "small"}}, {"finetune": CURVE}, "group", tmp_path)
+    wandb.teardown()  # `finish` returns before the last block of the file is written
     found = records(tmp_path)
     run = next(r.run for r in found if r.WhichOneof("record_type") == "run")
     assert (run.project, run.run_group, run.job_type) == ("tests", "group", "job")
