@@ -5,7 +5,8 @@ Then all widths learn together from the fine-tuned model, sharing weights. The c
 network; a `width` stage with `importance: order` takes a width from it, so a sweep over widths trains once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Literal
@@ -17,6 +18,7 @@ from pare import parallel
 from pare.batches import Batch
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, Student, answering_quickly
+from pare.encoders.network import Network
 from pare.importance import Importance, importance_of
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import open_network, open_text_encoder, rows_of, teacher_of, write_network
@@ -85,12 +87,13 @@ class Supernet(Stage):
         def loss_of(batch: Batch) -> Tensor:
             lesson = master.answer(batch)
             parts = []
-            for width in self.widths_of_a_step(draw):
-                with narrowing.to(width, self.multiple_of):
-                    own = thoughts_of(network, batch, student.layers, False)
-                parts.append(student.loss_of(own, batch, lesson))
-                if self.in_place and len(parts) == 1:
-                    lesson = student.as_lesson(own)
+            with looked_up_once(network, batch.ids):
+                for width in self.widths_of_a_step(draw):
+                    with narrowing.to(width, self.multiple_of):
+                        own = thoughts_of(network, batch, student.layers, False)
+                    parts.append(student.loss_of(own, batch, lesson))
+                    if self.in_place and len(parts) == 1:
+                        lesson = student.as_lesson(own)
             return torch.stack(parts).mean()
 
         with answering_quickly(teacher, self.train):
@@ -116,3 +119,15 @@ class Supernet(Stage):
             return widths
         others = draw.sample(range(len(widths) - 1), self.sample)
         return [*(widths[i] for i in sorted(others)), widths[-1]]
+
+
+@contextmanager
+def looked_up_once(network: Network, ids: Tensor) -> Iterator[None]:
+    """All widths read the same look-up: its gradient is as large as the table, and so is made once a step."""
+    table = network.encoder.get_input_embeddings()
+    found = table(ids)
+    table.forward = lambda _: found
+    try:
+        yield
+    finally:
+        del table.forward
