@@ -118,7 +118,7 @@ def cells() -> dict[str, tuple[str, ...]]:
         )  # fmt: skip
         found[f"nlpcc/sampled {name}"] = (
             *NLPCC, "compression=supernet", keep(share),
-            "compression.supernet.sample=1", *SORTED, *steps("supernet"),
+            "compression.supernet.sample=1", *SORTED, *steps("supernet", 2200),
             *BATCH_32,
         )  # fmt: skip
     return found
@@ -128,8 +128,8 @@ def keep(share: float) -> str:
     return f"compression.width.keep={share}"
 
 
-def steps(slot: str) -> tuple[str, ...]:
-    return (f"compression.{slot}.train.steps=1500", f"compression.{slot}.train.learning_rate=5e-4")
+def steps(slot: str, count: int = 1500) -> tuple[str, ...]:
+    return (f"compression.{slot}.train.steps={count}", f"compression.{slot}.train.learning_rate=5e-4")
 
 
 def run(cell: str, overrides: Sequence[str], seed: int, store: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFac
     entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
     graph = Checkpoint(entry.path, entry.digest)
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    write_bundle(folder, graph, {"task": TASK.name})
+    write_bundle(folder, graph, False, {"task": TASK.name})
     return Made(folder, list(TASK.texts("test")), pipeline(root).score(graph, "test")[1])
 
 
@@ -88,7 +88,7 @@ def test_no_lines_no_answers(made: Made, tmp_path: Path) -> None:
 def test_a_bundle_replaces_the_one_before(made: Made, root: Path, finetuned: Checkpoint) -> None:
     (made.folder / "left over").write_text("")
     entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
-    write_bundle(made.folder, Checkpoint(entry.path, entry.digest), {"task": "other"})
+    write_bundle(made.folder, Checkpoint(entry.path, entry.digest), False, {"task": "other"})
     assert not (made.folder / "left over").exists()
     record = json.loads((made.folder / "bundle.json").read_text(encoding="utf-8"))
     assert record["task"] == "other"

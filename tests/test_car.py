@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from pare.tasks.car import generate
-from pare.tasks.utterance import Utterance
+from pare.tasks.example import Example
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -19,26 +19,26 @@ pytestmark = pytest.mark.parametrize("language", LANGUAGES)
 
 
 @cache
-def corpus(language: Language) -> dict[str, list[Utterance]]:
+def corpus(language: Language) -> dict[str, list[Example]]:
     return generate(language, 7, SIZES)
 
 
-def everything(language: Language) -> list[Utterance]:
+def everything(language: Language) -> list[Example]:
     return [utterance for split in corpus(language).values() for utterance in split]
 
 
-def values(utterance: Utterance) -> set[tuple[str, str]]:
-    return {(span.label, utterance.text[span.start : span.end].casefold()) for span in utterance.slots}
+def values(utterance: Example) -> set[tuple[str, str]]:
+    return {(span.label, utterance.text[span.start : span.end].casefold()) for span in utterance.spans}
 
 
-def frame(utterance: Utterance) -> str:
+def frame(utterance: Example) -> str:
     text = utterance.text.casefold()
-    for span in reversed(utterance.slots):
+    for span in reversed(utterance.spans):
         text = f"{text[: span.start]}{{{span.label}}}{text[span.end :]}"
     return text
 
 
-def seen_in_training(language: Language) -> Iterable[Utterance]:
+def seen_in_training(language: Language) -> Iterable[Example]:
     return corpus(language)["train"] + corpus(language)["unlabelled"]
 
 
@@ -49,7 +49,7 @@ def test_every_split_has_the_size_asked_for(language: Language) -> None:
 def test_spans_lie_inside_the_text_in_order_and_apart(language: Language) -> None:
     for utterance in everything(language):
         end = 0
-        for span in utterance.slots:
+        for span in utterance.spans:
             assert end <= span.start < span.end <= len(utterance.text)
             value = utterance.text[span.start : span.end]
             assert value == value.strip(" ,，")
@@ -65,17 +65,17 @@ def test_texts_are_clean(language: Language) -> None:
 
 def test_many_intents_and_slot_types(language: Language) -> None:
     train = corpus(language)["train"]
-    intents = Counter(utterance.intent for utterance in train)
-    labels = {span.label for utterance in train for span in utterance.slots}
+    intents = Counter(utterance.label for utterance in train)
+    labels = {span.label for utterance in train for span in utterance.spans}
     assert len(intents) >= 11
     assert min(intents.values()) >= 0.025 * len(train)
     assert len(labels) >= 25
 
 
 def test_out_of_scope_sentences_name_nothing(language: Language) -> None:
-    others = [utterance for utterance in everything(language) if utterance.intent == "others"]
+    others = [utterance for utterance in everything(language) if utterance.label == "others"]
     assert others
-    assert not any(utterance.slots for utterance in others)
+    assert not any(utterance.spans for utterance in others)
 
 
 def test_the_same_seed_gives_the_same_data(language: Language) -> None:

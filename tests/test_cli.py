@@ -1,4 +1,4 @@
-"""`pare store …` on a store of a few bytes."""
+"""`pare store …` on a store of a few bytes, `pare data …` on a few rows."""
 
 import os
 import subprocess
@@ -136,3 +136,49 @@ def test_get_says_what_it_cannot_copy(
         place.mkdir()
     assert main(["store", "--root", str(store), "get", key, str(place)]) in (1, 2)
     assert says in capsys.readouterr().err
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[str]:
+    """How run.py would be told of three small files."""
+    splits = {
+        "train": ["play a song\tmusic"] * 2 + ["play it\tmusic", "go home\tmap", "play it\tmap"],
+        "dev": ["play a song\tmusic", "call her\tphone"],
+        "test": ["go there now please my dear and soon\tmap"],
+    }
+    for split, lines in splits.items():
+        (tmp_path / f"{split}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n", encoding="utf-8")
+    return ["task=mine", "task.max_length=8", *(f"task.{split}={tmp_path}/{split}.tsv" for split in splits)]
+
+
+def test_data_says_what_is_in_it(rows: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", *rows]) == 0
+    out = capsys.readouterr().out
+    table = {line.split()[0]: line.split()[1:] for line in reversed(out.splitlines()) if line.strip()}
+    # rows, tokens at the median … of the longest text, longer than 8, seen in train
+    assert table["train"] == ["5", "4", "5", "5", "5", "0", "2"]
+    assert (table["dev"][0], table["dev"][-1]) == ("2", "1")
+    assert (table["test"][0], table["test"][-2:]) == ("1", ["1", "0"])
+    assert table["music"] == ["3", "1", "0"]
+    assert table["phone"] == ["0", "1", "0"]
+    assert "max_length=8 would cut at most one training text of a hundred" in out
+    assert "train: 1 texts come with different labels" in out
+    assert "dev: 1 labels that train lacks: phone" in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["task=nope"], "Could not find 'task/nope'"),
+        (["task=mine"], "task.train"),
+        (["task=mine", "task.train=/no/such.tsv"], "task.train: no such file: /no/such.tsv"),
+        (["task.max_length=3"], "task.max_length=3: at least 8 tokens are needed"),
+    ],
+)
+def test_data_that_cannot_be_read_is_one_line(
+    wrong: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", *wrong]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert says in line

@@ -1,5 +1,6 @@
 """Every YAML binds to its target; every strategy, experiment and sweep composes into a job that could run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pare.search import Auto
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
+from pare.tasks.classify import Classify
 from pare.tracking import Tracker
 
 CONF = conf_folder()
@@ -126,3 +128,22 @@ def test_links_in_conf_show_experiments_and_sweeps() -> None:
     }
     assert {p.name for p in (CONF / "sweep").iterdir()} == {p.name for p in (root / "sweeps").iterdir()}
     assert OmegaConf.load(CONF / "sweep" / "widths.yaml").hydra.mode == "MULTIRUN"
+
+
+@pytest.mark.skipif("PARE_DATA" not in os.environ, reason="PARE_DATA is not set")
+@pytest.mark.parametrize(
+    ("task", "rows", "labels", "pairs"),
+    [
+        ("afqmc", 25182, 2, True), ("aspect", 30440, 3, True), ("banking77", 8003, 77, False),
+        ("bustm", 128, 2, True), ("cluewsc", 160, 2, False), ("csl", 160, 2, True),
+        ("csldcp", 1629, 67, False), ("eprstmt", 160, 2, False), ("iflytek", 3024, 119, False),
+        ("ocnli", 6391, 3, True), ("smp2020", 24460, 4, False), ("thucnews", 6400, 10, False),
+        ("tnews", 1185, 15, False),
+    ],
+)  # fmt: skip
+def test_the_real_sets_are_read(task: str, rows: int, labels: int, pairs: bool) -> None:
+    problems: list[str] = []
+    found = build(composed(f"task={task}")["task"], "task", problems, Classify)
+    assert problems == []
+    found.check()
+    assert (len(found.texts("train")), len(found.outputs()[0].labels), found.pairs) == (rows, labels, pairs)

@@ -40,12 +40,12 @@ def test_spans_end_where_another_begins() -> None:
 def test_gold_tags_come_back_as_the_spans_they_were(language: str) -> None:
     utterances = generate(language, 0, {"train": 800})["train"]  # type: ignore[arg-type]
     encoder = TextEncoder(train_wordpiece([u.text for u in utterances], 1500), 64)
-    labels = sorted({s.label for u in utterances for s in u.slots})
+    labels = sorted({s.label for u in utterances for s in u.spans})
     tags = ["O", *(f"{p}-{label}" for label in labels for p in "BI")]
     outputs = [{"name": "slots", "labels": tags, "scope": "token"}]
     same = 0
     for utterance, encoded in zip(utterances, encoder.encode([u.text for u in utterances]), strict=True):
-        spans = [(s.start, s.end, s.label) for s in utterance.slots]
+        spans = [(s.start, s.end, s.label) for s in utterance.spans]
         logits = np.zeros((len(encoded.ids), len(tags)))
         for i, tag in enumerate(tags_of(spans, encoded.offsets)):
             logits[i, tags.index(tag or "O")] = 1

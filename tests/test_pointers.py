@@ -22,12 +22,12 @@ from pare.stages.quantize import Quantize
 from pare.stages.sensitivity import Sensitivity
 from pare.stages.width import Width
 from pare.store import Store
+from pare.tasks.example import Example
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Splits
 from pare.tasks.task import Split
 from pare.tasks.text import Encoded
-from pare.tasks.utterance import Utterance
 from small import FINETUNE, HARDWARE, TASK, ignore
 from test_bundle import predict
 
@@ -86,8 +86,8 @@ class Pointed(Slu):
 
     @cached_property
     def data(self) -> Splits:
-        def one_kind(utterance: Utterance) -> Utterance:
-            return replace(utterance, slots=tuple(replace(slot, label="value") for slot in utterance.slots))
+        def one_kind(utterance: Example) -> Example:
+            return replace(utterance, spans=tuple(replace(slot, label="value") for slot in utterance.spans))
 
         return {split: [one_kind(u) for u in rows] for split, rows in self.source.read().items()}
 
@@ -100,7 +100,7 @@ class Pointed(Slu):
         rows: list[Labels] = []
         tagged = super().labels(split, encoded)
         for utterance, tokens, labels in zip(self.data[split], encoded, tagged, strict=True):
-            spans = [(s.start, s.end, s.label) for s in utterance.slots]
+            spans = [(s.start, s.end, s.label) for s in utterance.spans]
             rows.append(
                 {"intent": labels["intent"], "slots": pointers_of(spans, tokens.offsets, head.labels)}
             )
@@ -122,7 +122,7 @@ def test_the_whole_way_to_a_bundle(tmp_path: Path) -> None:
     assert tuned > 0.3
     assert pruned < taught
     assert outcome.steps[-1].scores["slot_f1"] > tuned - 0.1
-    write_bundle(tmp_path / "bundle", outcome.final, {})
+    write_bundle(tmp_path / "bundle", outcome.final, False, {})
     texts = list(task.texts("test"))[:5]
     answers = there.score(outcome.final, "test")[1]
     assert predict(tmp_path / "bundle", tmp_path, *texts) == [

@@ -13,11 +13,11 @@ from pare.progress import silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_text_encoder
 from pare.store import Store
+from pare.tasks.example import Span
 from pare.tasks.several import Several
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Parallel, Source, Tagged
 from pare.tasks.text import TextEncoder, train_wordpiece
-from pare.tasks.utterance import Span
 from small import FINETUNE, HARDWARE, TASK, ignore
 
 MARKED = (
@@ -48,8 +48,8 @@ def test_words_and_tags_become_spans_of_characters(folder: Path) -> None:
         "train": 2, "dev": 2, "test": 2, "unlabelled": 0,
     }  # fmt: skip
     second = rows["test"][1]
-    assert (second.text, second.intent) == ("fly to new york", "Fly")
-    assert [second.text[s.start : s.end] for s in second.slots] == ["new york"]
+    assert (second.text, second.label) == ("fly to new york", "Fly")
+    assert [second.text[s.start : s.end] for s in second.spans] == ["new york"]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_marks_become_spans_of_what_was_heard(tmp_path: Path) -> None:
     file = tmp_path / "corpus.txt"
     file.write_text(MARKED, encoding="utf-8")
     rows = {u.text: u for part in Tagged(file=str(file)).read().values() for u in part}
-    assert rows["来一首周华健的花心"].slots == (Span(3, 6, "singer"), Span(7, 9, "song"))
-    assert rows["播放体验"].slots == (Span(2, 4, "song"),)
+    assert rows["来一首周华健的花心"].spans == (Span(3, 6, "singer"), Span(7, 9, "song"))
+    assert rows["播放体验"].spans == (Span(2, 4, "song"),)
     assert len(rows) == 3
 
 

@@ -23,7 +23,7 @@ from pare.progress import silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
-from pare.tasks.classify import Classify
+from pare.tasks.classify import Mine
 from pare.training import Training, fit, learning_rate_at
 from small import ARCHITECTURE, HARDWARE, TASK
 
@@ -209,7 +209,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     rows = [(f"{word} {i}", word) for i in range(60) for word in ("open", "close", "stop")]
     file = tmp_path / "rows.tsv"
     file.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
-    task = Classify(name="words", max_length=16, train=str(file))
+    task = Mine(name="words", max_length=16, train=str(file))
     model = Model(architecture=ARCHITECTURE)
     train = Training(steps=20, batch_size=16, precision="fp32", device="cpu", threads=1)
     found = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pare.decoding import decode
+from pare.decoding import Text, decode
 from pare.encoders.network import Network
 from pare.outputs import Output
 from pare.tasks.text import Encoded
@@ -17,7 +17,7 @@ Run = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 def answers_of_run(
-    run: Run, outputs: Sequence[Output], texts: Sequence[str], encoded: Sequence[Encoded], pad_id: int
+    run: Run, outputs: Sequence[Output], texts: Sequence[Text], encoded: Sequence[Encoded], pad_id: int
 ) -> list[dict[str, Any]]:
     """One answer for each text, in order; texts of similar length run together."""
     plain = [asdict(output) for output in outputs]

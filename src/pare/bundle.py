@@ -16,8 +16,11 @@ RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
 
 
-def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any]) -> None:
-    """Fills `folder`, all at once or not at all. about: how it was made and what it scored."""
+def write_bundle(folder: Path, checkpoint: Checkpoint, pairs: bool, about: Mapping[str, Any]) -> None:
+    """Fills `folder`, all at once or not at all.
+
+    pairs: whether it reads pairs of texts. about: how it was made and what it scored.
+    """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -37,6 +40,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, about: Mapping[str, Any])
             "tokenizer": TOKENIZER,
             "max_length": checkpoint.max_length,
             "pad_id": checkpoint.pad_id,
+            "pairs": pairs,
             "outputs": [
                 {"name": o.name, "labels": list(o.labels), "scope": o.scope, "choice": o.choice}
                 for o in checkpoint.outputs

@@ -1,4 +1,4 @@
-"""`pare …`: what you do with the store, results and bundles afterwards."""
+"""`pare …`: what you do with data before a run, and with the store afterwards."""
 
 import argparse
 import os
@@ -11,6 +11,8 @@ from pathlib import Path
 from pare.artifact import MANIFEST
 from pare.errors import PareError
 from pare.store import Entry, Store
+
+NO_LIMIT = 1_000_000  # tokens
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,22 +34,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     get = actions.add_parser("get", help="copy an entry's files, a checkpoint say, to a new folder")
     get.add_argument("key", help="its key, or how the key begins")
     get.add_argument("folder", type=Path)
+    data = commands.add_parser("data", help="look at a task's data before training on it")
+    data.add_argument("overrides", nargs="+", help="as run.py takes them: task=ocnli model=bert_base_zh")
     options = parser.parse_args(arguments)
+    try:
+        return look_at_data(options.overrides) if options.command == "data" else look_after(options)
+    except PareError as e:
+        for line in getattr(e, "problems", [str(e)]):
+            print(f"error: {line}", file=sys.stderr)
+        return e.exit_code
+
+
+def look_after(options: argparse.Namespace) -> int:
     if not (options.root / "objects").is_dir():  # gc would empty the quarantine of another's folder
         print(f"error: --root: no store at {options.root}", file=sys.stderr)
         return 2
-    try:
-        found = Store(options.root)
-        if options.action == "ls":
-            return list_entries(found)
-        if options.action == "verify":
-            return verify(found)
-        if options.action == "get":
-            return copy_out(found, options.key, options.folder)
-        return collect_garbage(found, options.unused_days, options.dry_run)
-    except PareError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return e.exit_code
+    found = Store(options.root)
+    if options.action == "ls":
+        return list_entries(found)
+    if options.action == "verify":
+        return verify(found)
+    if options.action == "get":
+        return copy_out(found, options.key, options.folder)
+    return collect_garbage(found, options.unused_days, options.dry_run)
+
+
+def look_at_data(overrides: Sequence[str]) -> int:
+    """Counts tokens with the model's own tokenizer."""
+    from pare import report
+    from pare.config import task_and_model
+    from pare.stages.networks import tokenizer_for
+    from pare.tasks.survey import survey
+    from pare.tasks.text import TextEncoder
+
+    task, model = task_and_model(overrides)
+    encoder = TextEncoder(tokenizer_for(model, task), NO_LIMIT)
+    report.show_survey(task.name, survey(task, encoder))
+    return 0
 
 
 def days(text: str) -> float:

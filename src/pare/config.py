@@ -14,6 +14,7 @@ from pare.errors import ConfigError
 from pare.provenance import digest
 
 if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
+    from pare.encoders.model import Model
     from pare.pipeline import Expect
     from pare.search import Auto
     from pare.stages.finetune import Finetune
@@ -160,6 +161,28 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         config=config,
         overrides=[o for o in overrides if not o.startswith("hydra")],
     )
+
+
+def task_and_model(overrides: Sequence[str]) -> "tuple[Task, Model]":
+    """What a command line composes, of what needs no strategy or target."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    from pare.encoders.model import Model
+    from pare.tasks.task import Task
+
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+            cfg = compose("config", overrides=list(overrides))
+            config = plain(OmegaConf.create({key: cfg[key] for key in ("task", "model")}))
+    except (HydraException, OmegaConfBaseException) as e:
+        raise ConfigError(one_line(e)) from None
+    problems: list[str] = []
+    task = build(config["task"], "task", problems, Task)
+    model = build(config["model"], "model", problems, Model)
+    if problems:
+        raise ConfigError(problems)
+    return task, model
 
 
 def absent(config: Mapping[str, Any]) -> list[str]:

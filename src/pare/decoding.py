@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+#: what a model reads at once: a text, or a pair of them
+Text = str | tuple[str, str]
+
 OUTSIDE = "O"
 STARTS, ENDS = "start-", "end-"  # labels of where spans begin and end
 
@@ -84,14 +87,27 @@ def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
     return [tags[i] for i in reversed(path)]
 
 
+def offsets_of(encoding: Any) -> list[tuple[int, int]]:
+    """Where tokens lie in the text, of a pair in the second one, in characters; (0, 0) for all others.
+
+    encoding: of `tokenizers`.
+    """
+    places: list[tuple[int, int]] = encoding.offsets
+    if encoding.n_sequences < 2:
+        return places
+    numbers = encoding.sequence_ids
+    return [place if number == 1 else (0, 0) for place, number in zip(places, numbers, strict=True)]
+
+
 def decode(
     outputs: Sequence[Mapping[str, Any]],
-    text: str,
+    text: Text,
     offsets: Sequence[tuple[int, int]],
     logits: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """One JSON answer. outputs: name, labels and scope of each head, as in bundle.json."""
     answer: dict[str, Any] = {}
+    text = text if isinstance(text, str) else text[1]
     for output in outputs:
         name, labels = output["name"], output["labels"]
         choice = output.get("choice", "one")

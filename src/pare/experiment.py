@@ -81,7 +81,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
         difference=difference(before, after) if before and after else None,
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
-    write_bundle(folder / BUNDLE, outcome.final, about)
+    write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about)
     result.write(folder)
     show.result(result, folder)
     if job.tracker is not None:

@@ -1,5 +1,6 @@
 """What a person sees in the terminal: progress, a row per stage, and the comparison at the end."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pare.progress import Advance
 from pare.result import BUNDLE, RESULT, Result
 from pare.search import Trial
 from pare.targets.measuring import Measurement
+from pare.tasks.survey import PERCENTILES, SPLITS, Survey
 
 
 def yaml_of(config: Mapping[str, Any]) -> str:
@@ -159,3 +161,37 @@ def comparison_table(result: Result) -> Table:
 
 def times(over: Measurement, under: Measurement, value: Any) -> str:
     return f"{value(over) / value(under):.2f}x" if value(under) else ""
+
+
+MOST_LABELS = 30  # shown, the most frequent first
+
+
+def show_survey(name: str, found: Survey) -> None:
+    """Rows, labels, lengths, and what is odd about them."""
+    console = wide_console()
+    heads = [f"p{p}" if p < 100 else "longest" for p in PERCENTILES]
+    table = Table(title=f"{name}: texts, in tokens", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("", "rows", *heads, f"longer than {found.max_length}", "seen in train"):
+        table.add_column(column, justify="right" if column else "left")
+    for split in SPLITS:
+        numbers = (found.rows[split], *found.lengths[split], found.cut[split], found.seen[split])
+        table.add_row(split, *map(str, numbers))
+    console.print(table)
+    for kind, counts in (("labels", found.labels), ("spans", found.spans)):
+        total = sum(counts.values(), Counter[str]())
+        if not total:
+            continue
+        table = Table(title=f"{len(total)} {kind}", title_justify="left", box=box.SIMPLE_HEAD)
+        for column in ("", *SPLITS):
+            table.add_column(column, justify="right" if column else "left")
+        for label, _ in total.most_common(MOST_LABELS):
+            table.add_row(label, *(str(counts[split][label]) for split in SPLITS))
+        console.print(table)
+        if len(total) > MOST_LABELS:
+            console.print(f"and {len(total) - MOST_LABELS} more {kind}")
+    console.print(f"max_length={found.suggested} would cut at most one training text of a hundred")
+    if found.disputed:
+        console.print(f"train: {found.disputed} texts come with different labels")
+    for split in SPLITS[1:]:
+        if unknown := found.unknown(split):
+            console.print(f"{split}: {len(unknown)} labels that train lacks: {', '.join(unknown[:10])}")

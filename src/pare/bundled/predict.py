@@ -1,9 +1,9 @@
 """Runs the model in this folder on texts. Needs what requirements.txt beside it lists, nothing else.
 
-    python predict.py "first text" "second text"
+    python predict.py "one text" "another text"
     python predict.py < texts.txt
 
-One line of JSON for each text.
+One line of JSON for each text. A model of pairs takes the two texts with a tab between them.
 """
 
 import json
@@ -17,10 +17,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 try:
-    from decoding import decode  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
+    from decoding import Text, decode, offsets_of  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
     from session import Session  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
-    from pare.decoding import decode
+    from pare.decoding import Text, decode, offsets_of
     from pare.runtimes.onnx_session import Session
 
 BATCH = 32
@@ -36,8 +36,8 @@ class Predictor:
         self.tokenizer.enable_truncation(self.bundle["max_length"])
         self.session = Session(str(folder / self.bundle["model"]), device, threads)
 
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """One answer for each text, in order."""
+    def predict(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+        """One answer for each text, or pair of texts, in order."""
         if not texts:
             return []
         encoded = self.tokenizer.encode_batch(list(texts))
@@ -52,7 +52,7 @@ class Predictor:
             decode(
                 self.bundle["outputs"],
                 text,
-                encoded[i].offsets,
+                offsets_of(encoded[i]),
                 {name: value[i] for name, value in values.items()},
             )
             for i, text in enumerate(texts)
@@ -61,11 +61,19 @@ class Predictor:
 
 def main(arguments: Sequence[str]) -> None:
     predictor = Predictor(Path(__file__).parent)
-    for texts in batches(arguments or lines(sys.stdin.buffer)):
+    for given in batches(arguments or lines(sys.stdin.buffer)):
+        texts = [pair_of(text) for text in given] if predictor.bundle["pairs"] else given
         for text, answer in zip(texts, predictor.predict(texts), strict=True):
             said = json.dumps({"text": text, **answer}, ensure_ascii=False)
             sys.stdout.buffer.write(f"{said}\n".encode())
         sys.stdout.buffer.flush()
+
+
+def pair_of(line: str) -> tuple[str, str]:
+    first, tab, second = line.partition("\t")
+    if not tab:
+        raise SystemExit(f"error: this model reads pairs, two texts with a tab between them; found {line!r}")
+    return first, second
 
 
 def lines(stream: BinaryIO) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Family(ABC):
     """Finds the parts of an encoder."""
 
     model_types: tuple[str, ...]
+    #: those whose class in transformers can be told to leave out the pooler, which nothing here reads
+    with_pooler: tuple[str, ...] = ()
 
     @abstractmethod
     def blocks(self, encoder: nn.Module) -> list[Block]: ...
@@ -67,6 +69,10 @@ class Family(ABC):
         """Only the embeddings of these token ids stay: row i of the new table is row kept[i] of the old."""
         encoder.set_input_embeddings(rows_of(encoder.get_input_embeddings(), kept))
         encoder.config.vocab_size = len(kept)
+        new = {old: i for i, old in enumerate(kept)}
+        for name, value in encoder.config.to_dict().items():
+            if name.endswith("_token_id") and isinstance(value, int):
+                setattr(encoder.config, name, new.get(value))
 
 
 def rows_of(table: nn.Embedding, kept: Sequence[int]) -> nn.Embedding:
@@ -79,10 +85,34 @@ def rows_of(table: nn.Embedding, kept: Sequence[int]) -> nn.Embedding:
     return new
 
 
-class BertFamily(Family):
+class LearnedPositions(Family):
+    """With a table of positions."""
+
+    def longest_text(self, encoder: Any) -> int:
+        return int(encoder.config.max_position_embeddings) - self._first_position(encoder)
+
+    def cut_positions(self, encoder: Any, tokens: int) -> None:
+        rows = tokens + self._first_position(encoder)
+        embeddings = encoder.embeddings
+        embeddings.position_embeddings = rows_of(embeddings.position_embeddings, range(rows))
+        encoder.config.max_position_embeddings = rows
+        for name in ("position_ids", "token_type_ids"):
+            if (buffer := getattr(embeddings, name, None)) is not None:
+                embeddings.register_buffer(name, buffer[:, :rows], persistent=False)
+
+    @staticmethod
+    def _first_position(encoder: Any) -> int:
+        """RoBERTa counts positions from the padding id on."""
+        if "roberta" not in encoder.config.model_type:
+            return 0
+        return int(encoder.config.pad_token_id) + 1
+
+
+class BertFamily(LearnedPositions):
     """BERT and everything laid out like it."""
 
     model_types = ("bert", "roberta", "xlm-roberta", "ernie", "electra")
+    with_pooler = ("bert", "roberta", "xlm-roberta", "ernie")
 
     def blocks(self, encoder: nn.Module) -> list[Block]:
         found = []
@@ -123,27 +153,52 @@ class BertFamily(Family):
         encoder.encoder.layer = nn.ModuleList(encoder.encoder.layer[i] for i in kept)
         encoder.config.num_hidden_layers = len(kept)
 
-    def longest_text(self, encoder: Any) -> int:
-        return int(encoder.config.max_position_embeddings) - self._first_position(encoder)
 
-    def cut_positions(self, encoder: Any, tokens: int) -> None:
-        rows = tokens + self._first_position(encoder)
-        embeddings = encoder.embeddings
-        embeddings.position_embeddings = rows_of(embeddings.position_embeddings, range(rows))
-        encoder.config.max_position_embeddings = rows
-        for name in ("position_ids", "token_type_ids"):
-            if (buffer := getattr(embeddings, name, None)) is not None:
-                embeddings.register_buffer(name, buffer[:, :rows], persistent=False)
+class DistilBertFamily(LearnedPositions):
+    """BERT without token types, its parts by other names."""
 
-    @staticmethod
-    def _first_position(encoder: Any) -> int:
-        """RoBERTa counts positions from the padding id on."""
-        if "roberta" not in encoder.config.model_type:
-            return 0
-        return int(encoder.config.pad_token_id) + 1
+    model_types = ("distilbert",)
+
+    def blocks(self, encoder: Any) -> list[Block]:
+        return [
+            Block(
+                layer.attention.q_lin,
+                layer.attention.k_lin,
+                layer.attention.v_lin,
+                layer.attention.out_lin,
+                layer.ffn.lin1,
+                layer.ffn.lin2,
+                int(layer.attention.attention_head_size),
+            )
+            for layer in encoder.transformer.layer
+        ]
+
+    def resize_block(self, encoder: Any, index: int, heads: int, neurons: int) -> None:
+        layer = encoder.transformer.layer[index]
+        attention, hidden = layer.attention, layer.attention.q_lin.in_features
+        inner = heads * int(attention.attention_head_size)
+        for name in ("q_lin", "k_lin", "v_lin"):
+            setattr(attention, name, nn.Linear(hidden, inner))
+        attention.out_lin = nn.Linear(inner, hidden)
+        layer.ffn.lin1, layer.ffn.lin2 = nn.Linear(hidden, neurons), nn.Linear(neurons, hidden)
+        self.note_heads(encoder)
+
+    def note_heads(self, encoder: Any) -> None:
+        for layer in encoder.transformer.layer:
+            attention = layer.attention
+            attention.n_heads = attention.q_lin.out_features // attention.attention_head_size
+
+    def keep_layers(self, encoder: Any, kept: Sequence[int]) -> None:
+        encoder.transformer.layer = nn.ModuleList(encoder.transformer.layer[i] for i in kept)
+        encoder.config.num_hidden_layers = len(kept)
 
 
-FAMILIES: tuple[Family, ...] = (BertFamily(),)
+FAMILIES: tuple[Family, ...] = (BertFamily(), DistilBertFamily())
+
+
+def options_of(model_type: str) -> dict[str, bool]:
+    """What the encoder's class is told when it is made."""
+    return {"add_pooling_layer": False} if model_type in family_of(model_type).with_pooler else {}
 
 
 def family_of(model_type: str) -> Family:

@@ -11,13 +11,22 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from pare.encoders.families import Block, Family, family_of
+from pare.encoders.families import Block, Family, family_of, options_of
 from pare.encoders.model import Architecture
 from pare.errors import ModelError
 from pare.files import write_json
 from pare.outputs import Output
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SEPARATOR = "pair_separator_token_id"  # in the config; the vocabulary stage renumbers all *_token_id
+
+
+def text_numbers(ids: Tensor, separator: int | None) -> Tensor:
+    """0 for tokens of the first text of a pair, and its end; 1 for those of the second."""
+    if separator is None:
+        return torch.zeros_like(ids)
+    ends = (ids == separator).long()
+    return (ends.cumsum(1) > ends).long()
 
 
 class Network(nn.Module):
@@ -55,8 +64,18 @@ class Network(nn.Module):
     def _encode(self, input_ids: Tensor, attention_mask: Tensor, **extra: Any) -> Any:
         if getattr(self.encoder.config, "type_vocab_size", 0) > 1:
             # given explicitly, the exported graph needs no ops to look the buffer up
-            extra["token_type_ids"] = torch.zeros_like(input_ids)
+            extra["token_type_ids"] = text_numbers(input_ids, self.separator)
         return self.encoder(input_ids=input_ids, attention_mask=attention_mask, **extra)
+
+    @property
+    def separator(self) -> int | None:
+        """The token id after which the second text of a pair begins; None: there are no pairs."""
+        found: int | None = getattr(self.encoder.config, SEPARATOR, None)
+        return found
+
+    @separator.setter
+    def separator(self, token_id: int | None) -> None:
+        setattr(self.encoder.config, SEPARATOR, token_id)
 
     @property
     def family(self) -> Family:
@@ -88,8 +107,8 @@ def scratch(architecture: Architecture, vocabulary_size: int, outputs: Sequence[
 
 
 def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
-    extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}
-    encoder: PreTrainedModel = AutoModel.from_config(config, **extra)  # type: ignore[no-untyped-call]
+    options = options_of(config.model_type)
+    encoder: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
     return encoder
 
 
@@ -99,9 +118,8 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = AutoConfig.from_pretrained(path)
-    family_of(config.model_type)
-    extra = {"add_pooling_layer": False} if config.model_type != "electra" else {}
-    encoder = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **extra)
+    options = options_of(config.model_type)
+    encoder = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **options)
     return Network(encoder, outputs)
 
 

@@ -15,6 +15,7 @@ from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
 from pare.outputs import Output
+from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
 from pare.training import Judge
@@ -41,24 +42,20 @@ def start_network(
     if folder is not None and (folder / RECORD).is_file():
         network, own = continued(Checkpoint(folder, ""), outputs)
         tokenizer = tokenizer or own
-    elif model.path is not None:
-        source = str(folder or model.path)
-        network = pretrained(source, outputs)
-        if tokenizer is None:
-            tokenizer = pretrained_tokenizer(source)
     else:
-        assert model.architecture is not None
-        if tokenizer is None and model.architecture.vocabulary_file is not None:
-            tokenizer = wordpiece_from(Path(model.architecture.vocabulary_file).expanduser())
-        if tokenizer is None:
-            texts = [*task.texts("train"), *task.texts("unlabelled")]
-            tokenizer = train_wordpiece(texts, model.architecture.vocabulary)
-        network = scratch(model.architecture, tokenizer.get_vocab_size(), outputs)
+        tokenizer = tokenizer or tokenizer_for(model, task)
+        if model.path is not None:
+            network = pretrained(str(folder or model.path), outputs)
+        else:
+            assert model.architecture is not None
+            network = scratch(model.architecture, tokenizer.get_vocab_size(), outputs)
     words = int(network.encoder.config.vocab_size)
     if tokenizer.get_vocab_size() > words:
         raise ModelError(
             f"model: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder only {words}"
         )
+    if task.pairs:
+        network.separator = TextEncoder(tokenizer, task.max_length).separator_id
     positions = network.family.longest_text(network.encoder)
     if positions < task.max_length:
         lengths = [len(e.ids) for e in TextEncoder(tokenizer, task.max_length).encode(task.texts("train"))]
@@ -68,6 +65,17 @@ def start_network(
                 task.max_length, model.name, positions, cut, len(lengths),
             )  # fmt: skip
     return network, TextEncoder(tokenizer, min(task.max_length, positions))
+
+
+def tokenizer_for(model: Model, task: Task) -> Tokenizer:
+    """The model's own; for a new model its vocabulary's, or one made for the task's texts."""
+    if model.path is not None:
+        return pretrained_tokenizer(str(model.folder() or model.path))
+    assert model.architecture is not None
+    if model.architecture.vocabulary_file is not None:
+        return wordpiece_from(Path(model.architecture.vocabulary_file).expanduser())
+    texts = [*task.texts("train"), *task.texts("unlabelled")]
+    return train_wordpiece(list(singly(texts)), model.architecture.vocabulary)
 
 
 def continued(checkpoint: Checkpoint, outputs: Sequence[Output]) -> tuple[Network, Tokenizer]:

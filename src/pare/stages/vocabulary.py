@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from tokenizers import Encoding, Tokenizer
 
 from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.decoding import Text
 from pare.encoders.network import Network
 from pare.errors import ModelError, StageFailed
 from pare.stages.networks import open_network, open_text_encoder, write_network
@@ -71,18 +72,21 @@ class Vocabulary(Stage):
         write_network(context.output, network, after, {**facts, **compare(context, before, after, new)})
 
 
-def read(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def read(tokenizer: Tokenizer, texts: Sequence[Text]) -> list[list[int]]:
     """The token ids that decide how each text is read: also the rest of a word that is cut off."""
     return [[*found.ids, *rest_of_word(found)] for found in tokenizer.encode_batch(list(texts))]
 
 
 def rest_of_word(found: Encoding) -> list[int]:
-    last = next((word for word in reversed(found.word_ids) if word is not None), None)
+    """Of the last word, or in a pair of the last word of each text."""
+    last = {
+        text: word for text, word in zip(found.sequence_ids, found.word_ids, strict=True) if word is not None
+    }
     return [
         i
-        for part in (found.overflowing if last is not None else ())
-        for i, word in zip(part.ids, part.word_ids, strict=True)
-        if word == last
+        for part in found.overflowing
+        for i, text, word in zip(part.ids, part.sequence_ids, part.word_ids, strict=True)
+        if word is not None and last.get(text) == word
     ]
 
 
@@ -111,7 +115,7 @@ def check_tokens(before: Tokenizer, after: Tokenizer, new: Mapping[int, int]) ->
 def check_texts(
     source: Checkpoint,
     after: TextEncoder,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     readings: Sequence[Sequence[int]],
     new: Mapping[int, int],
     unknown: int | None,
@@ -153,9 +157,6 @@ def shrink(network: Network, new: Mapping[int, int], max_length: int | None) -> 
             "from it; the tokenizer has no token for an id below it"
         )
     family.keep_tokens(encoder, list(new))
-    for name, value in encoder.config.to_dict().items():
-        if name.endswith("_token_id") and isinstance(value, int):
-            setattr(encoder.config, name, new.get(value))
     if max_length is not None:
         family.cut_positions(encoder, max_length)
     return {**facts, "positions_after": family.longest_text(encoder)}

@@ -20,6 +20,7 @@ import numpy as np
 
 from pare.answering import batches_by_length, padded
 from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.decoding import Text
 from pare.errors import StageFailed
 from pare.progress import Progress
 from pare.targets.hardware import Hardware
@@ -132,7 +133,7 @@ def started(checkpoint: Checkpoint, inputs: Path, hardware: Hardware) -> Iterato
 def measure(
     candidate: Checkpoint,
     baselines: Sequence[Checkpoint],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     hardware: Hardware,
     settings: Measure,
     progress: Progress,
@@ -199,7 +200,7 @@ def measurement(
     )
 
 
-def write_inputs(file: Path, checkpoint: Checkpoint, texts: Sequence[str], hardware: Hardware) -> None:
+def write_inputs(file: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> None:
     """The same texts for every arm, as its own tokenizer reads them.
 
     Batches as they come for latency, by length for throughput.

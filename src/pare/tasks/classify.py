@@ -1,42 +1,117 @@
-"""One text, one label, from your own TSV or CSV files."""
+"""One text or a pair of texts: the label, or any number of labels, that holds of it."""
 
-import random
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pare.errors import DataError
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.provenance import digest
-from pare.tasks.tables import read_columns
+from pare.tasks.example import Example
+from pare.tasks.files import Files
+from pare.tasks.formats import Table
+from pare.tasks.metrics import Answer, label_rates, label_scores, matthews
+from pare.tasks.sources import Source, Splits
 from pare.tasks.task import Split, Task
 from pare.tasks.text import Encoded
-
-Row = tuple[str, str]  # text, label
-
-
-def split_rows(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
-    """A seeded 4:1 split, for data that comes in one piece."""
-    order = list(range(len(rows)))
-    random.Random(seed).shuffle(order)
-    held_out = set(order[: max(1, len(rows) // 5)])
-    return (
-        [row for i, row in enumerate(rows) if i not in held_out],
-        [row for i, row in enumerate(rows) if i in held_out],
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classify(Task):
-    """Accuracy, micro and macro F1 over the labels found in the training file.
+    """Accuracy, micro and macro precision, recall and F1, and Matthews' correlation.
 
-    separator: what stands between labels where a text has any number of them; accuracy is then the share of
-    texts whose labels are all right.
+    several: a text has any number of labels; accuracy is then the share of texts whose labels are all right.
+    positive: the label whose precision, recall and F1 are scores too.
+    """
 
-    Without a dev file, dev is cut from train, and without a test file test is cut before it: 4:1 each.
+    source: Source
+    several: bool = False
+    positive: str | None = None
+    primary: str = "accuracy"
+
+    @cached_property
+    def data(self) -> Splits:
+        return self.source.read()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({label for example in self.data["train"] for label in example.labels}))
+
+    def check(self) -> None:
+        known = set(self.names)
+        if len(known) < 2:
+            raise DataError(f"task: there is one label only to tell apart in training: {sorted(known)}")
+        if self.positive is not None and self.positive not in known:
+            raise DataError(
+                f"task.positive: {self.positive!r} is not a label; there are {sorted(known)[:20]}"
+            )
+        splits: tuple[Split, ...] = ("dev", "test")
+        for split in splits:
+            for row, example in enumerate(self.data[split]):
+                for label in example.labels:
+                    if label not in known:
+                        raise DataError(
+                            f"{self.source.place(split, row)}: label {label!r} is not in task.train, "
+                            f"which has {sorted(known)[:20]}"
+                        )
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return digest({s: [[e.text, list(e.labels)] for e in rows] for s, rows in self.data.items()})
+
+    def examples(self, split: Split) -> Sequence[Example]:
+        return self.data[split]
+
+    def outputs(self) -> tuple[Output, ...]:
+        return (Output("label", self.names, choice="any" if self.several else "one"),)
+
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+        ids = {label: i for i, label in enumerate(self.names)}
+        rows = self.data[split]
+        if self.several:
+            return [{"label": [ids[label] for label in e.labels if label in ids]} for e in rows]
+        return [{"label": ids.get(e.label, IGNORED_LABEL)} for e in rows]
+
+    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
+        if self.primary != "accuracy":
+            return None
+        return [float(set(gold) == set(said)) for gold, said in self._pairs(split, answers)]
+
+    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
+        pairs = self._pairs(split, answers)
+        scores = label_scores(pairs)
+        if not self.several:
+            scores["mcc"] = matthews(
+                *([next(iter(side)) for side in column] for column in zip(*pairs, strict=True))
+            )
+        if self.positive is not None:
+            names = ("precision", "recall", "f1")
+            scores |= dict(zip(names, label_rates(pairs, self.positive), strict=True))
+        return scores
+
+    def _pairs(self, split: Split, answers: Sequence[Any]) -> list[Answer]:
+        """What holds and what was said, for each text."""
+        return [
+            (example.labels, answer["label"] if self.several else (answer["label"],))
+            for example, answer in zip(self.data[split], answers, strict=True)
+        ]
+
+
+class OwnFiles(Files):
+    """Files that the task names itself."""
+
+    setting: ClassVar[str] = "task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Classify):
+    """Your own TSV or CSV files with a header; text, pair and label are columns.
+
+    separator: what stands between labels where a text has any number of them.
     """
 
     train: str
@@ -44,94 +119,19 @@ class Classify(Task):
     test: str | None = None
     unlabelled: str | None = None
     text: str = "text"
+    pair: str | None = None
     label: str = "label"
     separator: str | None = None
     split_seed: int = 0
-    primary: str = "accuracy"
+    source: Source = field(init=False)
+    several: bool = field(init=False)
 
-    def _read(self, split: str) -> list[Row]:
-        file = Path(getattr(self, split)).expanduser()
-        rows = read_columns(file, (self.text, self.label), f"task.{split}")
-        return [values[:2] for _, values in rows]  # type: ignore[misc]
-
-    @cached_property
-    def data(self) -> dict[str, list[Row]]:
-        train = self._read("train")
-        cut: dict[str, list[Row]] = {}
-        for split in ("test", "dev"):
-            if getattr(self, split) is not None:
-                cut[split] = self._read(split)
-            else:
-                train, cut[split] = split_rows(train, self.split_seed)
-        if not train:
-            raise DataError(f"task.train: {self.train} has too few rows to cut a dev and a test split from")
-        unlabelled: list[Row] = []
-        if self.unlabelled is not None:
-            file = Path(self.unlabelled).expanduser()
-            unlabelled = [(v[0], "") for _, v in read_columns(file, (self.text,), "task.unlabelled")]
-        return {"train": train, "dev": cut["dev"], "test": cut["test"], "unlabelled": unlabelled}
-
-    def parts(self, label: str) -> list[str]:
-        """The labels that a row's label column names."""
-        return [label] if self.separator is None else [p for p in label.split(self.separator) if p]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted({part for _, label in self.data["train"] for part in self.parts(label)}))
-
-    def check(self) -> None:
-        known = set(self.names)
-        if len(known) < 2:
-            raise DataError(f"task.train: {self.train} has one label only: {sorted(known)}")
-        for split in ("dev", "test"):
-            file = getattr(self, split)
-            if file is None:
-                continue
-            for line, (_, label) in read_columns(Path(file).expanduser(), (self.text, self.label), "task"):
-                for part in self.parts(label):
-                    if part not in known:
-                        raise DataError(
-                            f"task.{split}: {file}:{line}: label {part!r} is not in task.train, "
-                            f"which has {sorted(known)[:20]}"
-                        )
-
-    def fingerprint(self) -> str:
-        return digest(self.data)
-
-    def texts(self, split: Split) -> Sequence[str]:
-        return [text for text, _ in self.data[split]]
-
-    def outputs(self) -> tuple[Output, ...]:
-        return (Output("label", self.names, choice="one" if self.separator is None else "any"),)
-
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
-        ids = {label: i for i, label in enumerate(self.names)}
-        if self.separator is None:
-            return [{"label": ids.get(label, IGNORED_LABEL)} for _, label in self.data[split]]
-        return [{"label": [ids[p] for p in self.parts(label) if p in ids]} for _, label in self.data[split]]
-
-    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
-        if self.primary != "accuracy":
-            return None
-        return [float(gold == said) for gold, said in self._pairs(split, answers)]
-
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        pairs = self._pairs(split, answers)
-        found: Counter[str] = Counter(label for _, said in pairs for label in said)
-        wanted: Counter[str] = Counter(label for gold, _ in pairs for label in gold)
-        right: Counter[str] = Counter(label for gold, said in pairs for label in gold & said)
-        f1s = [2 * right[label] / (found[label] + wanted[label]) for label in sorted(found | wanted)]
-        total = found.total() + wanted.total()
-        return {
-            "accuracy": sum(gold == said for gold, said in pairs) / len(pairs),
-            "micro_f1": 2 * right.total() / total if total else 1.0,
-            "macro_f1": sum(f1s) / len(f1s) if f1s else 1.0,
-        }
-
-    def _pairs(self, split: Split, answers: Sequence[Any]) -> list[tuple[set[str], set[str]]]:
-        """What holds and what was said, for each text."""
-        rows = zip(self.data[split], answers, strict=True)
-        return [
-            (set(self.parts(label)), {answer["label"]} if self.separator is None else set(answer["label"]))
-            for (_, label), answer in rows
-        ]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        table = Table(text=self.text, pair=self.pair, label=self.label, separator=self.separator)
+        source = OwnFiles(
+            train=self.train, dev=self.dev, test=self.test, unlabelled=self.unlabelled,
+            format=table, seed=self.split_seed,
+        )  # fmt: skip
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "several", self.separator is not None)

@@ -7,6 +7,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.outputs import Labels, Output
 from pare.provenance import digest
+from pare.tasks.example import Example
 from pare.tasks.task import Split, Task
 from pare.tasks.text import Encoded
 
@@ -39,8 +40,8 @@ class Several(Task):
     def fingerprint(self) -> str:
         return digest({name: task.fingerprint() for name, task in self.tasks.items()})
 
-    def texts(self, split: Split) -> Sequence[str]:
-        return [text for task in self.tasks.values() for text in task.texts(split)]
+    def examples(self, split: Split) -> Sequence[Example]:
+        return [example for task in self.tasks.values() for example in task.examples(split)]
 
     def outputs(self) -> tuple[Output, ...]:
         return tuple(

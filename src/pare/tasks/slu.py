@@ -10,6 +10,7 @@ from pare.errors import DataError
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.provenance import digest
 from pare.tasks.bio import tags_of
+from pare.tasks.example import Example
 from pare.tasks.sources import Source, Splits
 from pare.tasks.task import Split, Task
 from pare.tasks.text import Encoded
@@ -37,17 +38,17 @@ class Slu(Task):
     @cached_property
     def _fingerprint(self) -> str:
         rows = {
-            split: [[u.text, u.intent, *[(s.start, s.end, s.label) for s in u.slots]] for u in rows]
+            split: [[u.text, u.label, *[(s.start, s.end, s.label) for s in u.spans]] for u in rows]
             for split, rows in self.data.items()
         }
         return digest(rows)
 
-    def texts(self, split: Split) -> Sequence[str]:
-        return [u.text for u in self.data[split]]
+    def examples(self, split: Split) -> Sequence[Example]:
+        return self.data[split]
 
     def outputs(self) -> tuple[Output, ...]:
-        intents = sorted({u.intent for u in self.data["train"]})
-        slots = sorted({s.label for u in self.data["train"] for s in u.slots})
+        intents = sorted({u.label for u in self.data["train"]})
+        slots = sorted({s.label for u in self.data["train"] for s in u.spans})
         tags = (OUTSIDE, *(f"{prefix}-{slot}" for slot in slots for prefix in "BI"))
         return (Output("intent", tuple(intents)), Output("slots", tags, scope="token"))
 
@@ -57,10 +58,10 @@ class Slu(Task):
         tag_ids = {tag: i for i, tag in enumerate(slots.labels)}
         rows: list[Labels] = []
         for utterance, tokens in zip(self.data[split], encoded, strict=True):
-            spans = [(s.start, s.end, s.label) for s in utterance.slots]
+            spans = [(s.start, s.end, s.label) for s in utterance.spans]
             tags = tags_of(spans, tokens.offsets)
             ids = [IGNORED_LABEL if tag is None else tag_ids.get(tag, IGNORED_LABEL) for tag in tags]
-            rows.append({"intent": intent_ids.get(utterance.intent, IGNORED_LABEL), "slots": ids})
+            rows.append({"intent": intent_ids.get(utterance.label, IGNORED_LABEL), "slots": ids})
         return rows
 
     def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
@@ -68,17 +69,17 @@ class Slu(Task):
             return None
         found = []
         for utterance, answer in zip(self.data[split], answers, strict=True):
-            gold = {(s.start, s.end, s.label) for s in utterance.slots}
+            gold = {(s.start, s.end, s.label) for s in utterance.spans}
             said = {(s["start"], s["end"], s["label"]) for s in answer["slots"]}
-            found.append(float(answer["intent"] == utterance.intent and gold == said))
+            found.append(float(answer["intent"] == utterance.label and gold == said))
         return found
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         intents, found, expected, right, exact = 0, 0, 0, 0, 0
         for utterance, answer in zip(self.data[split], answers, strict=True):
-            gold = {(s.start, s.end, s.label) for s in utterance.slots}
+            gold = {(s.start, s.end, s.label) for s in utterance.spans}
             said = {(s["start"], s["end"], s["label"]) for s in answer["slots"]}
-            intent_right = answer["intent"] == utterance.intent
+            intent_right = answer["intent"] == utterance.label
             intents += intent_right
             found, expected, right = found + len(said), expected + len(gold), right + len(gold & said)
             exact += intent_right and gold == said

@@ -1,4 +1,4 @@
-"""Where utterances with intents and slots come from: the embedded grammar, or files in two common formats."""
+"""Where examples come from: the embedded grammar, and corpora of utterances in forms of their own."""
 
 import random
 import re
@@ -11,9 +11,9 @@ from typing import Literal
 from pare.decoding import spans_of
 from pare.errors import DataError
 from pare.tasks.car import generate
-from pare.tasks.utterance import Span, Utterance
+from pare.tasks.example import Example, Span
 
-Splits = Mapping[str, Sequence[Utterance]]  # train, dev, test, unlabelled
+Splits = Mapping[str, Sequence[Example]]  # train, dev, test, unlabelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> Splits: ...
+
+    def place(self, split: str, row: int) -> str:
+        """Where an example is from, to begin a message with."""
+        return f"task.source: {split}, row {row + 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,7 @@ class Parallel(Source):
         return {name: self._split(root / part) for name, part in splits.items()} | {"unlabelled": []}
 
     @staticmethod
-    def _split(folder: Path) -> list[Utterance]:
+    def _split(folder: Path) -> list[Example]:
         files = [folder / name for name in ("seq.in", "seq.out", "label")]
         columns = [lines_of(file) for file in files]
         if len({len(column) for column in columns}) > 1:
@@ -81,7 +85,7 @@ class Parallel(Source):
                 offsets.append((start, start + len(word)))
                 start += len(word) + 1
             slots = tuple(Span(*span) for span in spans_of(tag_list, offsets))
-            rows.append(Utterance(" ".join(words), intent.strip(), slots))
+            rows.append(Example(" ".join(words), (intent.strip(),), slots))
         return rows
 
 
@@ -103,18 +107,18 @@ class Tagged(Source):
 
     def read(self) -> Splits:
         rows = self._rows()
-        groups: dict[str, list[Utterance]] = {}
+        groups: dict[str, list[Example]] = {}
         for number, (session, utterance) in enumerate(rows):
             groups.setdefault(session if self.split == "session" else str(number), []).append(utterance)
         order = list(groups.values())
         random.Random(self.seed).shuffle(order)
         sizes = {"test": len(rows) / 5, "dev": len(rows) * 4 / 50}
-        splits: dict[str, list[Utterance]] = {"test": [], "dev": [], "train": [], "unlabelled": []}
+        splits: dict[str, list[Example]] = {"test": [], "dev": [], "train": [], "unlabelled": []}
         for group in order:
             splits[next((s for s, size in sizes.items() if len(splits[s]) < size), "train")] += group
         return splits
 
-    def _rows(self) -> list[tuple[str, Utterance]]:
+    def _rows(self) -> list[tuple[str, Example]]:
         file = Path(self.file).expanduser()
         rows = []
         for number, line in enumerate(lines_of(file), 1):
@@ -127,7 +131,7 @@ class Tagged(Source):
                     "session, text, intent, text with <slot>…</slot>"
                 )
             session, text, intent, marked = cells
-            utterance = Utterance(text, intent, slots_of(marked))
+            utterance = Example(text, (intent,), slots_of(marked))
             if _SLOT.sub(lambda found: heard(found[2]), marked) != text:
                 raise DataError(f"task.source.file: {file}:{number}: {marked!r} does not mark up {text!r}")
             rows.append((session, utterance))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pare.decoding import Text
 from pare.outputs import Labels, Output
+from pare.tasks.example import Example
 from pare.tasks.text import Encoded
 
 Split = Literal["train", "dev", "test", "unlabelled"]
@@ -32,8 +34,17 @@ class Task(ABC):
         """A digest of the data itself: other rows, other fingerprint."""
 
     @abstractmethod
-    def texts(self, split: Split) -> Sequence[str]:
-        """The raw texts of a split; "unlabelled" is empty where there are none."""
+    def examples(self, split: Split) -> Sequence[Example]:
+        """What there is, with its labels; "unlabelled" is empty where there are none."""
+
+    def texts(self, split: Split) -> Sequence[Text]:
+        """The raw texts, or pairs, of a split."""
+        return [example.text for example in self.examples(split)]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether there are pairs among the texts."""
+        return any(not isinstance(text, str) for text in self.texts("train"))
 
     @abstractmethod
     def outputs(self) -> tuple[Output, ...]:

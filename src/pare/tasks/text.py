@@ -4,14 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+from pare.decoding import Text, offsets_of
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of one text. `offsets` are characters of the text; (0, 0) for special tokens."""
+    """Token ids of one text or pair.
+
+    offsets: characters of the text, in a pair of the second one; (0, 0) for all other tokens.
+    """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
@@ -39,11 +52,20 @@ class TextEncoder:
         return 0
 
     @property
+    def separator_id(self) -> int | None:
+        """The token that stands between the texts of a pair."""
+        for token in ("[SEP]", "</s>"):
+            found = self.tokenizer.token_to_id(token)
+            if found is not None:
+                return int(found)
+        return None
+
+    @property
     def vocabulary_size(self) -> int:
         return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        return [Encoded(e.ids, e.offsets) for e in self.tokenizer.encode_batch(list(texts))]
+    def encode(self, texts: Sequence[Text]) -> list[Encoded]:
+        return [Encoded(e.ids, offsets_of(e)) for e in self.tokenizer.encode_batch(list(texts))]
 
 
 def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:

@@ -11,7 +11,7 @@ from zlib import crc32
 from pare.tasks.car.grammar import Piece, Pool, RandomUnit, pool_of
 from pare.tasks.car.language import CompiledIntent, CompiledLanguage, Language, compile_language
 from pare.tasks.car.noise import spoken
-from pare.tasks.utterance import Span, Utterance
+from pare.tasks.example import Example, Span
 
 _CONTENT: Final = {"zh": "pare.tasks.car.zh", "en": "pare.tasks.car.en"}
 _TEXT_BUCKETS: Final[Mapping[str, frozenset[int]]] = {
@@ -29,9 +29,7 @@ _AFTER_COMMA: Final = ("", *_COMMAS)
 _LONGEST: Final = {"zh": 48, "en": 160}
 
 
-def generate(
-    language: Literal["zh", "en"], seed: int, sizes: Mapping[str, int]
-) -> dict[str, list[Utterance]]:
+def generate(language: Literal["zh", "en"], seed: int, sizes: Mapping[str, int]) -> dict[str, list[Example]]:
     """Sentences per split: a split depends on nothing but the language, the seed, its name and its size."""
     if language not in _CONTENT:
         raise ValueError(f"No language {language!r}; there are {', '.join(_CONTENT)}")
@@ -49,12 +47,12 @@ def _compiled(name: str) -> CompiledLanguage:
     return compile_language(content)
 
 
-def _generate_split(name: str, seed: int, split: str, size: int) -> list[Utterance]:
+def _generate_split(name: str, seed: int, split: str, size: int) -> list[Example]:
     language = _compiled(name)
     random = Random(f"{name}/{seed}/{split}").random
     buckets, longest = _TEXT_BUCKETS[split], _LONGEST[name]
     seen: set[str] = set()
-    utterances: list[Utterance] = []
+    utterances: list[Example] = []
     while len(utterances) < size:
         intent = language.intents[bisect(language.cumulative_weights, random())]
         # Redrawing within the intent keeps its share when its sentences are few.
@@ -67,7 +65,7 @@ def _generate_split(name: str, seed: int, split: str, size: int) -> list[Utteran
             if not _values_belong(pieces, language, split):
                 continue
             seen.add(folded)
-            utterances.append(Utterance(text, intent.name, _spans(pieces)))
+            utterances.append(Example(text, (intent.name,), _spans(pieces)))
             break
         else:
             raise ValueError(f"No {size} different sentences for split {split!r}: {intent.name} has no more")

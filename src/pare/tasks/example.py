@@ -1,0 +1,36 @@
+"""One text, or a pair of texts, with what is known of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pare.decoding import Text
+
+
+def singly(texts: Iterable[Text]) -> Iterator[str]:
+    """Each text of each pair."""
+    for text in texts:
+        yield from (text,) if isinstance(text, str) else text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A labelled stretch of text: `text[start:end]`."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """labels: what holds of the whole text. spans: the values it names; in a pair, the second text does."""
+
+    text: Text
+    labels: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The one label."""
+        (found,) = self.labels
+        return found

@@ -1,0 +1,45 @@
+"""Scores of labels: pure functions of what holds and what was said, as scikit-learn defines them."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+Answer = tuple[Collection[str], Collection[str]]  # the labels that hold, and those that were said
+
+
+def label_scores(answers: Sequence[Answer]) -> dict[str, float]:
+    """Accuracy (everything right), and precision, recall and F1 over all labels and as means over labels."""
+    wanted = Counter(label for gold, _ in answers for label in gold)
+    found = Counter(label for _, said in answers for label in said)
+    right = Counter(label for gold, said in answers for label in said if label in gold)
+    labels = sorted(wanted | found)
+    each = [rates(right[label], found[label], wanted[label]) for label in labels] or [(1.0, 1.0, 1.0)]
+    scores = {"accuracy": sum(set(gold) == set(said) for gold, said in answers) / len(answers)}
+    over_all = rates(right.total(), found.total(), wanted.total())
+    for i, name in enumerate(("precision", "recall", "f1")):
+        scores[f"micro_{name}"] = over_all[i]
+        scores[f"macro_{name}"] = sum(one[i] for one in each) / len(each)
+    return scores
+
+
+def rates(right: int, found: int, wanted: int) -> tuple[float, float, float]:
+    """Precision, recall, F1; 1 where there was nothing to find and nothing was found."""
+    if not found and not wanted:
+        return 1.0, 1.0, 1.0
+    return right / found if found else 0.0, right / wanted if wanted else 0.0, 2 * right / (found + wanted)
+
+
+def label_rates(answers: Sequence[Answer], label: str) -> tuple[float, float, float]:
+    """Precision, recall and F1 of one label."""
+    found = sum(label in said for _, said in answers)
+    wanted = sum(label in gold for gold, _ in answers)
+    return rates(sum(label in gold and label in said for gold, said in answers), found, wanted)
+
+
+def matthews(gold: Sequence[str], said: Sequence[str]) -> float:
+    """Correlation of two columns of classes (Gorodkin, 2004); 0 where one of them never varies."""
+    rows = len(gold)
+    right = sum(a == b for a, b in zip(gold, said, strict=True))
+    wanted, found = Counter(gold), Counter(said)
+    covariance = right * rows - sum(count * found[label] for label, count in wanted.items())
+    spread = [rows * rows - sum(n * n for n in counts.values()) for counts in (wanted, found)]
+    return covariance / (spread[0] * spread[1]) ** 0.5 if all(spread) else 0.0

@@ -1,0 +1,172 @@
+"""Examples from tables and JSON, splits cut from one file, and what is said of files that make no sense."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pare.errors import DataError
+from pare.tasks.classify import Classify
+from pare.tasks.example import Example
+from pare.tasks.files import Files
+from pare.tasks.formats import Coreference, Format, Json, Table
+
+LABELS = Example("a", ("x",)), Example("b", ("y",))
+
+
+def examples(tmp_path: Path, name: str, content: str | bytes, format_: Format) -> list[Example]:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return [example for _, example in format_.read(file, "task.train")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "text\tlabel\na\tx\nb\ty\n"),
+        ("a.csv", 'text,label\n"a",x\nb,y\n'),
+        ("with a byte order mark.tsv", "\ufefftext\tlabel\na\tx\nb\ty\n"),
+        ("windows.tsv", "text\tlabel\r\na\tx\r\nb\ty\r\n"),
+        ("blank lines.tsv", "text\tlabel\n\na\tx\n   \nb\ty\n\n"),
+        ("more columns.tsv", "id\tlabel\ttext\n1\tx\ta\n2\ty\tb\n"),
+    ],
+)
+def test_tables_are_read(tmp_path: Path, name: str, content: str) -> None:
+    assert examples(tmp_path, name, content, Table()) == list(LABELS)
+
+
+def test_a_table_without_a_header_gets_names(tmp_path: Path) -> None:
+    table = Table(columns=("label", "aspect", "text"), text="aspect", pair="text")
+    assert examples(tmp_path, "a.tsv", "1\t口味清淡\t口味很清淡，价格也比较公道\n", table) == [
+        Example(("口味清淡", "口味很清淡，价格也比较公道"), ("1",))
+    ]
+
+
+def test_a_comma_file_may_have_any_name(tmp_path: Path) -> None:
+    assert examples(tmp_path, "a.txt", "a,x\n", Table(columns=("text", "label"), delimiter="comma")) == [
+        LABELS[0]
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n',
+        '\ufeff{"text": "a", "label": "x"}\r\n\r\n{"text": "b", "label": "y"}',
+        json.dumps([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], indent=1),
+        '{"text": "a",\n "label": "x"}\n{\n"text": "b", "label": "y"}\n',
+        '[{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]',
+    ],
+    ids=["lines", "windows", "laid out", "one after another", "list"],
+)
+def test_json_is_read_however_it_is_laid_out(tmp_path: Path, content: str) -> None:
+    assert examples(tmp_path, "a.json", content, Json()) == list(LABELS)
+
+
+def test_names_may_lead_inside_and_values_become_text(tmp_path: Path) -> None:
+    rows = [
+        {"in": {"words": ["a", "b"], "more": "c"}, "labels": [1, True]},
+        {"in": {"words": [], "more": "d"}, "labels": []},
+    ]
+    assert examples(
+        tmp_path, "a.json", json.dumps(rows), Json(text="in.words", pair="in.more", label="labels")
+    ) == [
+        Example(("a, b", "c"), ("1", "true")),
+        Example(("", "d"), ()),
+    ]
+
+
+def test_a_pronoun_and_a_noun_are_marked(tmp_path: Path) -> None:
+    row = {
+        "target": {"span1_index": 0, "span1_text": "猫", "span2_index": 4, "span2_text": "它"},
+        "text": "猫跑了，它饿", "label": "true",
+    }  # fmt: skip
+    found = examples(tmp_path, "a.json", json.dumps(row, ensure_ascii=False), Coreference())
+    assert found == [Example("_猫_跑了，[它]饿", ("true",))]
+
+
+def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
+    assert examples(tmp_path, "a.tsv", "text\tlabel\na\tx\nc\t-\nb\ty\n", Table(leave_out=("-",))) == list(
+        LABELS
+    )
+
+
+@pytest.mark.parametrize(
+    ("format_", "name", "content", "says"),
+    [
+        (Table(), "a.tsv", "", "a.tsv is empty; its first line must name the columns"),
+        (Table(), "a.tsv", "text\tlabel\n", "a.tsv has a header but no rows"),
+        (
+            Table(),
+            "a.tsv",
+            "text\tkind\na\tx\n",
+            "a.tsv has no column 'label'; its columns are ['text', 'kind']",
+        ),
+        (Table(), "a.tsv", "text\tlabel\na\tx\nb\n", "a.tsv:3: 1 columns, but the header names 2"),
+        (Table(columns=("text", "label")), "a.tsv", "a\n", "a.tsv:1: 1 columns, but are named 2"),
+        (Table(), "a.tsv", b"text\tlabel\n\xff\tx\n", "a.tsv is not UTF-8 (invalid start byte at byte"),
+        (Json(), "a.json", "", "a.json has no rows"),
+        (Json(), "a.json", '{"text": "a"}\n', "a.json:1: no 'label', only ['text']"),
+        (
+            Json(),
+            "a.json",
+            '{"text": "a", "label": "x"}\n\n{"text": }\n',
+            "a.json:3: not JSON: Expecting value",
+        ),
+        (Json(), "a.json", "3\n", "a.json:1: found '3'; an object is needed"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    tmp_path: Path, format_: Format, name: str, content: str | bytes, says: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        examples(tmp_path, name, content, format_)
+    assert says in str(error.value)
+    assert str(error.value).startswith("task.train: ")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    rows = [f"text {i}\t{'xyz'[i % 3]}\n" for i in range(100)]
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "".join(rows), encoding="utf-8")
+    return str(tmp_path / "rows.tsv")
+
+
+def test_splits_are_cut_four_to_one_by_the_seed(file: str) -> None:
+    found = Files(train=file).read()
+    assert {split: len(rows) for split, rows in found.items()} == {
+        "train": 64,
+        "dev": 16,
+        "test": 20,
+        "unlabelled": 0,
+    }
+    texts = [{e.text for e in found[split]} for split in ("train", "dev", "test")]
+    assert len(set().union(*texts)) == 100
+    assert found == Files(train=file).read()
+    assert found["test"] != Files(train=file, seed=1).read()["test"]
+
+
+def test_a_given_split_is_not_cut(file: str) -> None:
+    found = Files(train=file, dev=file, test=file).read()
+    assert found["train"] == found["dev"] == found["test"]
+
+
+def test_few_shots_are_so_many_of_each_label(file: str) -> None:
+    found = Files(train=file, dev=file, test=file, shots=4).read()
+    assert sorted(e.label for e in found["train"]) == ["x"] * 4 + ["y"] * 4 + ["z"] * 4
+    assert len(found["dev"]) == 100
+    assert len(Files(train=file, dev=file, test=file, shots=4, rows=5).read()["train"]) == 5
+
+
+def test_a_label_that_training_lacks_is_named_with_its_line(file: str, tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "w"}\n')
+    (tmp_path / "train.json").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n')
+    source = Files(
+        train=str(tmp_path / "train.json"),
+        dev=str(tmp_path / "dev.json"),
+        test=str(tmp_path / "train.json"),
+        format=Json(),
+    )
+    with pytest.raises(DataError) as error:
+        Classify(name="a", max_length=16, source=source).check()
+    assert f"task.source.dev: {tmp_path}/dev.json:2: label 'w' is not in task.train" in str(error.value)
