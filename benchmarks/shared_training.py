@@ -29,6 +29,7 @@ from pare.stages.networks import write_network
 from pare.stages.stage import Context, Stage
 from pare.stages.supernet import Supernet
 from pare.stages.width import Width
+from pare.tasks.example import singly
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated
 from pare.tasks.text import TextEncoder, train_wordpiece
@@ -68,7 +69,7 @@ class Bench:
         self.folder, self.made = folder, 0
         source = Generated(train=rows, dev=10, test=10, unlabelled=0)
         self.task = Slu(name="car", max_length=48, source=source)
-        encoder = TextEncoder(train_wordpiece(self.task.texts("train"), 2000), 48)
+        encoder = TextEncoder(train_wordpiece(list(singly(self.task.texts("train"))), 2000), 48)
         torch.manual_seed(0)
         # a table as large as BERT's has to be updated at every step, whatever is read from it
         network = scratch(TEACHER, VOCABULARY, self.task.outputs())

@@ -103,8 +103,15 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
             "a.tsv has no column 'label'; its columns are ['text', 'kind']",
         ),
         (Table(), "a.tsv", "text\tlabel\na\tx\nb\n", "a.tsv:3: 1 columns, but the header names 2"),
-        (Table(columns=("text", "label")), "a.tsv", "a\n", "a.tsv:1: 1 columns, but are named 2"),
+        (Table(columns=("text", "label")), "a.tsv", "a\n", "a.tsv:1: 1 columns, but the task names 2"),
         (Table(), "a.tsv", b"text\tlabel\n\xff\tx\n", "a.tsv is not UTF-8 (invalid start byte at byte"),
+        (
+            Table(),
+            "a.csv",
+            'text,label\n"' + "a" * 200_000 + '",x\n',
+            "a.csv:2: field larger than field limit",
+        ),
+        (Coreference(), "a.json", '{"text": "a", "label": "x"}\n', "a.json:1: no 'target.span1_index', only"),
         (Json(), "a.json", "", "a.json has no rows"),
         (Json(), "a.json", '{"text": "a"}\n', "a.json:1: no 'label', only ['text']"),
         (
@@ -170,3 +177,19 @@ def test_a_label_that_training_lacks_is_named_with_its_line(file: str, tmp_path:
     with pytest.raises(DataError) as error:
         Classify(name="a", max_length=16, source=source).check()
     assert f"task.source.dev: {tmp_path}/dev.json:2: label 'w' is not in task.train" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('{"text": "b", "label": ["x", "y"]}', ":2: 2 labels; exactly one"),
+        ('{"text": "b", "label": ""}', ":2: 0 labels"),
+    ],
+)
+def test_one_label_is_one_label(tmp_path: Path, row: str, says: str) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('{"text": "a", "label": "x"}\n' + row + '\n{"text": "c", "label": "y"}\n')
+    source = Files(train=str(file), dev=str(file), test=str(file), format=Json())
+    with pytest.raises(DataError) as error:
+        Classify(name="a", max_length=16, source=source).check()
+    assert f"task.source.train: {file}{says}" in str(error.value)

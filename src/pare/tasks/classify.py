@@ -46,9 +46,14 @@ class Classify(Task):
             raise DataError(
                 f"task.positive: {self.positive!r} is not a label; there are {sorted(known)[:20]}"
             )
-        splits: tuple[Split, ...] = ("dev", "test")
+        splits: tuple[Split, ...] = ("train", "dev", "test")
         for split in splits:
             for row, example in enumerate(self.data[split]):
+                if not self.several and (len(example.labels) != 1 or not example.label):
+                    raise DataError(
+                        f"{self.source.place(split, row)}: {len([x for x in example.labels if x])} labels; "
+                        "exactly one is needed, unless task.several"
+                    )
                 for label in example.labels:
                     if label not in known:
                         raise DataError(

@@ -34,7 +34,7 @@ class Format(ABC):
         """Examples with their lines, in order. setting: the config key that led here, for messages."""
         if not file.is_file():
             raise DataError(f"{setting}: no such file: {file}")
-        wanted = [self.text, *([self.pair] if self.pair else []), *([self.label] if labelled else [])]
+        wanted = self.wanted(labelled)
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
                 for line, values in self.records(stream, f"{setting}: {file}", wanted):
@@ -47,6 +47,10 @@ class Format(ABC):
                         yield line, example
         except UnicodeDecodeError as e:
             raise DataError(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+
+    def wanted(self, labelled: bool) -> list[str]:
+        """The names of what is read."""
+        return [self.text, *([self.pair] if self.pair else []), *([self.label] if labelled else [])]
 
     @abstractmethod
     def records(self, stream: TextIO, where: str, wanted: Sequence[str]) -> Iterator[Record]:
@@ -86,16 +90,20 @@ class Table(Format):
             if column not in header:
                 raise DataError(f"{where} has no column {column!r}; its columns are {header}")
         rows = 0
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) < len(header):
-                named = "are named" if self.columns else "the header names"
-                raise DataError(
-                    f"{where}:{lines.line_num}: {len(cells)} columns, but {named} {len(header)}: {header}"
-                )
-            rows += 1
-            yield lines.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        try:
+            for cells in lines:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) < len(header):
+                    namer = "task" if self.columns else "header"
+                    raise DataError(
+                        f"{where}:{lines.line_num}: {len(cells)} columns, "
+                        f"but the {namer} names {len(header)}: {header}"
+                    )
+                rows += 1
+                yield lines.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        except csv.Error as e:
+            raise DataError(f"{where}:{lines.line_num}: {e}") from None
         if not rows:
             raise DataError(f"{where} has {'no rows' if self.columns else 'a header but no rows'}")
 
@@ -175,6 +183,10 @@ def joined(value: str | list[str]) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Coreference(Json):
     """CLUEWSC: whether a pronoun means a noun; both are marked in the text, _noun_ and [pronoun]."""
+
+    def wanted(self, labelled: bool) -> list[str]:
+        spans = [f"target.span{number}_{part}" for number in (1, 2) for part in ("index", "text")]
+        return [*super().wanted(labelled), *spans]
 
     def example(self, values: Mapping[str, str | list[str]], labelled: bool) -> Example:
         text = joined(values[self.text])
