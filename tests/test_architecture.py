@@ -16,7 +16,7 @@ ROOMS = (
     ("provenance", "progress", "outputs", "decoding", "feeding"),
     ("artifact",),
     ("store", "checkpoint"),
-    ("encoders", "tasks", "losses", "parallel", "resuming", "batches", "runtimes"),
+    ("encoders", "tasks", "losses", "parallel", "resuming", "batches", "runtimes", "thresholds"),
     ("lowering", "training", "answering"),
     ("teacher", "importance"),
     ("distillation", "pruning"),

@@ -13,13 +13,15 @@ from pare.search import Auto
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
-from pare.tasks.classify import Classify
+from pare.tasks.task import Task
 from pare.tracking import Tracker
 
 CONF = conf_folder()
 OPENVINO = ["hardware=openvino", "compression=openvino"]
 EXTRA = {
     "mine": ["task.train=rows.tsv"],
+    "my_spans": ["task.source.train=rows.conll"],
+    "my_commands": ["task.source.train=rows.tsv"],
     "cuda": ["compression=width"],
     "openvino": OPENVINO,
     "openvino_int8": OPENVINO[:1],
@@ -134,16 +136,20 @@ def test_links_in_conf_show_experiments_and_sweeps() -> None:
 @pytest.mark.parametrize(
     ("task", "rows", "labels", "pairs"),
     [
-        ("afqmc", 25182, 2, True), ("aspect", 30440, 3, True), ("banking77", 8003, 77, False),
-        ("bustm", 128, 2, True), ("cluewsc", 160, 2, False), ("csl", 160, 2, True),
-        ("csldcp", 1629, 67, False), ("eprstmt", 160, 2, False), ("iflytek", 3024, 119, False),
-        ("ocnli", 6391, 3, True), ("smp2020", 24460, 4, False), ("thucnews", 6400, 10, False),
-        ("tnews", 1185, 15, False),
+        ("afqmc", 25182, 2, True), ("aspect", 30440, 3, True), ("atis", 4478, 21, False),
+        ("banking77", 8003, 77, False), ("bustm", 128, 2, True), ("clinc150", 12000, 160, False),
+        ("cluener", 8599, 21, False), ("cluener_prompts", 35791, 2, True), ("cluewsc2020", 160, 2, False),
+        ("crosswoz", 3384, 136, False), ("csl", 160, 2, True), ("csldcp", 1629, 67, False),
+        ("eprstmt", 160, 2, False), ("hwu64", 6375, 82, False), ("hwu64_slots", 6375, 64, False),
+        ("iflytek", 3024, 119, False), ("nlpcc2018", 15372, 11, False), ("ocnli", 6391, 3, True),
+        ("restaurant8k", 6559, 11, False), ("smp2020", 24460, 4, False), ("snips", 13084, 7, False),
+        ("snli", 6300, 3, True), ("thucnews", 6400, 10, False), ("tnews", 1185, 15, False),
+        ("trec", 4362, 56, False), ("wnut17", 2716, 13, False), ("wos", 640, 40, False),
     ],
 )  # fmt: skip
 def test_the_real_sets_are_read(task: str, rows: int, labels: int, pairs: bool) -> None:
     problems: list[str] = []
-    found = build(composed(f"task={task}")["task"], "task", problems, Classify)
+    found = build(composed(f"task={task}")["task"], "task", problems, Task)
     assert problems == []
     found.check()
     assert (len(found.texts("train")), len(found.outputs()[0].labels), found.pairs) == (rows, labels, pairs)

@@ -9,7 +9,7 @@ from pare.errors import DataError
 from pare.tasks.classify import Classify
 from pare.tasks.example import Example
 from pare.tasks.files import Files
-from pare.tasks.formats import Coreference, Format, Json, Table
+from pare.tasks.formats import Coreference, Format, Json, Leading, Lines, Table
 
 LABELS = Example("a", ("x",)), Example("b", ("y",))
 
@@ -85,6 +85,41 @@ def test_a_pronoun_and_a_noun_are_marked(tmp_path: Path) -> None:
     assert found == [Example("_猫_跑了，[它]饿", ("true",))]
 
 
+def test_a_list_in_a_file_is_named_behind_it(tmp_path: Path) -> None:
+    whole = {"data": {"train": [["a", "x"], ["b", "y"]]}, "dev": []}
+    (tmp_path / "all.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
+    rows = Json(columns=("text", "label"))
+    read = [e for _, e in rows.read(tmp_path / "all.json#data.train", "task.train")]
+    assert read == list(LABELS)
+    for part, says in (("dev", "has no rows"), ("test", "no 'test', only ['data.train', 'dev']")):
+        with pytest.raises(DataError) as error:
+            list(rows.read(tmp_path / f"all.json#{part}", "task.train"))
+        assert says in str(error.value)
+
+
+def test_lines_begin_with_their_label(tmp_path: Path) -> None:
+    content = "LOC:city What county is Modesto in ?\n\nDESC:def What is caf\u00e9 ?\n".encode("latin-1")
+    assert examples(tmp_path, "a.label", content, Leading(encoding="latin-1")) == [
+        Example("What county is Modesto in ?", ("LOC:city",)),
+        Example("What is caf\u00e9 ?", ("DESC:def",)),
+    ]
+
+
+def test_files_of_as_many_lines_are_one_table(tmp_path: Path) -> None:
+    for name, content in {"one": "a b\nc\n", "two": "d\ne\n", "kind": "x\ny\n"}.items():
+        (tmp_path / f"{name}.dev").write_text(content, encoding="utf-8")
+    lines = Lines(text="one", pair="two", label="kind")
+    assert [e for _, e in lines.read(tmp_path / "*.dev", "task.train")] == [
+        Example(("a b", "d"), ("x",)),
+        Example(("c", "e"), ("y",)),
+    ]
+
+
+def test_an_encoding_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="encoding=latin-99"):
+        Table(encoding="latin-99")
+
+
 def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
     assert examples(tmp_path, "a.tsv", "text\tlabel\na\tx\nc\t-\nb\ty\n", Table(leave_out=("-",))) == list(
         LABELS
@@ -121,6 +156,14 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
             "a.json:3: not JSON: Expecting value",
         ),
         (Json(), "a.json", "3\n", "a.json:1: found '3'; an object is needed"),
+        (
+            Json(columns=("text", "label")),
+            "a.json",
+            '[["a"]]',
+            "found \"['a']\"; a list of text, label is needed",
+        ),
+        (Leading(), "a.txt", "LOC:city where\nHUM\n", "a.txt:2: 'HUM' alone; a label, a space and a text"),
+        (Lines(), "a.txt", "a\n", "a * must stand for the names of the files, which are ['text', 'label']"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -156,6 +199,12 @@ def test_splits_are_cut_four_to_one_by_the_seed(file: str) -> None:
 def test_a_given_split_is_not_cut(file: str) -> None:
     found = Files(train=file, dev=file, test=file).read()
     assert found["train"] == found["dev"] == found["test"]
+
+
+def test_the_only_row_of_a_label_stays_in_training(tmp_path: Path) -> None:
+    file = tmp_path / "rows.tsv"
+    file.write_text("text\tlabel\n" + "".join(f"t{i}\tl{min(i, 30)}\n" for i in range(60)), encoding="utf-8")
+    Classify(name="rare", max_length=16, source=Files(train=str(file))).check()
 
 
 def test_few_shots_are_so_many_of_each_label(file: str) -> None:

@@ -20,7 +20,7 @@ from pare.stages.quantize import Quantize
 from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
 from pare.store import Store
-from pare.tasks.classify import Mine
+from pare.tasks.mine import Mine
 from pare.tasks.text import TextEncoder, train_wordpiece
 from pare.training import Training
 from small import FINETUNE, HARDWARE, OPENVINO, ignore

@@ -1,8 +1,6 @@
 """Spans told by where they begin and end: losses, labels, answers, and the whole way to a bundle."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from pare.batches import Row, collate
 from pare.bundle import write_bundle
 from pare.decoding import pointed_spans
 from pare.losses import hard_loss, soft_loss
-from pare.outputs import IGNORED_LABEL, Labels, Output
+from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stages.distill import Distill
@@ -25,10 +23,8 @@ from pare.store import Store
 from pare.tasks.example import Example
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.slu import Slu
-from pare.tasks.sources import Splits
-from pare.tasks.task import Split
-from pare.tasks.text import Encoded
-from small import FINETUNE, HARDWARE, TASK, ignore
+from pare.tasks.sources import Generated, Splits
+from small import FINETUNE, HARDWARE, ignore
 from test_bundle import predict
 
 LABELS = pointer_labels(("city", "street"))
@@ -81,34 +77,20 @@ def test_the_losses_are_those_of_a_sigmoid_for_each_start_and_end() -> None:
     assert float(found) == pytest.approx(gap[mask.numpy() == 1].mean(), rel=1e-5)
 
 
-class Pointed(Slu):
-    """The small task with its slots as starts and ends, all of one kind."""
+@dataclass(frozen=True, kw_only=True)
+class OneKind(Generated):
+    """The small task with slots that are all of one kind, so that spans lie side by side."""
 
-    @cached_property
-    def data(self) -> Splits:
+    def read(self) -> Splits:
         def one_kind(utterance: Example) -> Example:
             return replace(utterance, spans=tuple(replace(slot, label="value") for slot in utterance.spans))
 
-        return {split: [one_kind(u) for u in rows] for split, rows in self.source.read().items()}
-
-    def outputs(self) -> tuple[Output, ...]:
-        intent, _ = super().outputs()
-        return intent, Output("slots", pointer_labels(["value"]), scope="token", choice="any")
-
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
-        head = self.outputs()[1]
-        rows: list[Labels] = []
-        tagged = super().labels(split, encoded)
-        for utterance, tokens, labels in zip(self.data[split], encoded, tagged, strict=True):
-            spans = [(s.start, s.end, s.label) for s in utterance.spans]
-            rows.append(
-                {"intent": labels["intent"], "slots": pointers_of(spans, tokens.offsets, head.labels)}
-            )
-        return rows
+        return {split: [one_kind(u) for u in rows] for split, rows in super().read().items()}
 
 
 def test_the_whole_way_to_a_bundle(tmp_path: Path) -> None:
-    task = Pointed(name="pointed", max_length=TASK.max_length, source=TASK.source, primary="slot_f1")
+    source = OneKind(train=1500, dev=150, test=100, unlabelled=50)
+    task = Slu(name="pointed", max_length=32, source=source, by="pointers", primary="slot_f1")
     there = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
     strategy = (
         ("width", Width(keep=0.5, rows=64)),

@@ -23,7 +23,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.store import Store
-from pare.tasks.classify import Mine
+from pare.tasks.mine import Mine
 from pare.training import Training
 from small import FINETUNE, HARDWARE, ignore
 

@@ -14,9 +14,11 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import open_text_encoder
 from pare.store import Store
 from pare.tasks.example import Span
+from pare.tasks.files import Files
+from pare.tasks.formats import Lines
 from pare.tasks.several import Several
 from pare.tasks.slu import Slu
-from pare.tasks.sources import Parallel, Source, Tagged
+from pare.tasks.sources import Source, Tagged
 from pare.tasks.text import TextEncoder, train_wordpiece
 from small import FINETUNE, HARDWARE, TASK, ignore
 
@@ -32,6 +34,14 @@ def slu(source: Source) -> Slu:
     return Slu(name="files", max_length=32, source=source)
 
 
+def triples(folder: Path | str) -> Files:
+    """As SNIPS and ATIS are handed around."""
+    splits = {
+        split: f"{part}/*" for split, part in {"train": "train", "dev": "valid", "test": "test"}.items()
+    }
+    return Files(folder=str(folder), **splits, format=Lines(text="seq.in", tags="seq.out", label="label"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for part in ("train", "valid", "test"):
@@ -43,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_words_and_tags_become_spans_of_characters(folder: Path) -> None:
-    rows = Parallel(folder=str(folder)).read()
+    rows = triples(folder).read()
     assert {split: len(part) for split, part in rows.items()} == {
         "train": 2, "dev": 2, "test": 2, "unlabelled": 0,
     }  # fmt: skip
@@ -55,14 +65,15 @@ def test_words_and_tags_become_spans_of_characters(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("seq.out", "O B-song\nO O B-city I-city\n", "train:1: 3 words in seq.in, 2 tags in seq.out"),
-        ("label", "Play\n", "different numbers of lines: seq.in 2, seq.out 2, label 1"),
+        ("seq.in", "", "different numbers of lines: seq.in 0, label 2, seq.out 2"),
+        ("seq.out", "O B-song\nO O B-city I-city\n", "train/*:1: 3 words, 2 tags"),
+        ("label", "Play\n", "different numbers of lines: seq.in 2, label 1, seq.out 2"),
     ],
 )
 def test_columns_that_do_not_match_are_named(folder: Path, file: str, content: str, says: str) -> None:
     (folder / "train" / file).write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as error:
-        slu(Parallel(folder=str(folder))).check()
+        slu(triples(folder)).check()
     assert says in str(error.value)
 
 
@@ -91,7 +102,7 @@ def test_a_fifth_is_test_and_sessions_stay_together(tmp_path: Path, split: str) 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("1\t回家\tnavigation\n", "corpus.txt:1: 3 columns; 4 are needed"),
+        ("1\t回家\tnavigation\n", "corpus.txt:1: 3 columns, but the task names 4"),
         ("1\t回家\tnavigation\t回<place>佳</place>\n", "does not mark up '回家'"),
     ],
 )
@@ -104,22 +115,20 @@ def test_lines_that_make_no_sense_are_named(tmp_path: Path, line: str, says: str
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(DataError, match=r"task.source: no such file: /no/corpus.txt"):
+    with pytest.raises(DataError, match=r"task.source.file: no such file: /no/corpus.txt"):
         slu(Tagged(file="/no/corpus.txt")).check()
 
 
 def test_labels_that_training_never_saw_are_no_lesson(folder: Path) -> None:
     (folder / "valid" / "label").write_text("Play\nSwim\n", encoding="utf-8")
-    task = slu(Parallel(folder=str(folder)))
+    task = slu(triples(folder))
     encoder = TextEncoder(train_wordpiece(task.texts("train"), 200), 32)
     found = task.labels("dev", encoder.encode(task.texts("dev")))
     assert [row["intent"] for row in found] == [1, IGNORED_LABEL]
 
 
 def test_several_tasks_share_an_encoder(tmp_path: Path, folder: Path) -> None:
-    tasks = Several(
-        name="both", max_length=32, tasks={"car": TASK, "files": slu(Parallel(folder=str(folder)))}
-    )
+    tasks = Several(name="both", max_length=32, tasks={"car": TASK, "files": slu(triples(folder))})
     names = [output.name for output in tasks.outputs()]
     assert names == ["car_intent", "car_slots", "files_intent", "files_slots"]
     finetune = Finetune(model=FINETUNE.model, train=replace(FINETUNE.train, steps=150))
@@ -139,6 +148,6 @@ def test_the_real_corpora_are_read() -> None:
     nlpcc = slu(Tagged(file=f"{root}/nlpcc2018_slu/corpus.train.txt"))
     assert [len(nlpcc.texts(split)) for split in ("train", "dev", "test")] == [15372, 1709, 4271]  # type: ignore[arg-type]
     assert [len(output.labels) for output in nlpcc.outputs()] == [11, 31]
-    snips = slu(Parallel(folder=f"{root}/snips"))
+    snips = slu(triples(f"{root}/snips"))
     assert [len(snips.texts(split)) for split in ("train", "dev", "test")] == [13084, 700, 700]  # type: ignore[arg-type]
     assert [len(output.labels) for output in snips.outputs()] == [7, 79]

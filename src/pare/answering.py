@@ -19,15 +19,22 @@ Run = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 def answers_of_run(
     run: Run, outputs: Sequence[Output], texts: Sequence[Text], encoded: Sequence[Encoded], pad_id: int
 ) -> list[dict[str, Any]]:
-    """One answer for each text, in order; texts of similar length run together."""
+    """One answer for each text, in order."""
     plain = [asdict(output) for output in outputs]
     answers: list[dict[str, Any]] = [{}] * len(texts)
+    for i, logits in logits_of_run(run, encoded, pad_id):
+        answers[i] = decode(plain, texts[i], encoded[i].offsets, logits)
+    return answers
+
+
+def logits_of_run(
+    run: Run, encoded: Sequence[Encoded], pad_id: int
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """The number of each text and its logits by output name; texts of similar length run together."""
     for rows in batches_by_length([len(e.ids) for e in encoded], 32):
         logits = run(*padded([encoded[i].ids for i in rows], pad_id))
         for place, i in enumerate(rows):
-            one = {name: values[place] for name, values in logits.items()}
-            answers[i] = decode(plain, texts[i], encoded[i].offsets, one)
-    return answers
+            yield i, {name: values[place] for name, values in logits.items()}
 
 
 def network_run(network: Network) -> Run:

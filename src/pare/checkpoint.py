@@ -46,7 +46,10 @@ class Checkpoint:
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        return tuple(Output(**{**o, "labels": tuple(o["labels"])}) for o in self.record["outputs"])
+        return tuple(
+            Output(**{**o, "labels": tuple(o["labels"]), "implied": tuple(map(tuple, o["implied"]))})
+            for o in self.record["outputs"]
+        )
 
     @property
     def max_length(self) -> int:

@@ -87,6 +87,14 @@ def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
     return [tags[i] for i in reversed(path)]
 
 
+def held_labels(logits: np.ndarray, implied: Sequence[Sequence[int]]) -> np.ndarray:
+    """Which labels hold: those above 0, and those that they imply."""
+    held: np.ndarray = logits > 0
+    for label in np.flatnonzero(held).tolist() if implied else ():
+        held[list(implied[label])] = True
+    return held
+
+
 def offsets_of(encoding: Any) -> list[tuple[int, int]]:
     """Where tokens lie in the text, of a pair in the second one, in characters; (0, 0) for all others.
 
@@ -112,7 +120,8 @@ def decode(
         name, labels = output["name"], output["labels"]
         choice = output.get("choice", "one")
         if output["scope"] == "text" and choice == "any":
-            answer[name] = [label for label, logit in zip(labels, logits[name], strict=True) if logit > 0]
+            held = held_labels(logits[name], output.get("implied", ()))
+            answer[name] = [label for label, holds in zip(labels, held, strict=True) if holds]
         elif output["scope"] == "text":
             answer[name] = labels[int(np.argmax(logits[name]))]
         else:

@@ -18,9 +18,14 @@ class Output:
 
     choice: exactly one of them, or any number of them, each for itself. Any number for each token is how
     spans are pointed at, by labels start-x and end-x: spans of one kind may lie in those of another.
+
+    implied: for each label the places of those that hold wherever it does.
+    tuned: whoever trains the head moves its biases, so that on dev the best is what lies above 0.
     """
 
     name: str
     labels: tuple[str, ...]
     scope: Scope = "text"
     choice: Literal["one", "any"] = "one"
+    implied: tuple[tuple[int, ...], ...] = ()
+    tuned: bool = False

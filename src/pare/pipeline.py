@@ -299,7 +299,7 @@ class Pipeline:
     def task_identity(self) -> dict[str, Any]:
         """Which data and which code of the task a result comes from."""
         code = {module: code_digest(module) for module in code_of(self.task)}
-        return {"data": self.task.fingerprint(), "max_length": self.task.max_length, "code": code}
+        return {**self.task.identity(), "code": code}
 
     def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
         """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""

@@ -10,7 +10,14 @@ from pare import parallel
 from pare.checkpoint import Checkpoint, Format, write_cohort
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
-from pare.stages.networks import open_text_encoder, rows_of, start_student, teacher_of, write_network
+from pare.stages.networks import (
+    open_text_encoder,
+    rows_of,
+    start_student,
+    teacher_of,
+    tune_thresholds,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
 from pare.training import Training
 
@@ -71,5 +78,6 @@ class Cohort(Stage):
         for name, student in students.items():
             folder = context.output / name
             folder.mkdir()
+            tune_thresholds(student, context.task, encoder)
             write_network(folder, student, encoder, {"model": self.students[name].name}, history)
         write_cohort(context.output, list(students))

@@ -29,6 +29,7 @@ from pare.stages.networks import (
     start_network,
     start_student,
     teacher_of,
+    tune_thresholds,
     write_network,
 )
 from pare.stages.stage import Context, Stage
@@ -107,6 +108,7 @@ class Distill(Stage):
             judge=judge_of(student, context.task, encoder) if self.distillation.soft_weight else None,
             scratch=context.scratch,
         )
+        tune_thresholds(student, context.task, encoder)
         write_network(context.output, student, encoder, facts, history)
 
     def open_teacher(

@@ -13,7 +13,7 @@ from pare.checkpoint import Checkpoint, Format
 from pare.encoders.model import Model
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
-from pare.stages.networks import judge_of, rows_of, start_network, write_network
+from pare.stages.networks import judge_of, rows_of, start_network, tune_thresholds, write_network
 from pare.stages.stage import Context, Stage
 from pare.training import Training, fit
 
@@ -62,6 +62,7 @@ class Finetune(Stage):
             judge=judge_of(network, context.task, encoder),
             scratch=context.scratch,
         )
+        tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, {"model": self.model.name}, history)
 
 

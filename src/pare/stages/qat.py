@@ -16,7 +16,15 @@ from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
 from pare.lowering.nncf_quiet import quietly
-from pare.stages.networks import judge_of, open_network, open_text_encoder, rows_of, teacher_of, write_network
+from pare.stages.networks import (
+    judge_of,
+    open_network,
+    open_text_encoder,
+    rows_of,
+    teacher_of,
+    tune_thresholds,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
 from pare.training import Training
 
@@ -69,6 +77,7 @@ class Qat(Stage):
         network = open_network(inputs["model"])
         learned = {name: value for name, value in rounded.state_dict().items() if not name.startswith(HOOKS)}
         network.load_state_dict(learned)
+        tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, dict(inputs["model"].facts), history)
 
 

@@ -21,7 +21,14 @@ from pare.distillation import Distillation, Student, answering_quickly
 from pare.encoders.network import Network
 from pare.importance import Importance, importance_of
 from pare.pruning import Narrowing, sort
-from pare.stages.networks import open_network, open_text_encoder, rows_of, teacher_of, write_network
+from pare.stages.networks import (
+    open_network,
+    open_text_encoder,
+    rows_of,
+    teacher_of,
+    tune_thresholds,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
 from pare.teacher import Teacher, thoughts_of
 from pare.training import Training, fit, resolve_device
@@ -110,6 +117,7 @@ class Supernet(Stage):
                 scratch=context.scratch,
             )
         facts = {**inputs["model"].facts, "widths": list(self.widths)}
+        tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts, history)
 
     def widths_of_a_step(self, draw: Random) -> list[float]:

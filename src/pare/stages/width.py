@@ -16,7 +16,7 @@ from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Importance, importance_of
 from pare.pruning import Kept, by_global_rank, flops_each, parameters_each, shrink, uniform
-from pare.stages.networks import open_network, open_text_encoder, rows_of, write_network
+from pare.stages.networks import open_network, open_text_encoder, rows_of, tune_thresholds, write_network
 from pare.stages.stage import Context, Stage
 
 
@@ -65,6 +65,7 @@ class Width(Stage):
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
+        tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
 
     def kept(self, network: Network, rows: list[Row], pad_id: int) -> Kept:

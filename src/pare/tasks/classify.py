@@ -1,44 +1,61 @@
 """One text or a pair of texts: the label, or any number of labels, that holds of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, Literal
 
 from pare.errors import DataError
 from pare.outputs import IGNORED_LABEL, Labels, Output
-from pare.provenance import digest
 from pare.tasks.example import Example
-from pare.tasks.files import Files
-from pare.tasks.formats import Table
 from pare.tasks.metrics import Answer, label_rates, label_scores, matthews
-from pare.tasks.sources import Source, Splits
-from pare.tasks.task import Split, Task
+from pare.tasks.naming import label_names
+from pare.tasks.sourced import LABELLED, Sourced
+from pare.tasks.sources import Splits
+from pare.tasks.task import Split
 from pare.tasks.text import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(Task):
+class Classify(Sourced):
     """Accuracy, micro and macro precision, recall and F1, and Matthews' correlation.
 
     several: a text has any number of labels; accuracy is then the share of texts whose labels are all right.
+    tuned: what decides whether one of several labels holds is tuned on dev, for the best micro F1.
     positive: the label whose precision, recall and F1 are scores too.
+    labels_file: which labels there are, and the names of ids; without one, those of train.
+    unseen: labels of dev and test that training lacks are refused, or counted as never said.
     """
 
-    source: Source
     several: bool = False
+    tuned: bool = True
     positive: str | None = None
+    labels_file: str | None = None
+    unseen: Literal["refuse", "count"] = "refuse"
     primary: str = "accuracy"
 
+    def read(self) -> Splits:
+        splits = super().read()
+        if not self.named:
+            return splits
+        known = set(self.named.values())
+        return {split: [renamed(e, self.named, known) for e in rows] for split, rows in splits.items()}
+
     @cached_property
-    def data(self) -> Splits:
-        return self.source.read()
+    def named(self) -> Mapping[str, str]:
+        """What ids of labels mean."""
+        if self.labels_file is None:
+            return {}
+        return label_names(Path(self.labels_file).expanduser(), "task.labels_file")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted({label for example in self.data["train"] for label in example.labels}))
+        found = {label for example in self.data["train"] for label in example.labels}
+        return tuple(self.named.values()) or tuple(sorted(found))
 
     def check(self) -> None:
+        super().check()
         known = set(self.names)
         if len(known) < 2:
             raise DataError(f"task: there is one label only to tell apart in training: {sorted(known)}")
@@ -46,33 +63,28 @@ class Classify(Task):
             raise DataError(
                 f"task.positive: {self.positive!r} is not a label; there are {sorted(known)[:20]}"
             )
-        splits: tuple[Split, ...] = ("train", "dev", "test")
-        for split in splits:
+        whose = "task.train" if self.labels_file is None else "task.labels_file"
+        for split in LABELLED:
             for row, example in enumerate(self.data[split]):
                 if not self.several and (len(example.labels) != 1 or not example.label):
                     raise DataError(
                         f"{self.source.place(split, row)}: {len([x for x in example.labels if x])} labels; "
                         "exactly one is needed, unless task.several"
                     )
-                for label in example.labels:
-                    if label not in known:
-                        raise DataError(
-                            f"{self.source.place(split, row)}: label {label!r} is not in task.train, "
-                            f"which has {sorted(known)[:20]}"
-                        )
+                strange = [label for label in example.labels if label not in known]
+                if strange and self.unseen == "refuse":
+                    raise DataError(
+                        f"{self.source.place(split, row)}: label {strange[0]!r} is not in {whose}, "
+                        f"which has {sorted(known)[:20]}; task.unseen=count counts it as never said"
+                    )
 
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return digest({s: [[e.text, list(e.labels)] for e in rows] for s, rows in self.data.items()})
-
-    def examples(self, split: Split) -> Sequence[Example]:
-        return self.data[split]
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "positive": self.positive}
 
     def outputs(self) -> tuple[Output, ...]:
-        return (Output("label", self.names, choice="any" if self.several else "one"),)
+        if not self.several:
+            return (Output("label", self.names),)
+        return (Output("label", self.names, choice="any", tuned=self.tuned),)
 
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
         ids = {label: i for i, label in enumerate(self.names)}
@@ -106,37 +118,5 @@ class Classify(Task):
         ]
 
 
-class OwnFiles(Files):
-    """Files that the task names itself."""
-
-    setting: ClassVar[str] = "task"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mine(Classify):
-    """Your own TSV or CSV files with a header; text, pair and label are columns.
-
-    separator: what stands between labels where a text has any number of them.
-    """
-
-    train: str
-    dev: str | None = None
-    test: str | None = None
-    unlabelled: str | None = None
-    text: str = "text"
-    pair: str | None = None
-    label: str = "label"
-    separator: str | None = None
-    split_seed: int = 0
-    source: Source = field(init=False)
-    several: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        table = Table(text=self.text, pair=self.pair, label=self.label, separator=self.separator)
-        source = OwnFiles(
-            train=self.train, dev=self.dev, test=self.test, unlabelled=self.unlabelled,
-            format=table, seed=self.split_seed,
-        )  # fmt: skip
-        object.__setattr__(self, "source", source)
-        object.__setattr__(self, "several", self.separator is not None)
+def renamed(example: Example, names: Mapping[str, str], known: set[str]) -> Example:
+    return replace(example, labels=tuple(x if x in known else names.get(x, x) for x in example.labels))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pare.decoding import Text
 
+ANSWER = "answer"  # the kind of all spans that answer a prompt
+
 
 def singly(texts: Iterable[Text]) -> Iterator[str]:
     """Each text of each pair."""

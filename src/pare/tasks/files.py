@@ -1,4 +1,4 @@
-"""Examples from files, one for each split, or cut from one."""
+"""Examples from files or the hub, a file for each split, or cut from one."""
 
 import random
 from collections import Counter
@@ -11,6 +11,7 @@ from typing import ClassVar
 from pare.errors import DataError
 from pare.tasks.example import Example
 from pare.tasks.formats import Format, Table
+from pare.tasks.hub import Hub
 from pare.tasks.sources import Source, Splits
 
 Numbered = tuple[int, Example]  # with the line it is on
@@ -20,11 +21,14 @@ Numbered = tuple[int, Example]  # with the line it is on
 class Files(Source):
     """Without a dev file, dev is cut from train, and without a test file test is cut before it: 4:1 each.
 
+    folder: where names of files begin. hub: what is read where no folder is given.
     seed: of the cuts and of what follows. rows: at most so many of train. shots: at most so many of train for
     each label.
     """
 
-    train: str
+    folder: str | None = None
+    hub: Hub | None = None
+    train: str | None = None
     dev: str | None = None
     test: str | None = None
     unlabelled: str | None = None
@@ -40,42 +44,68 @@ class Files(Source):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
+        if self.train is None and not self.from_hub:
+            raise ValueError("train: missing; a file is needed, or a hub")
+
+    @property
+    def from_hub(self) -> bool:
+        return self.hub is not None and self.folder is None
 
     def read(self) -> Splits:
         return {split: [example for _, example in rows] for split, rows in self._numbered.items()}
 
     def place(self, split: str, row: int) -> str:
-        own = split if getattr(self, split) is not None else "train"  # what it was cut from
-        line, _ = self._numbered[split][row]
-        return f"{self.setting}.{own}: {getattr(self, own)}:{line}"
+        number, _ = self._numbered[split][row]
+        place = self._place(split) or self._place("train")  # what it was cut from
+        return f"{place}:{number}"
+
+    def _place(self, split: str) -> str | None:
+        """Where a split is, if it has a place of its own."""
+        place: str | None = getattr(self.hub if self.from_hub else self, split)
+        if place is None:
+            return None
+        if self.from_hub:
+            assert self.hub is not None
+            return f"{self.setting}.hub: {self.hub.id}, {place}"
+        return f"{self.setting}.{split}: {self._path(place)}"
+
+    def _path(self, name: str) -> Path:
+        return Path(self.folder or "", name).expanduser()
 
     @cached_property
     def _numbered(self) -> dict[str, list[Numbered]]:
         train = self._read("train")
         splits: dict[str, list[Numbered]] = {}
         for split in ("test", "dev"):
-            if getattr(self, split) is not None:
+            if self._place(split) is not None:
                 splits[split] = self._read(split)
             else:
                 train, splits[split] = cut(train, self.seed)
-        if not train:
-            raise DataError(
-                f"{self.setting}.train: {self.train} has too few rows to cut a dev and a test split from"
-            )
+        if not train or not splits["test"]:
+            raise DataError(f"{self._place('train')} has too few rows to cut a dev and a test split from")
         splits["train"] = fewer(train, self.rows, self.shots, self.seed)
-        splits["unlabelled"] = [] if self.unlabelled is None else self._read("unlabelled")
+        splits["unlabelled"] = [] if self._place("unlabelled") is None else self._read("unlabelled")
         return splits
 
     def _read(self, split: str) -> list[Numbered]:
-        file = Path(getattr(self, split)).expanduser()
-        return list(self.format.read(file, f"{self.setting}.{split}", labelled=split != "unlabelled"))
+        labelled = split != "unlabelled"
+        if self.from_hub:
+            assert self.hub is not None
+            return list(self.hub.rows(split, f"{self.setting}.hub", labelled))
+        return list(self.format.read(self._path(getattr(self, split)), f"{self.setting}.{split}", labelled))
 
 
 def cut(rows: Sequence[Numbered], seed: int) -> tuple[list[Numbered], list[Numbered]]:
-    """A seeded 4:1 split, for data that comes in one piece."""
+    """A seeded 4:1 split, for data that comes in one piece; the only row of a label is not held out."""
     order = list(range(len(rows)))
     random.Random(seed).shuffle(order)
-    held_out = set(order[: max(1, len(rows) // 5)])
+    left = Counter(label for _, example in rows for label in example.labels)
+    held_out: set[int] = set()
+    for i in order:
+        labels = rows[i][1].labels
+        if len(held_out) < max(1, len(rows) // 5) and all(left[label] > 1 for label in labels):
+            held_out.add(i)
+            left.subtract(labels)
     return (
         [row for i, row in enumerate(rows) if i not in held_out],
         [row for i, row in enumerate(rows) if i in held_out],

@@ -1,5 +1,6 @@
-"""How a file holds examples: tables and JSON. An error names the file, the line, and what is wrong there."""
+"""How a file holds examples: tables, JSON, lines. An error names the file, the line, and what is wrong."""
 
+import codecs
 import csv
 import json
 import re
@@ -9,11 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from pare.decoding import spans_of
 from pare.errors import DataError
-from pare.tasks.example import Example
+from pare.tasks.example import Example, Span
 
-#: the line it begins on, and its values by name: text, or a list of texts
-Record = tuple[int, Mapping[str, str | list[str]]]
+#: the line it begins on, and its values by name
+Record = tuple[int, Mapping[str, Any]]
+
+PART = "#"  # between a file and the name of a list in it
+
+
+class Unfit(ValueError):
+    """What is wrong with one record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,50 +29,96 @@ class Format(ABC):
     """text, pair, label: the names of what holds a text, the second one of a pair, and the label.
 
     separator: what stands between labels where a text has any number of them.
-    leave_out: examples with such a label are not read.
+    leave_out: examples with such a label are not read. encoding: of the file.
     """
 
     text: str = "text"
     pair: str | None = None
-    label: str = "label"
+    label: str | None = "label"
     separator: str | None = None
     leave_out: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(f"encoding={self.encoding}: there is no such encoding") from None
 
     def read(self, file: Path, setting: str, labelled: bool = True) -> Iterator[tuple[int, Example]]:
         """Examples with their lines, in order. setting: the config key that led here, for messages."""
-        if not file.is_file():
-            raise DataError(f"{setting}: no such file: {file}")
-        wanted = self.wanted(labelled)
+        where, wanted = f"{setting}: {file}", self.wanted(labelled)
+        rows = 0
         try:
-            with file.open(encoding="utf-8-sig", newline="") as stream:
-                for line, values in self.records(stream, f"{setting}: {file}", wanted):
-                    missing = [name for name in wanted if name not in values]
-                    if missing:
-                        there = sorted(values)
-                        raise DataError(f"{setting}: {file}:{line}: no {missing[0]!r}, only {there}")
+            for line, values in self.records(file, where, wanted):
+                rows += 1
+                try:
                     example = self.example(values, labelled)
-                    if not set(example.labels) & set(self.leave_out):
-                        yield line, example
+                except Unfit as e:
+                    raise DataError(f"{where}:{line}: {e}") from None
+                if not set(example.labels) & set(self.leave_out):
+                    yield line, example
         except UnicodeDecodeError as e:
-            raise DataError(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+            raise DataError(
+                f"{where} is not {self.encoding.upper()} ({e.reason} at byte {e.start})"
+            ) from None
+        if not rows:
+            raise DataError(f"{where} has no rows")
+
+    def opened(self, file: Path, where: str) -> TextIO:
+        """With or without a byte order mark. where: begins the message of an error."""
+        if not file.is_file():
+            raise DataError(f"{where.partition(':')[0]}: no such file: {file}")
+        encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+        return file.open(encoding=encoding, newline="")
 
     def wanted(self, labelled: bool) -> list[str]:
         """The names of what is read."""
-        return [self.text, *([self.pair] if self.pair else []), *([self.label] if labelled else [])]
+        return [name for name in (self.text, self.pair, self.label if labelled else None) if name is not None]
 
     @abstractmethod
-    def records(self, stream: TextIO, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
         """What the file holds. where: begins the message of an error. wanted: the names that are read."""
 
-    def example(self, values: Mapping[str, str | list[str]], labelled: bool) -> Example:
-        text = joined(values[self.text])
-        labels = self.labels(values[self.label]) if labelled else ()
-        return Example((text, joined(values[self.pair])) if self.pair else text, labels)
+    def example(self, values: Mapping[str, Any], labelled: bool = True) -> Example:
+        """Unfit: the record lacks something, or has it in a way that makes no sense."""
+        text = self.whole(values)
+        labels = self.labels(inside(values, self.label)) if labelled and self.label is not None else ()
+        spans = self.spans(values, text) if labelled else ()
+        return Example((text, joined(inside(values, self.pair))) if self.pair else text, labels, spans)
 
-    def labels(self, value: str | list[str]) -> tuple[str, ...]:
+    def whole(self, values: Mapping[str, Any]) -> str:
+        """The text that spans lie in."""
+        return joined(inside(values, self.text))
+
+    def labels(self, value: Any) -> tuple[str, ...]:
         if isinstance(value, list):
-            return tuple(value)
-        return (value,) if self.separator is None else tuple(p for p in value.split(self.separator) if p)
+            return tuple(as_text(item) for item in value)
+        text = as_text(value)
+        return (text,) if self.separator is None else tuple(p for p in text.split(self.separator) if p)
+
+    def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
+        """The values that the text names."""
+        return ()
+
+
+def inside(values: Mapping[str, Any], name: str) -> Any:
+    """The value of that name; `target.span1_text` leads into an object."""
+    found: Any = values
+    for part in name.split(".") if name not in values else [name]:
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if found is None:
+        raise Unfit(f"no {name!r}, only {sorted(names_in(values))}")
+    return found
+
+
+def names_in(values: Mapping[str, Any], start: str = "") -> Iterator[str]:
+    """Every way to a value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from names_in(value, f"{start}{name}.")
+        elif value is not None:
+            yield f"{start}{name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,35 +131,83 @@ class Table(Format):
     columns: tuple[str, ...] = ()
     delimiter: Literal["tab", "comma"] | None = None
 
-    def records(self, stream: TextIO, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        commas = self.delimiter == "comma" or (
-            self.delimiter is None and stream.name.lower().endswith(".csv")
-        )
+    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+        commas = self.delimiter == "comma" or (self.delimiter is None and file.suffix.lower() == ".csv")
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if commas else csv.QUOTE_NONE
-        lines = csv.reader(stream, delimiter="," if commas else "\t", quoting=quoting)
-        header = list(self.columns) or next(lines, [])
-        if not header:
-            raise DataError(f"{where} is empty; its first line must name the columns")
-        for column in wanted:
-            if column not in header:
-                raise DataError(f"{where} has no column {column!r}; its columns are {header}")
-        rows = 0
-        try:
-            for cells in lines:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) < len(header):
-                    namer = "task" if self.columns else "header"
+        with self.opened(file, where) as stream:
+            lines = csv.reader(stream, delimiter="," if commas else "\t", quoting=quoting)
+            header = list(self.columns) or next(lines, [])
+            if not header:
+                raise DataError(f"{where} is empty; its first line must name the columns")
+            for column in wanted:
+                if column not in header:
+                    raise DataError(f"{where} has no column {column!r}; its columns are {header}")
+            rows = 0
+            try:
+                for cells in lines:
+                    if not any(cell.strip() for cell in cells):
+                        continue
+                    if len(cells) < len(header):
+                        namer = "task" if self.columns else "header"
+                        raise DataError(
+                            f"{where}:{lines.line_num}: {len(cells)} columns, "
+                            f"but the {namer} names {len(header)}: {header}"
+                        )
+                    rows += 1
+                    yield lines.line_num, dict(zip(header, cells, strict=False))
+            except csv.Error as e:
+                raise DataError(f"{where}:{lines.line_num}: {e}") from None
+            if not rows and not self.columns:
+                raise DataError(f"{where} has a header but no rows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines(Format):
+    """Several files of as many lines, named by a pattern: `train/*` and `text: seq.in` is train/seq.in.
+
+    tags: the name of a file with a BIO tag for each word of the text, words being what spaces part.
+    """
+
+    tags: str | None = None
+
+    def wanted(self, labelled: bool) -> list[str]:
+        return [*super().wanted(labelled), *([self.tags] if self.tags and labelled else [])]
+
+    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+        if "*" not in str(file):
+            raise DataError(f"{where}: a * must stand for the names of the files, which are {list(wanted)}")
+        columns = {}
+        for name in wanted:
+            with self.opened(Path(str(file).replace("*", name)), where) as stream:
+                columns[name] = [line.rstrip("\r\n") for line in stream]
+        if len({len(column) for column in columns.values()}) > 1:
+            counts = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+            raise DataError(f"{where}: the files have different numbers of lines: {counts}")
+        for number, cells in enumerate(zip(*columns.values(), strict=True), 1):
+            if any(cell.strip() for cell in cells):
+                yield number, dict(zip(columns, cells, strict=True))
+
+    def whole(self, values: Mapping[str, Any]) -> str:
+        return " ".join(values[self.text].split())
+
+    def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
+        return () if self.tags is None else tagged(text.split(), values[self.tags].split(), " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leading(Format):
+    """A line an example, the label before the first space: TREC's `LOC:city What county is Modesto in ?`."""
+
+    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+        with self.opened(file, where) as stream:
+            for number, line in enumerate(stream, 1):
+                label, _, text = line.strip().partition(" ")
+                if label and not text:
                     raise DataError(
-                        f"{where}:{lines.line_num}: {len(cells)} columns, "
-                        f"but the {namer} names {len(header)}: {header}"
+                        f"{where}:{number}: {label!r} alone; a label, a space and a text are needed"
                     )
-                rows += 1
-                yield lines.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
-        except csv.Error as e:
-            raise DataError(f"{where}:{lines.line_num}: {e}") from None
-        if not rows:
-            raise DataError(f"{where} has {'no rows' if self.columns else 'a header but no rows'}")
+                if label:
+                    yield number, {str(self.label): label, self.text: text}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,18 +215,37 @@ class Json(Format):
     """Objects: one a line, or one after another however they are laid out, or in one list.
 
     A name may lead inside: `target.span1_text`. A list as a label is any number of them; as a text, its
-    parts with commas between.
+    parts with commas between. `rows.json#train` reads the list `train` of the one object in rows.json.
+    columns: names for rows that are lists.
     """
 
-    def records(self, stream: TextIO, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        rows = 0
-        for line, found in objects(stream, where):
-            if not isinstance(found, dict):
-                raise DataError(f"{where}:{line}: found {str(found)[:40]!r}; an object is needed")
-            rows += 1
-            yield line, flat(found)
-        if not rows:
-            raise DataError(f"{where} has no rows")
+    columns: tuple[str, ...] = ()
+
+    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+        name, _, part = str(file).partition(PART)
+        with self.opened(Path(name), where) as stream:
+            for line, found in (
+                part_of(objects(stream, where), part, where) if part else objects(stream, where)
+            ):
+                if self.columns and isinstance(found, list) and len(found) >= len(self.columns):
+                    yield line, dict(zip(self.columns, found, strict=False))
+                elif isinstance(found, dict) and not self.columns:
+                    yield line, found
+                else:
+                    needed = f"a list of {', '.join(self.columns)}" if self.columns else "an object"
+                    raise DataError(f"{where}:{line}: found {str(found)[:40]!r}; {needed} is needed")
+
+
+def part_of(found: Iterator[tuple[int, Any]], name: str, where: str) -> Iterator[tuple[int, Any]]:
+    """What the list of that name holds; a name may lead inside. Only the line of the whole is known."""
+    for line, whole in found:
+        try:
+            rows = inside(whole, name) if isinstance(whole, dict) else None
+        except Unfit as e:
+            raise DataError(f"{where}: {e}") from None
+        if not isinstance(rows, list):
+            raise DataError(f"{where}: {name!r} is not a list")
+        yield from ((line, row) for row in rows)
 
 
 def objects(stream: TextIO, where: str) -> Iterator[tuple[int, Any]]:
@@ -159,41 +280,34 @@ def laid_out(text: str, first_line: int, where: str) -> Iterator[tuple[int, Any]
         line += text.count("\n", start, at)
 
 
-def flat(value: Mapping[str, Any], start: str = "") -> dict[str, str | list[str]]:
-    """Every value by the way to it, as text."""
-    found: dict[str, str | list[str]] = {}
-    for name, part in value.items():
-        if isinstance(part, dict):
-            found |= flat(part, f"{start}{name}.")
-        elif isinstance(part, list):
-            found[f"{start}{name}"] = [as_text(item) for item in part]
-        elif part is not None:
-            found[f"{start}{name}"] = as_text(part)
-    return found
-
-
 def as_text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def joined(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else ", ".join(value)
+def joined(value: Any) -> str:
+    return ", ".join(as_text(part) for part in value) if isinstance(value, list) else as_text(value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coreference(Json):
     """CLUEWSC: whether a pronoun means a noun; both are marked in the text, _noun_ and [pronoun]."""
 
-    def wanted(self, labelled: bool) -> list[str]:
-        spans = [f"target.span{number}_{part}" for number in (1, 2) for part in ("index", "text")]
-        return [*super().wanted(labelled), *spans]
-
-    def example(self, values: Mapping[str, str | list[str]], labelled: bool) -> Example:
-        text = joined(values[self.text])
-        spans = []
+    def whole(self, values: Mapping[str, Any]) -> str:
+        text, marks = super().whole(values), []
         for number, (left, right) in ((1, "__"), (2, "[]")):
-            first, said = (joined(values[f"target.span{number}_{part}"]) for part in ("index", "text"))
-            spans.append((int(first), int(first) + len(said), left, right))
-        for start, end, left, right in sorted(spans, reverse=True):
+            first, said = (inside(values, f"target.span{number}_{part}") for part in ("index", "text"))
+            marks.append((int(first), int(first) + len(said), left, right))
+        for start, end, left, right in sorted(marks, reverse=True):
             text = f"{text[:start]}{left}{text[start:end]}{right}{text[end:]}"
-        return Example(text, self.labels(values[self.label]) if labelled else ())
+        return text
+
+
+def tagged(words: Sequence[str], tags: Sequence[str], space: str) -> tuple[Span, ...]:
+    """The spans that a BIO tag for each word describes, in the words with `space` between them."""
+    if len(words) != len(tags):
+        raise Unfit(f"{len(words)} words, {len(tags)} tags")
+    offsets, start = [], 0
+    for word in words:
+        offsets.append((start, start + len(word)))
+        start += len(word) + len(space)
+    return tuple(Span(*span) for span in spans_of(tags, offsets))

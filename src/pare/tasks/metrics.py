@@ -1,9 +1,10 @@
-"""Scores of labels: pure functions of what holds and what was said, as scikit-learn defines them."""
+"""Scores of what was said against what holds: labels as scikit-learn has them, spans as seqeval."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 
 Answer = tuple[Collection[str], Collection[str]]  # the labels that hold, and those that were said
+Span = tuple[int, int, str]  # start, end, kind
 
 
 def label_scores(answers: Sequence[Answer]) -> dict[str, float]:
@@ -33,6 +34,22 @@ def label_rates(answers: Sequence[Answer], label: str) -> tuple[float, float, fl
     found = sum(label in said for _, said in answers)
     wanted = sum(label in gold for gold, _ in answers)
     return rates(sum(label in gold and label in said for gold, said in answers), found, wanted)
+
+
+def span_scores(answers: Sequence[tuple[Set[Span], Set[Span]]]) -> dict[str, float]:
+    """Precision, recall and F1 over all spans, F1 as a mean over kinds, and texts in which all are right."""
+    wanted = Counter(kind for gold, _ in answers for *_, kind in gold)
+    found = Counter(kind for _, said in answers for *_, kind in said)
+    right = Counter(kind for gold, said in answers for *_, kind in gold & said)
+    precision, recall, f1 = rates(right.total(), found.total(), wanted.total())
+    each = [rates(right[kind], found[kind], wanted[kind])[2] for kind in wanted | found] or [1.0]
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "macro_f1": sum(each) / len(each),
+        "exact_match": sum(gold == said for gold, said in answers) / len(answers),
+    }
 
 
 def matthews(gold: Sequence[str], said: Sequence[str]) -> float:

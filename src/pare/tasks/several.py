@@ -40,6 +40,9 @@ class Several(Task):
     def fingerprint(self) -> str:
         return digest({name: task.fingerprint() for name, task in self.tasks.items()})
 
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "tasks": {name: task.identity() for name, task in self.tasks.items()}}
+
     def examples(self, split: Split) -> Sequence[Example]:
         return [example for task in self.tasks.values() for example in task.examples(split)]
 

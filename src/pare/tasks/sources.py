@@ -1,17 +1,16 @@
-"""Where examples come from: the embedded grammar, and corpora of utterances in forms of their own."""
+"""Where examples come from: the embedded grammar, and a corpus in a form of its own."""
 
 import random
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pare.decoding import spans_of
 from pare.errors import DataError
+from pare.tasks.annotated import Marked
 from pare.tasks.car import generate
-from pare.tasks.example import Example, Span
+from pare.tasks.example import Example
 
 Splits = Mapping[str, Sequence[Example]]  # train, dev, test, unlabelled
 
@@ -52,47 +51,6 @@ class Generated(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parallel(Source):
-    """A folder with train/, valid/ and test/, each with `seq.in`, `seq.out` and `label`, a line an utterance.
-
-    This is how SNIPS and ATIS are handed around (Goo et al., 2018): words, BIO tags, intent.
-    """
-
-    folder: str
-
-    def read(self) -> Splits:
-        root = Path(self.folder).expanduser()
-        splits = {"train": "train", "dev": "valid", "test": "test"}
-        return {name: self._split(root / part) for name, part in splits.items()} | {"unlabelled": []}
-
-    @staticmethod
-    def _split(folder: Path) -> list[Example]:
-        files = [folder / name for name in ("seq.in", "seq.out", "label")]
-        columns = [lines_of(file) for file in files]
-        if len({len(column) for column in columns}) > 1:
-            counts = ", ".join(f"{f.name} {len(c)}" for f, c in zip(files, columns, strict=True))
-            raise DataError(f"task.source: {folder}: the files have different numbers of lines: {counts}")
-        rows = []
-        for number, (sentence, tags, intent) in enumerate(zip(*columns, strict=True), 1):
-            words, tag_list = sentence.split(), tags.split()
-            if len(words) != len(tag_list):
-                raise DataError(
-                    f"task.source: {folder}:{number}: {len(words)} words in seq.in, "
-                    f"{len(tag_list)} tags in seq.out"
-                )
-            offsets, start = [], 0
-            for word in words:
-                offsets.append((start, start + len(word)))
-                start += len(word) + 1
-            slots = tuple(Span(*span) for span in spans_of(tag_list, offsets))
-            rows.append(Example(" ".join(words), (intent.strip(),), slots))
-        return rows
-
-
-_SLOT = re.compile(r"<(\w+)>(.*?)</\1>")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tagged(Source):
     """One file of `session ⇥ text ⇥ intent ⇥ text with <slot>…</slot>`, as NLPCC 2018 task 4 has it.
 
@@ -120,43 +78,14 @@ class Tagged(Source):
 
     def _rows(self) -> list[tuple[str, Example]]:
         file = Path(self.file).expanduser()
+        where = f"task.source.file: {file}"
         rows = []
-        for number, line in enumerate(lines_of(file), 1):
-            if not line.strip():  # between conversations
-                continue
-            cells = line.split("\t")
-            if len(cells) != 4:
-                raise DataError(
-                    f"task.source.file: {file}:{number}: {len(cells)} columns; 4 are needed: "
-                    "session, text, intent, text with <slot>…</slot>"
-                )
-            session, text, intent, marked = cells
-            utterance = Example(text, (intent,), slots_of(marked))
-            if _SLOT.sub(lambda found: heard(found[2]), marked) != text:
-                raise DataError(f"task.source.file: {file}:{number}: {marked!r} does not mark up {text!r}")
-            rows.append((session, utterance))
+        for number, values in _CORPUS.records(file, where, _CORPUS.wanted(True)):
+            utterance = _CORPUS.example(values)
+            if utterance.text != values["text"].strip():
+                raise DataError(f"{where}:{number}: {values['marked']!r} does not mark up {values['text']!r}")
+            rows.append((values["session"], utterance))
         return rows
 
 
-def heard(inside: str) -> str:
-    return inside.split("||")[0]
-
-
-def slots_of(marked: str) -> tuple[Span, ...]:
-    """Where the slots lie in the text without its marks."""
-    slots, taken = [], 0  # characters of marks and of what was meant, so far
-    for found in _SLOT.finditer(marked):
-        start = found.start() - taken
-        value = heard(found[2])
-        slots.append(Span(start, start + len(value), found[1]))
-        taken += len(found[0]) - len(value)
-    return tuple(slots)
-
-
-def lines_of(file: Path) -> list[str]:
-    if not file.is_file():
-        raise DataError(f"task.source: no such file: {file}")
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as e:
-        raise DataError(f"task.source: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+_CORPUS = Marked(columns=("session", "text", "intent", "marked"), text="marked", label="intent")

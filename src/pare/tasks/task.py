@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pare.decoding import Text
@@ -32,6 +32,15 @@ class Task(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A digest of the data itself: other rows, other fingerprint."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that results depend on: other values, other keys in the store."""
+        return {
+            "data": self.fingerprint(),
+            "max_length": self.max_length,
+            "primary": self.primary,
+            "outputs": [asdict(output) for output in self.outputs()],
+        }
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:

@@ -1,0 +1,85 @@
+"""Texts with labels that lie in one another: whoever says a label says all above it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pare.outputs import Output
+from pare.tasks.classify import Classify
+from pare.tasks.metrics import Answer, label_scores
+from pare.tasks.sources import Splits
+from pare.tasks.task import Split
+from pare.tasks.taxonomy import Graph, Paths, Taxonomy, graph_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multilabel(Classify):
+    """Also F1 for each level, and the share of texts whose answers name all that lies above them.
+
+    path: what stands between levels in a label; `1->1.2` lies below `1`. null: labels are just names.
+    levels: more of what stands between levels belongs to the last one's name.
+    taxonomy: a file that says what lies above what, instead of paths; a label may have several parents.
+    close: what lies above a label holds as well, in the data and in answers.
+    """
+
+    several: bool = True
+    path: str | None = "->"
+    levels: int | None = None
+    taxonomy: str | None = None
+    close: bool = True
+    primary: str = "micro_f1"
+
+    def read(self) -> Splits:
+        splits = super().read()
+        if not self.close or self.flat:
+            return splits
+        return {
+            split: [replace(e, labels=self.tree.closed(e.labels)) for e in rows]
+            for split, rows in splits.items()
+        }
+
+    @property
+    def flat(self) -> bool:
+        """Whether no label lies in another."""
+        return self.taxonomy is None and self.path is None
+
+    @cached_property
+    def tree(self) -> Taxonomy:
+        if self.taxonomy is not None:
+            return graph_of(Path(self.taxonomy).expanduser(), "task.taxonomy", self.named)
+        return Graph({}) if self.path is None else Paths(self.path, self.levels)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return self.tree.closed(self.tree.labels or super().names)
+
+    def identity(self) -> dict[str, Any]:
+        above = {} if self.flat else {label: sorted(self.tree.parents(label)) for label in self.names}
+        return {**super().identity(), "above": above}
+
+    def outputs(self) -> tuple[Output, ...]:
+        (output,) = super().outputs()
+        if not self.close or self.flat or not self.several:
+            return (output,)
+        ids = {label: i for i, label in enumerate(self.names)}
+        implied = tuple(
+            tuple(sorted(ids[x] for x in self.tree.above(label) if x in ids)) for label in self.names
+        )
+        return (replace(output, implied=implied),)
+
+    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
+        scores = super().score(split, answers)
+        if self.flat:
+            return scores
+        pairs = self._pairs(split, answers)
+        for level in range(1, 1 + max(map(self.tree.level, self.names))):
+            scores[f"level{level}_f1"] = label_scores([self.at(level, pair) for pair in pairs])["micro_f1"]
+        scores["consistent"] = sum(set(said) >= set(self.tree.closed(said)) for _, said in pairs) / len(pairs)
+        return scores
+
+    def at(self, level: int, pair: Answer) -> Answer:
+        """What of an answer lies on one level."""
+        gold, said = ([label for label in side if self.tree.level(label) == level] for side in pair)
+        return gold, said

@@ -1,0 +1,97 @@
+"""Entities and other stretches of text: by tags of tokens, or by pointing at where they begin and end."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from pare.decoding import OUTSIDE
+from pare.errors import DataError
+from pare.outputs import IGNORED_LABEL, Labels, Output
+from pare.tasks.bio import Labelled, tags_of
+from pare.tasks.example import Example
+from pare.tasks.metrics import span_scores
+from pare.tasks.pointers import pointer_labels, pointers_of
+from pare.tasks.sourced import Sourced
+from pare.tasks.task import Split
+from pare.tasks.text import Encoded
+
+log = logging.getLogger(__name__)
+
+Way = Literal["tags", "pointers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans(Sourced):
+    """Precision, recall and F1 of spans with their kinds, as seqeval has them, and texts that are all right.
+
+    by: a BIO tag for each token, or for each kind of span the tokens that begin and end one, as UIE does: the
+    only way to tell spans that lie in each other. A pair's spans lie in its second text.
+    """
+
+    by: Way = "tags"
+    primary: str = "f1"
+
+    def check(self) -> None:
+        super().check()
+        check_spans(self.data["train"], self.by)
+
+    def outputs(self) -> tuple[Output, ...]:
+        return (span_output("spans", self.data["train"], self.by),)
+
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+        (output,) = self.outputs()
+        rows = zip(self.data[split], encoded, strict=True)
+        return [{output.name: span_labels(output, example, tokens)} for example, tokens in rows]
+
+    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
+        if self.primary != "exact_match":
+            return None
+        return [float(gold == said) for gold, said in self._pairs(split, answers)]
+
+    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
+        return span_scores(self._pairs(split, answers))
+
+    def _pairs(self, split: Split, answers: Sequence[Any]) -> list[tuple[set[Labelled], set[Labelled]]]:
+        """The spans that are there and those that were said, for each text."""
+        rows = zip(self.data[split], answers, strict=True)
+        return [(spans_there(example), spans_said(answer["spans"])) for example, answer in rows]
+
+
+def span_output(name: str, examples: Sequence[Example], by: Way) -> Output:
+    """A head that tells the kinds of spans that there are."""
+    kinds = sorted({span.label for example in examples for span in example.spans})
+    if by == "pointers":
+        return Output(name, pointer_labels(kinds), scope="token", choice="any")
+    return Output(name, (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")), scope="token")
+
+
+def check_spans(examples: Sequence[Example], by: Way) -> None:
+    """Says what training will not see."""
+    if not any(example.spans for example in examples):
+        raise DataError("task.source: there are no spans in train")
+    crossed = sum(a.end > b.start for e in examples for a, b in pairwise(sorted(e.spans)))
+    if crossed and by == "tags":
+        log.warning(
+            "%d spans of train lie in others, which tags cannot say; task.by=pointers can, of other kinds",
+            crossed,
+        )
+
+
+def span_labels(output: Output, example: Example, tokens: Encoded) -> list[int] | list[list[int] | None]:
+    """What the head should say of each token."""
+    spans = sorted(spans_there(example))
+    if output.choice == "any":
+        return pointers_of(spans, tokens.offsets, output.labels)
+    ids = {tag: i for i, tag in enumerate(output.labels)}
+    tags = tags_of(spans, tokens.offsets)
+    return [IGNORED_LABEL if tag is None else ids.get(tag, IGNORED_LABEL) for tag in tags]
+
+
+def spans_there(example: Example) -> set[Labelled]:
+    return {(span.start, span.end, span.label) for span in example.spans}
+
+
+def spans_said(answer: Sequence[dict[str, Any]]) -> set[Labelled]:
+    return {(span["start"], span["end"], span["label"]) for span in answer}

@@ -1,0 +1,111 @@
+"""Texts with the values that they name, in the layouts that people have them in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pare.errors import DataError
+from pare.tasks.annotated import Annotated, Answers, ByKind, Conll, Marked, Rasa
+from pare.tasks.example import Example, Span
+from pare.tasks.formats import Format
+
+FLIGHT = Example("fly to new york", spans=(Span(7, 15, "city"),))
+
+
+def examples(tmp_path: Path, content: object, format_: Format) -> list[Example]:
+    file = tmp_path / "rows.txt"
+    written = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)
+    file.write_text(written, encoding="utf-8")
+    return [example for _, example in format_.read(file, "task.train")]
+
+
+@pytest.mark.parametrize(
+    ("row", "format_"),
+    [
+        ({"entities": [{"start": 7, "end": 15, "label": "city"}]}, Annotated()),
+        ({"entities": [{"from": 7, "to": 14, "what": "city"}]},
+         Annotated(start="from", end="to", kind="what", inclusive=True)),
+        ({"label": [[7, 15, "city"]]}, Annotated(spans_in="label")),
+        ({"entities": [{"slot": "city", "value": {"start": 7, "end": 15}}]},
+         Annotated(start="value.start", end="value.end", kind="slot")),
+        ({"label": {"city": {"new york": [[7, 14]]}}}, ByKind()),
+    ],
+    ids=["objects", "other names", "lists", "inside", "by kind"],
+)  # fmt: skip
+def test_spans_in_json(tmp_path: Path, row: dict[str, object], format_: Format) -> None:
+    assert examples(tmp_path, [{"text": FLIGHT.text, **row}], format_) == [FLIGHT]
+
+
+def test_a_start_that_is_left_out_is_0_and_texts_may_have_no_spans(tmp_path: Path) -> None:
+    rows = [{"text": " ab", "entities": [{"end": 3, "label": "x"}]}, {"text": "c"}]
+    assert examples(tmp_path, rows, Annotated()) == [Example(" ab", spans=(Span(0, 3, "x"),)), Example("c")]
+
+
+def test_rasa_files_have_intents_too(tmp_path: Path) -> None:
+    entity = {"start": 7, "end": 15, "value": "new york", "entity": "city"}
+    rows = {"rasa_nlu_data": {"common_examples": [
+        {"text": FLIGHT.text, "intent": "book", "entities": [entity]}]}}  # fmt: skip
+    assert examples(tmp_path, rows, Rasa()) == [Example(FLIGHT.text, ("book",), FLIGHT.spans)]
+
+
+def test_uie_reads_a_prompt_and_a_text(tmp_path: Path) -> None:
+    row = {"content": "fly to new york", "prompt": "city", "result_list": [
+        {"text": "new york", "start": 7, "end": 15}]}  # fmt: skip
+    assert examples(tmp_path, json.dumps(row), Answers()) == [
+        Example(("city", "fly to new york"), spans=(Span(7, 15, "answer"),))
+    ]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ("O", "O", "B-city", "I-city"),
+        ("O", "O", "I-city", "I-city"),
+        ("O", "O", "B-city", "E-city"),
+        ("O", "O", "B-city", "M-city"),
+    ],
+    ids=["BIO", "IOB1", "BIOES", "BMES"],
+)
+def test_words_with_tags(tmp_path: Path, tags: tuple[str, ...]) -> None:
+    words = FLIGHT.text.split()  # type: ignore[union-attr]
+    lines = "".join(f"{word} NN {tag}\n" for word, tag in zip(words, tags, strict=True))
+    content = f"-DOCSTART- -X- O\n\n{lines}\t\nhome\tO\n\n\n"
+    assert examples(tmp_path, content, Conll()) == [FLIGHT, Example("home")]
+
+
+def test_chinese_words_need_no_space_between(tmp_path: Path) -> None:
+    content = "北\tB-LOC\n京\tE-LOC\n好\tS-X\n"
+    assert examples(tmp_path, content, Conll(joiner="")) == [
+        Example("北京好", spans=(Span(0, 2, "LOC"), Span(2, 3, "X")))
+    ]
+
+
+def test_marks_in_a_table(tmp_path: Path) -> None:
+    content = "text\tlabel\n来一首<singer>周华健</singer>的<song-name>花心||花芯</song-name>\tplay\n"
+    spans = (Span(3, 6, "singer"), Span(7, 9, "song-name"))
+    assert examples(tmp_path, content, Marked()) == [Example("来一首周华健的花心", ("play",), spans)]
+
+
+@pytest.mark.parametrize(
+    ("content", "format_", "says"),
+    [
+        ([{"text": "abc", "entities": [{"start": 1, "end": 9, "label": "x"}]}], Annotated(),
+         "rows.txt:1: a span 'x' from 1 to 9, but the text has 3 characters"),
+        ([{"text": "abc", "entities": [{"start": 2, "end": 2, "label": "x"}]}], Annotated(), "from 2 to 2"),
+        ([{"text": "abc", "entities": {"x": 1}}], Annotated(), "rows.txt:1: 'entities' is not a list"),
+        ([{"text": "abc", "entities": ["x"]}], Annotated(), "found 'x'; an object or a list of start, end"),
+        ([{"text": "abc", "entities": [{"start": 0, "end": 2}]}], Annotated(), "no 'label', only"),
+        ([{"text": "abc"}], Rasa(), "rows.txt: no 'rasa_nlu_data.common_examples', only ['text']"),
+        ("new B-city\nyork\n", Conll(), "rows.txt:2: 'york'; a word and a tag are needed"),
+        ("\nnew B\n", Conll(), "rows.txt:2: found 'B' as a tag"),
+        ("\n\n", Conll(), "rows.txt has no rows"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_named_with_its_line(
+    tmp_path: Path, content: object, format_: Format, says: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        examples(tmp_path, content, format_)
+    assert says in str(error.value)
+    assert str(error.value).startswith("task.train: ")
