@@ -10,22 +10,17 @@ cached_lessons.py. --quick: seed 0 on NLPCC 2018. --report: no runs, only the ce
 
 import argparse
 import json
-import math
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-CELLS = ROOT / "benchmarks" / "cells"
+from running import CELLS, ROOT, Claim, floor2, keep, report, run, write_page
+
 PAGE = ROOT / "docs" / "methods.md"
-START, END = "<!-- measured: start -->\n", "<!-- measured: end -->\n"
 
 NLPCC = ("task=nlpcc2018", "model=small_zh", "train.epochs=10")
 SNIPS = ("task=snips", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4")
@@ -68,7 +63,7 @@ def cells() -> dict[str, tuple[str, ...]]:
             *NLPCC,
             "compression=vocabulary_width_qat",
             "compression.vocabulary.max_length=48",
-            keep(0.5),
+            kept(0.5),
             *MAGNITUDE,
             "compression.distill.train.steps=3000",
             "compression.distill.train.learning_rate=5e-4",
@@ -91,7 +86,7 @@ def cells() -> dict[str, tuple[str, ...]]:
         "snips/baseline": (*SNIPS, "compression=none"),
         "snips/int8": (*SNIPS, "compression=int8", *SHORT),
         "snips/qat": (*SNIPS, *ONLY_QAT, "compression.qat.train.learning_rate=5e-5", *SHORT),
-        "snips/width 2/3": (*SNIPS, "compression=width", keep(2 / 3), *RECOVER_SNIPS),
+        "snips/width 2/3": (*SNIPS, "compression=width", kept(2 / 3), *RECOVER_SNIPS),
         "snips/vocabulary": (*SNIPS, "compression=vocabulary", "compression.vocabulary.max_length=64"),
         "snips/source001": (
             *SNIPS,
@@ -107,46 +102,29 @@ def cells() -> dict[str, tuple[str, ...]]:
         found[f"nlpcc/width {name}"] = (
             *NLPCC,
             "compression=width",
-            keep(share),
+            kept(share),
             *MAGNITUDE,
             *RECOVER,
             *BATCH_32,
         )
         found[f"nlpcc/supernet {name}"] = (
-            *NLPCC, "compression=supernet", keep(share),
+            *NLPCC, "compression=supernet", kept(share),
             *SORTED, *steps("supernet"), *BATCH_32,
         )  # fmt: skip
         found[f"nlpcc/sampled {name}"] = (
-            *NLPCC, "compression=supernet", keep(share),
+            *NLPCC, "compression=supernet", kept(share),
             "compression.supernet.sample=1", *SORTED, *steps("supernet"),
             *BATCH_32,
         )  # fmt: skip
     return found
 
 
-def keep(share: float) -> str:
+def kept(share: float) -> str:
     return f"compression.width.keep={share}"
 
 
 def steps(slot: str) -> tuple[str, ...]:
     return (f"compression.{slot}.train.steps=1500", f"compression.{slot}.train.learning_rate=5e-4")
-
-
-def run(cell: str, overrides: Sequence[str], seed: int, store: Path) -> dict[str, Any]:
-    """One run of run.py; what is kept of it, and the command that made it."""
-    given = (*overrides, f"seed={seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        places = (f"store.root={store}", f"hydra.run.dir={folder}/run", f"name={cell.split('/')[0]}")
-        done = subprocess.run(
-            [sys.executable, "run.py", *given, *places], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise SystemExit(f"{cell}, seed {seed}: {done.stderr.strip()[-400:]}")
-        result: dict[str, Any] = json.loads((Path(folder) / "run" / "result.json").read_text("utf-8"))
-    quoted = " ".join(f"'{o}'" if set(o) & set(" ~$[]{}") else o for o in given)
-    kept = ("scores", "difference", "baseline", "measurement", "stages", "primary")
-    threads = os.environ.get("PARE_THREADS", "2")
-    return {"command": f"PARE_THREADS={threads} python run.py {quoted}", **{key: result[key] for key in kept}}
 
 
 @dataclass(frozen=True)
@@ -225,24 +203,6 @@ def realised(run: Mapping[str, Any]) -> float:
     return speedup_of(run) / (before / after)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One line of the report."""
-
-    says: str
-    measured: float | None
-    target: float
-    at_least: bool = False
-
-    def line(self) -> str:
-        sign = "≥" if self.at_least else "≤"
-        if self.measured is None:
-            return f"{self.says} | – | {sign} {self.target:g} | falls short (not run)"
-        holds = self.measured >= self.target if self.at_least else self.measured <= self.target
-        verdict = "holds" if holds else "falls short"
-        return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"
-
-
 def claims(found: Found) -> list[Claim]:
     result = []
     for data in ("nlpcc", "snips"):
@@ -315,7 +275,7 @@ def table(found: Found) -> str:
             f"{found.score(cell):.2f}",
             f"{found.drop(cell):+.2f}",
             interval,
-            f"{math.floor(100 * (found.speedup(cell) or 0)) / 100:.2f}x",  # never rounded up
+            f"{floor2(found.speedup(cell) or 0)}x",
             f"{size:.2f}",
             f"{found.size(cell):.3f}",
             f"{trained:.0f}",
@@ -338,16 +298,6 @@ def slug(cell: str) -> str:
     return f"{head}.{rest.replace('/', '-').replace(' ', '_')}"
 
 
-def write_page(found: Found, lines: Sequence[str]) -> None:
-    page = PAGE.read_text("utf-8")
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    shown = "| claim | measured | target | |\n|---|---|---|---|\n" + "".join(
-        f"| {line} |\n" for line in lines
-    )
-    PAGE.write_text(f"{before}{START}\n{table(found)}\n{shown}\n{END}{after}", "utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
@@ -359,24 +309,16 @@ def main() -> None:
     only, seeds = arguments.only, [int(seed) for seed in arguments.seeds.split(",")]
     if arguments.quick:
         only, seeds = "nlpcc/*", [0]
-    store = Path(os.environ.get("PARE_STORE", ROOT / "artifacts"))
-    CELLS.mkdir(exist_ok=True)
     for seed in seeds:
         for cell, overrides in cells().items():
             file = CELLS / f"{slug(cell)}.seed{seed}.json"
             if arguments.report or file.exists() or not fnmatch(cell, only):
                 continue
             print(f"{cell}, seed {seed}", file=sys.stderr, flush=True)
-            text = json.dumps(run(cell, overrides, seed, store), indent=1, ensure_ascii=False)
-            file.write_text(text + "\n", "utf-8")
+            keep(file, run(cell, overrides, seed))
     found = read()
-    lines = [claim.line() for claim in claims(found)]
-    write_page(found, lines)
-    print(table(found))
-    print("claim | measured | target |")
-    print("\n".join(lines))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([line.split(" | ") for line in lines], indent=1), "utf-8")
+    write_page(PAGE, table(found), claims(found))
+    report(table(found), claims(found), arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""What the benchmarks of many runs share: one run of run.py as a cell, claims, and tables in a page."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+CELLS = ROOT / "benchmarks" / "cells"
+START, END = "<!-- measured: start -->\n", "<!-- measured: end -->\n"
+
+
+def store() -> Path:
+    return Path(os.environ.get("PARE_STORE", ROOT / "artifacts"))
+
+
+def run(cell: str, overrides: Sequence[str], seed: int) -> dict[str, Any]:
+    """One run of run.py; what is kept of it, and the command that made it."""
+    given = (*overrides, f"seed={seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        places = (f"store.root={store()}", f"hydra.run.dir={folder}/run", f"name={cell.split('/')[0]}")
+        done = subprocess.run(
+            [sys.executable, "run.py", *given, *places], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"{cell}, seed {seed}: {done.stderr.strip()[-400:]}")
+        result: dict[str, Any] = json.loads((Path(folder) / "run" / "result.json").read_text("utf-8"))
+    quoted = " ".join(f"'{o}'" if set(o) & set(" ~$[]{}") else o for o in given)
+    kept = ("scores", "difference", "baseline", "measurement", "stages", "primary")
+    threads = os.environ.get("PARE_THREADS", "2")
+    return {"command": f"PARE_THREADS={threads} python run.py {quoted}", **{key: result[key] for key in kept}}
+
+
+def keep(file: Path, found: Mapping[str, Any]) -> None:
+    """Writes a cell."""
+    CELLS.mkdir(exist_ok=True)
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def floor2(value: float) -> str:
+    """Two digits, never rounded up."""
+    return f"{math.floor(100 * value) / 100:.2f}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the report."""
+
+    says: str
+    measured: float | None
+    target: float
+    at_least: bool = False
+
+    def line(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        if self.measured is None:
+            return f"{self.says} | – | {sign} {self.target:g} | falls short (not run)"
+        holds = self.measured >= self.target if self.at_least else self.measured <= self.target
+        verdict = "holds" if holds else "falls short"
+        return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"
+
+
+def write_page(page: Path, table: str, claims: Sequence[Claim]) -> None:
+    """Puts the table and the claims between the page's marks."""
+    before, _, rest = page.read_text("utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    lines = "".join(f"| {claim.line()} |\n" for claim in claims)
+    shown = f"| claim | measured | target | |\n|---|---|---|---|\n{lines}"
+    page.write_text(f"{before}{START}\n{table}\n{shown}\n{END}{after}", "utf-8")
+
+
+def report(table: str, claims: Sequence[Claim], file: Path | None) -> None:
+    """Prints the table and a line for every claim; file: for the claims as JSON."""
+    print(table)
+    print("claim | measured | target |")
+    for claim in claims:
+        print(claim.line())
+    if file is not None:
+        lines = [claim.line().split(" | ") for claim in claims]
+        file.write_text(json.dumps(lines, indent=1, ensure_ascii=False), "utf-8")
