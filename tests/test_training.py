@@ -23,7 +23,7 @@ from pare.progress import silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
-from pare.tasks.classify import Mine
+from pare.tasks.mine import Mine
 from pare.training import Training, fit, learning_rate_at
 from small import ARCHITECTURE, HARDWARE, TASK
 

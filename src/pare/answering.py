@@ -10,7 +10,7 @@ import torch
 from pare.decoding import Text, decode
 from pare.encoders.network import Network
 from pare.outputs import Output
-from pare.tasks.text import Encoded
+from pare.tasks.example import Encoded
 
 #: (ids, mask) as int64 arrays, (texts, tokens), to logits by output name
 Run = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]

@@ -17,6 +17,7 @@ from pare.batches import Batch, Row
 from pare.encoders.network import Network
 from pare.errors import ConfigError
 from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
+from pare.ondemand import one_after_another
 from pare.progress import Progress
 from pare.teacher import Teacher, Thoughts, thoughts_of
 from pare.training import Judge, Training, fit, quick_attention, resolve_device, resolve_precision
@@ -174,7 +175,7 @@ def distil(
     for network in networks:
         torch.manual_seed(seed)  # each learns as if it were alone
         students.append(Student(network, teacher, distillation))
-    rows = [*labelled, *unlabelled] if distillation.unlabelled else list(labelled)
+    rows = one_after_another(labelled, unlabelled) if distillation.unlabelled else labelled
     master = Teacher(
         teacher.to(resolve_device(training.device)),
         [its for student in students for _, its in student.pairs],

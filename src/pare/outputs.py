@@ -1,6 +1,6 @@
 """What a model answers: one named output per head, known to tasks, heads, losses and runtimes alike."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,3 +29,8 @@ class Output:
     choice: Literal["one", "any"] = "one"
     implied: tuple[tuple[int, ...], ...] = ()
     tuned: bool = False
+
+
+def has_places(outputs: Iterable[Output]) -> bool:
+    """Whether an answer says where in the text something is."""
+    return any(output.scope == "token" for output in outputs)

@@ -38,6 +38,14 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
 
 
+def digest_of_rows(rows: Iterable[object]) -> str:
+    """One digest of many values, of which one is in memory at a time."""
+    sha = hashlib.sha256()
+    for row in rows:
+        sha.update(canonical_json(row).encode("ascii") + b"\n")
+    return sha.hexdigest()
+
+
 def file_digest(path: str | os.PathLike[str]) -> str:
     """The sha256 of a file's content, read in pieces."""
     sha, buffer = hashlib.sha256(), bytearray(1 << 20)

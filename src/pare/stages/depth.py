@@ -48,7 +48,7 @@ class Depth(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
-        rows = rows_of(context.task, "train", encoder)[: self.rows]
+        rows = rows_of(context.task, "train", encoder, first=self.rows)
         kept = self.kept(network, rows, encoder.pad_id)
         network.family.keep_layers(network.encoder, kept)
         facts = {**inputs["model"].facts, "layers_kept": list(kept)}

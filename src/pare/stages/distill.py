@@ -4,7 +4,7 @@ Without `student`, the checkpoint before is the student: this is how a pruned mo
 layers of the teacher become a student.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -18,6 +18,7 @@ from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
 from pare.encoders.network import Network
 from pare.errors import DataError, ModelError
+from pare.ondemand import changed, one_after_another
 from pare.provenance import file_digest
 from pare.stages.networks import (
     is_fine_tuned,
@@ -98,7 +99,7 @@ class Distill(Stage):
             [student],
             teacher,
             rows_of(context.task, "train", encoder),
-            [*rows_of(context.task, "unlabelled", encoder), *self.corpus_rows(encoder)],
+            one_after_another(rows_of(context.task, "unlabelled", encoder), self.corpus_rows(encoder)),
             self.distillation,
             self.train,
             pad_id=encoder.pad_id,
@@ -127,8 +128,9 @@ class Distill(Stage):
         read_alike(teacher, its, encoder)
         return teacher.eval()
 
-    def corpus_rows(self, encoder: TextEncoder) -> list[Row]:
+    def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:
         if self.corpus is None:
             return []
         lines = Path(self.corpus).expanduser().read_text(encoding="utf-8").splitlines()
-        return [Row(found.ids) for found in encoder.encode([line for line in lines if line.strip()])]
+        encoded = encoder.encode([line for line in lines if line.strip()], places=False)
+        return changed(encoded, lambda e: Row(e.ids))

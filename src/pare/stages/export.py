@@ -1,6 +1,6 @@
 """Export: the one bridge from a network to a graph, ONNX or OpenVINO, checked against PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,7 +60,7 @@ class Export(Stage):
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
         graph = to_onnx(network, self.lowering, self.opset)
-        rows = rows_of(context.task, "train", encoder)[:16]
+        rows = rows_of(context.task, "train", encoder, first=16)
         file = self.write(graph, context.output)
         session = session_class(RUNTIMES[self.format])(str(file))
         difference = largest_difference(network, session, rows, encoder.pad_id)
@@ -91,7 +91,7 @@ class Export(Stage):
         return folder / OPENVINO_MODEL
 
 
-def largest_difference(network: Network, session: Session, rows: list[Row], pad_id: int) -> float:
+def largest_difference(network: Network, session: Session, rows: Sequence[Row], pad_id: int) -> float:
     """Between PyTorch's logits and the graph's on a padded batch, padding left out."""
     batch = collate(rows, network.outputs, pad_id, torch.device("cpu"))
     mask = batch.mask.numpy()

@@ -17,7 +17,8 @@ from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
-from pare.outputs import Output
+from pare.ondemand import OnDemand, changed
+from pare.outputs import Output, has_places
 from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
@@ -145,18 +146,20 @@ def pretrained_tokenizer(source: str) -> Tokenizer:
     return fast.backend_tokenizer
 
 
-def rows_of(task: Task, split: Split, encoder: TextEncoder) -> list[Row]:
-    """The texts of a split as a model takes them; without labels for "unlabelled"."""
-    encoded = encoder.encode(task.texts(split))
+def rows_of(task: Task, split: Split, encoder: TextEncoder, first: int | None = None) -> Sequence[Row]:
+    """The texts of a split as a model takes them; without labels for "unlabelled". first: no more of them."""
+    texts = task.texts(split)
+    encoded = encoder.encode(texts if first is None else texts[:first], places=has_places(task.outputs()))
     if split == "unlabelled":
-        return [Row(e.ids) for e in encoded]
-    return [Row(e.ids, labels) for e, labels in zip(encoded, task.labels(split, encoded), strict=True)]
+        return changed(encoded, lambda e: Row(e.ids))
+    labels = task.labels(split, encoded)
+    return OnDemand(len(encoded), lambda i: Row(encoded[i].ids, labels[i]))
 
 
 def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
     """The task's primary metric of the network on dev."""
     texts = task.texts("dev")
-    encoded = encoder.encode(texts)
+    encoded = encoder.encode(texts, places=has_places(network.outputs))
 
     def judge() -> float:
         answers = answers_of_run(network_run(network), network.outputs, texts, encoded, encoder.pad_id)
@@ -170,7 +173,7 @@ def tune_thresholds(network: Network, task: Task, encoder: TextEncoder) -> None:
     outputs = [output for output in network.outputs if output.tuned]
     if not outputs:
         return
-    encoded = encoder.encode(task.texts("dev"))
+    encoded = encoder.encode(task.texts("dev"), places=has_places(network.outputs))
     labels = task.labels("dev", encoded)
     found = dict(logits_of_run(network_run(network), encoded, encoder.pad_id))
     for output in outputs:

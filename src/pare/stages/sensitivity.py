@@ -25,7 +25,7 @@ from pare.runtimes.onnx_session import Session
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
-from pare.tasks.text import Encoded
+from pare.tasks.example import Encoded
 
 TABLE = "sensitivity.tsv"
 

@@ -20,6 +20,7 @@ from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, Student, answering_quickly
 from pare.encoders.network import Network
 from pare.importance import Importance, importance_of
+from pare.ondemand import one_after_another
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import (
     open_network,
@@ -82,7 +83,7 @@ class Supernet(Stage):
         teacher = teacher_of(inputs["baseline"], encoder)
         labelled = rows_of(context.task, "train", encoder)
         unlabelled = rows_of(context.task, "unlabelled", encoder)
-        rows = [*labelled, *unlabelled] if self.distillation.unlabelled else labelled
+        rows = one_after_another(labelled, unlabelled) if self.distillation.unlabelled else labelled
         sort(network, importance_of(network, self.importance, labelled[: self.rows], encoder.pad_id))
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)

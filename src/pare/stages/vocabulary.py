@@ -18,7 +18,8 @@ from pare.encoders.network import Network
 from pare.errors import ModelError, StageFailed
 from pare.stages.networks import open_network, open_text_encoder, write_network
 from pare.stages.stage import Context, Stage
-from pare.tasks.text import Encoded, TextEncoder
+from pare.tasks.example import Encoded
+from pare.tasks.text import TextEncoder
 from pare.tasks.vocabulary import choose, rewrite, unknown_id
 
 

@@ -5,7 +5,7 @@ Torch-Pruning's dependency graph (Fang et al., 2023, arXiv:2301.12900) finds wha
 loss, and after a `supernet`, whose heads and neurons are sorted, there is little to recover.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -61,14 +61,14 @@ class Width(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
-        rows = rows_of(context.task, "train", encoder)[: self.rows]
+        rows = rows_of(context.task, "train", encoder, first=self.rows)
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
 
-    def kept(self, network: Network, rows: list[Row], pad_id: int) -> Kept:
+    def kept(self, network: Network, rows: Sequence[Row], pad_id: int) -> Kept:
         blocks = network.blocks()
         for name, value, most in (
             ("heads", self.heads, min(block.heads for block in blocks)),

@@ -43,7 +43,7 @@ class WidthSensitivity(Stage):
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
-        rows = rows_of(context.task, "train", encoder)[: self.rows]
+        rows = rows_of(context.task, "train", encoder, first=self.rows)
         scores = importance_of(network, self.importance, rows, encoder.pad_id)
         judge = judge_of(network, context.task, encoder)
         whole = judge()

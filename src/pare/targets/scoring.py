@@ -5,6 +5,7 @@ from typing import Any
 from pare.answering import Run, answers_of_run, network_run
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.encoders.network import load
+from pare.outputs import has_places
 from pare.runtimes.session import session_class
 from pare.targets.hardware import Hardware
 from pare.tasks.task import Split, Task
@@ -15,7 +16,7 @@ def answers_of(checkpoint: Checkpoint, task: Task, split: Split, hardware: Hardw
     """One answer for each text of the split, in order."""
     encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
     texts = task.texts(split)
-    encoded = encoder.encode(texts)
+    encoded = encoder.encode(texts, places=has_places(checkpoint.outputs))
     run = runner(checkpoint, hardware)
     return answers_of_run(run, checkpoint.outputs, texts, encoded, checkpoint.pad_id)
 

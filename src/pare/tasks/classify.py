@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pare.errors import DataError
+from pare.ondemand import changed
 from pare.outputs import IGNORED_LABEL, Labels, Output
-from pare.tasks.example import Example
+from pare.tasks.example import Encoded, Example
 from pare.tasks.metrics import Answer, label_rates, label_scores, matthews
 from pare.tasks.naming import label_names
 from pare.tasks.sourced import LABELLED, Sourced
 from pare.tasks.sources import Splits
 from pare.tasks.task import Split
-from pare.tasks.text import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,9 @@ class Classify(Sourced):
         if not self.named:
             return splits
         known = set(self.named.values())
-        return {split: [renamed(e, self.named, known) for e in rows] for split, rows in splits.items()}
+        return {
+            split: changed(rows, lambda e: renamed(e, self.named, known)) for split, rows in splits.items()
+        }
 
     @cached_property
     def named(self) -> Mapping[str, str]:
@@ -86,12 +88,13 @@ class Classify(Sourced):
             return (Output("label", self.names),)
         return (Output("label", self.names, choice="any", tuned=self.tuned),)
 
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         ids = {label: i for i, label in enumerate(self.names)}
-        rows = self.data[split]
         if self.several:
-            return [{"label": [ids[label] for label in e.labels if label in ids]} for e in rows]
-        return [{"label": ids.get(e.label, IGNORED_LABEL)} for e in rows]
+            return changed(
+                self.data[split], lambda e: {"label": [ids[label] for label in e.labels if label in ids]}
+            )
+        return changed(self.data[split], lambda e: {"label": ids.get(e.label, IGNORED_LABEL)})
 
     def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
         if self.primary != "accuracy":

@@ -1,4 +1,4 @@
-"""One text, or a pair of texts, with what is known of it."""
+"""One text, or a pair of texts, with what is known of it, and its tokens."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,3 +36,14 @@ class Example:
         """The one label."""
         (found,) = self.labels
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of one text or pair.
+
+    offsets: characters of the text, in a pair of the second one; (0, 0) for all other tokens.
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]

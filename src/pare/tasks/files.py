@@ -1,6 +1,7 @@
 """Examples from files or the hub, a file for each split, or cut from one."""
 
 import random
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pare.errors import DataError
+from pare.tasks.columns import Examples, Part
 from pare.tasks.example import Example
 from pare.tasks.formats import Format, Table
 from pare.tasks.hub import Hub
 from pare.tasks.sources import Source, Splits
-
-Numbered = tuple[int, Example]  # with the line it is on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,12 @@ class Files(Source):
         return self.hub is not None and self.folder is None
 
     def read(self) -> Splits:
-        return {split: [example for _, example in rows] for split, rows in self._numbered.items()}
+        return {split: Part(rows, numbers) for split, (rows, numbers) in self._splits.items()}
 
     def place(self, split: str, row: int) -> str:
-        number, _ = self._numbered[split][row]
+        rows, numbers = self._splits[split]
         place = self._place(split) or self._place("train")  # what it was cut from
-        return f"{place}:{number}"
+        return f"{place}:{rows.lines[numbers[row]]}"
 
     def _place(self, split: str) -> str | None:
         """Where a split is, if it has a place of its own."""
@@ -73,57 +73,73 @@ class Files(Source):
         return Path(self.folder or "", name).expanduser()
 
     @cached_property
-    def _numbered(self) -> dict[str, list[Numbered]]:
-        train = self._read("train")
-        splits: dict[str, list[Numbered]] = {}
+    def _splits(self) -> dict[str, tuple[Examples, Sequence[int]]]:
+        """What each split is taken from, and the numbers of its rows there."""
+        whole = self._read("train")
+        train: Sequence[int] = range(len(whole))
+        splits: dict[str, tuple[Examples, Sequence[int]]] = {}
         for split in ("test", "dev"):
             if self._place(split) is not None:
-                splits[split] = self._read(split)
+                rows = self._read(split)
+                splits[split] = rows, range(len(rows))
             else:
-                train, splits[split] = cut(train, self.seed)
-        if not train or not splits["test"]:
+                train, held_out = cut(whole, train, self.seed)
+                splits[split] = whole, held_out
+        if not train or not splits["test"][1]:
             raise DataError(f"{self._place('train')} has too few rows to cut a dev and a test split from")
-        splits["train"] = fewer(train, self.rows, self.shots, self.seed)
-        splits["unlabelled"] = [] if self._place("unlabelled") is None else self._read("unlabelled")
+        splits["train"] = whole, fewer(whole, train, self.rows, self.shots, self.seed)
+        rows = Examples() if self._place("unlabelled") is None else self._read("unlabelled")
+        splits["unlabelled"] = rows, range(len(rows))
         return splits
 
-    def _read(self, split: str) -> list[Numbered]:
+    def _read(self, split: str) -> Examples:
         labelled = split != "unlabelled"
         if self.from_hub:
             assert self.hub is not None
-            return list(self.hub.rows(split, f"{self.setting}.hub", labelled))
-        return list(self.format.read(self._path(getattr(self, split)), f"{self.setting}.{split}", labelled))
+            return Examples(self.hub.rows(split, f"{self.setting}.hub", labelled))
+        file = self._path(getattr(self, split))
+        return Examples(self.format.read(file, f"{self.setting}.{split}", labelled))
 
 
-def cut(rows: Sequence[Numbered], seed: int) -> tuple[list[Numbered], list[Numbered]]:
-    """A seeded 4:1 split, for data that comes in one piece; the only row of a label is not held out."""
-    order = list(range(len(rows)))
+def cut(rows: Sequence[Example], numbers: Sequence[int], seed: int) -> tuple[Sequence[int], Sequence[int]]:
+    """A seeded 4:1 split, for data that comes in one piece; the only row of a label is not held out.
+
+    numbers: of the rows to split.
+    """
+    order = list(range(len(numbers)))
     random.Random(seed).shuffle(order)
-    left = Counter(label for _, example in rows for label in example.labels)
-    held_out: set[int] = set()
+    left = Counter(label for number in numbers for label in rows[number].labels)
+    held_out = bytearray(len(numbers))
+    wanted = max(1, len(numbers) // 5)
     for i in order:
-        labels = rows[i][1].labels
-        if len(held_out) < max(1, len(rows) // 5) and all(left[label] > 1 for label in labels):
-            held_out.add(i)
+        if not wanted:
+            break
+        labels = rows[numbers[i]].labels
+        if all(left[label] > 1 for label in labels):
+            held_out[i] = 1
             left.subtract(labels)
-    return (
-        [row for i, row in enumerate(rows) if i not in held_out],
-        [row for i, row in enumerate(rows) if i in held_out],
-    )
+            wanted -= 1
+    return tuple(
+        array("I", (number for number, out in zip(numbers, held_out, strict=True) if out == side))
+        for side in (0, 1)
+    )  # type: ignore[return-value]  # two of them
 
 
-def fewer(rows: Sequence[Numbered], most: int | None, shots: int | None, seed: int) -> list[Numbered]:
-    """A seeded choice: at most `shots` of each label, and at most `most` in all; in their order."""
-    order = list(range(len(rows)))
+def fewer(
+    rows: Sequence[Example], numbers: Sequence[int], most: int | None, shots: int | None, seed: int
+) -> Sequence[int]:
+    """A seeded choice, in their order: at most `shots` of each label, or kind of span, and `most` in all."""
     if most is None and shots is None:
-        return list(rows)
+        return numbers
+    order = list(range(len(numbers)))
     random.Random(seed).shuffle(order)
     taken: Counter[str] = Counter()
     kept = []
     for i in order:
-        labels = rows[i][1].labels
-        if shots is not None and all(taken[label] >= shots for label in labels):
+        example = rows[numbers[i]]
+        kinds = example.labels or {span.label for span in example.spans}
+        if shots is not None and all(taken[kind] >= shots for kind in kinds):
             continue
-        taken.update(labels)
+        taken.update(kinds)
         kept.append(i)
-    return [rows[i] for i in sorted(kept[:most])]
+    return [numbers[i] for i in sorted(kept[:most])]

@@ -56,7 +56,7 @@ class Format(ABC):
                     example = self.example(values, labelled)
                 except Unfit as e:
                     raise DataError(f"{where}:{line}: {e}") from None
-                if not set(example.labels) & set(self.leave_out):
+                if not (self.leave_out and set(example.labels) & set(self.leave_out)):
                     yield line, example
         except UnicodeDecodeError as e:
             raise DataError(
@@ -104,9 +104,11 @@ class Format(ABC):
 
 def inside(values: Mapping[str, Any], name: str) -> Any:
     """The value of that name; `target.span1_text` leads into an object."""
-    found: Any = values
-    for part in name.split(".") if name not in values else [name]:
-        found = found.get(part) if isinstance(found, Mapping) else None
+    found: Any = values.get(name)
+    if found is None and "." in name:
+        found = values
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
     if found is None:
         raise Unfit(f"no {name!r}, only {sorted(names_in(values))}")
     return found
@@ -142,10 +144,11 @@ class Table(Format):
             for column in wanted:
                 if column not in header:
                     raise DataError(f"{where} has no column {column!r}; its columns are {header}")
+            places = [(column, header.index(column)) for column in wanted]
             rows = 0
             try:
                 for cells in lines:
-                    if not any(cell.strip() for cell in cells):
+                    if not cells or not (cells[0].strip() or "".join(cells).strip()):
                         continue
                     if len(cells) < len(header):
                         namer = "task" if self.columns else "header"
@@ -154,7 +157,7 @@ class Table(Format):
                             f"but the {namer} names {len(header)}: {header}"
                         )
                     rows += 1
-                    yield lines.line_num, dict(zip(header, cells, strict=False))
+                    yield lines.line_num, {column: cells[place] for column, place in places}
             except csv.Error as e:
                 raise DataError(f"{where}:{lines.line_num}: {e}") from None
             if not rows and not self.columns:

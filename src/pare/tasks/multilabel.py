@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pare.ondemand import changed
 from pare.outputs import Output
 from pare.tasks.classify import Classify
 from pare.tasks.metrics import Answer, label_scores
@@ -36,7 +37,7 @@ class Multilabel(Classify):
         if not self.close or self.flat:
             return splits
         return {
-            split: [replace(e, labels=self.tree.closed(e.labels)) for e in rows]
+            split: changed(rows, lambda e: replace(e, labels=self.tree.closed(e.labels)))
             for split, rows in splits.items()
         }
 

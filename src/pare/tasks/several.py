@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pare.errors import ConfigError
+from pare.ondemand import changed, chosen, one_after_another
 from pare.outputs import Labels, Output
 from pare.provenance import digest
-from pare.tasks.example import Example
+from pare.tasks.example import Encoded, Example
 from pare.tasks.task import Split, Task
-from pare.tasks.text import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Several(Task):
         return {**super().identity(), "tasks": {name: task.identity() for name, task in self.tasks.items()}}
 
     def examples(self, split: Split) -> Sequence[Example]:
-        return [example for task in self.tasks.values() for example in task.examples(split)]
+        return one_after_another(*(task.examples(split) for task in self.tasks.values()))
 
     def outputs(self) -> tuple[Output, ...]:
         return tuple(
@@ -53,12 +54,13 @@ class Several(Task):
             for output in task.outputs()
         )
 
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
-        return [
-            {f"{name}_{head}": value for head, value in labels.items()}
-            for name, task, part in self._parts(split, encoded)
-            for labels in task.labels(split, part)
-        ]
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
+        return one_after_another(
+            *(
+                changed(task.labels(split, part), partial(with_name, name))
+                for name, task, part in self._parts(split, encoded)
+            )
+        )
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         scores: dict[str, float] = {}
@@ -76,5 +78,10 @@ class Several(Task):
         start = 0
         for name, task in self.tasks.items():
             end = start + len(task.texts(split))
-            yield name, task, rows[start:end]
+            yield name, task, chosen(rows, range(start, end))
             start = end
+
+
+def with_name(name: str, labels: Labels) -> Labels:
+    """For the heads as this task calls them."""
+    return {f"{name}_{head}": value for head, value in labels.items()}

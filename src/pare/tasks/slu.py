@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
+from pare.tasks.example import Encoded
 from pare.tasks.metrics import span_scores
 from pare.tasks.sourced import Sourced
 from pare.tasks.spans import Way, span_labels, span_output, spans_said, spans_there
 from pare.tasks.task import Split
-from pare.tasks.text import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +28,17 @@ class Slu(Sourced):
         intents = sorted({utterance.label for utterance in train})
         return (Output("intent", tuple(intents)), span_output("slots", train, self.by))
 
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         intent, slots = self.outputs()
         ids = {label: i for i, label in enumerate(intent.labels)}
-        return [
-            {"intent": ids.get(u.label, IGNORED_LABEL), "slots": span_labels(slots, u, tokens)}
-            for u, tokens in zip(self.data[split], encoded, strict=True)
-        ]
+        rows = self.data[split]
+
+        def at(i: int) -> Labels:
+            example = rows[i]
+            said = ids.get(example.label, IGNORED_LABEL)
+            return {"intent": said, "slots": span_labels(slots, example, encoded[i])}
+
+        return OnDemand(len(rows), at)
 
     def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
         if self.primary != "exact_match":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pare.errors import DataError
-from pare.provenance import digest
+from pare.provenance import digest, digest_of_rows
 from pare.tasks.example import Example
 from pare.tasks.sources import Source, Splits
 from pare.tasks.task import Split, Task
@@ -35,12 +35,12 @@ class Sourced(Task):
 
     @cached_property
     def _fingerprint(self) -> str:
-        return digest(
-            {
-                split: [[e.text, list(e.labels), [[s.start, s.end, s.label] for s in e.spans]] for e in rows]
-                for split, rows in self.data.items()
-            }
-        )
+        return digest({split: digest_of_rows(map(plain, rows)) for split, rows in self.data.items()})
 
     def examples(self, split: Split) -> Sequence[Example]:
         return self.data[split]
+
+
+def plain(example: Example) -> list[object]:
+    spans = [[span.start, span.end, span.label] for span in example.spans]
+    return [example.text, list(example.labels), spans]

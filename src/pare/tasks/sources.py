@@ -80,7 +80,7 @@ class Tagged(Source):
         file = Path(self.file).expanduser()
         where = f"task.source.file: {file}"
         rows = []
-        for number, values in _CORPUS.records(file, where, _CORPUS.wanted(True)):
+        for number, values in _CORPUS.records(file, where, _CORPUS.columns):
             utterance = _CORPUS.example(values)
             if utterance.text != values["text"].strip():
                 raise DataError(f"{where}:{number}: {values['marked']!r} does not mark up {values['text']!r}")

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pare.decoding import OUTSIDE
 from pare.errors import DataError
+from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.bio import Labelled, tags_of
-from pare.tasks.example import Example
+from pare.tasks.example import Encoded, Example
 from pare.tasks.metrics import span_scores
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.sourced import Sourced
 from pare.tasks.task import Split
-from pare.tasks.text import Encoded
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ class Spans(Sourced):
     def outputs(self) -> tuple[Output, ...]:
         return (span_output("spans", self.data["train"], self.by),)
 
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         (output,) = self.outputs()
-        rows = zip(self.data[split], encoded, strict=True)
-        return [{output.name: span_labels(output, example, tokens)} for example, tokens in rows]
+        rows = self.data[split]
+        return OnDemand(len(rows), lambda i: {output.name: span_labels(output, rows[i], encoded[i])})
 
     def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
         if self.primary != "exact_match":

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pare.decoding import Text
 from pare.outputs import Labels, Output
-from pare.tasks.example import Example
-from pare.tasks.text import Encoded
+from pare.tasks.columns import texts_of
+from pare.tasks.example import Encoded, Example
 
 Split = Literal["train", "dev", "test", "unlabelled"]
 
@@ -48,7 +48,7 @@ class Task(ABC):
 
     def texts(self, split: Split) -> Sequence[Text]:
         """The raw texts, or pairs, of a split."""
-        return [example.text for example in self.examples(split)]
+        return texts_of(self.examples(split))
 
     @property
     def pairs(self) -> bool:
@@ -60,7 +60,7 @@ class Task(ABC):
         """The heads a model for this task needs."""
 
     @abstractmethod
-    def labels(self, split: Split, encoded: Sequence[Encoded]) -> list[Labels]:
+    def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         """Label ids for each text of a labelled split, aligned with its tokens."""
 
     def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:

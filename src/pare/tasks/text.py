@@ -1,7 +1,6 @@
 """From text to token ids and back to characters, with the fast tokenizer a checkpoint carries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import (
@@ -15,19 +14,11 @@ from tokenizers import (
 )
 
 from pare.decoding import Text, offsets_of
+from pare.tasks.columns import Tokens
+from pare.tasks.example import Encoded
 
+AT_ONCE = 8192  # texts that are encoded together; what the tokenizer makes of one takes kilobytes
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Token ids of one text or pair.
-
-    offsets: characters of the text, in a pair of the second one; (0, 0) for all other tokens.
-    """
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
 
 
 class TextEncoder:
@@ -64,8 +55,18 @@ class TextEncoder:
     def vocabulary_size(self) -> int:
         return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
 
-    def encode(self, texts: Sequence[Text]) -> list[Encoded]:
-        return [Encoded(e.ids, offsets_of(e)) for e in self.tokenizer.encode_batch(list(texts))]
+    def encode(self, texts: Sequence[Text], places: bool = True) -> Sequence[Encoded]:
+        """places: whether it matters where tokens lie in the text; without, it is quicker."""
+        found = Tokens()
+        for start in range(0, len(texts), AT_ONCE):
+            part = list(texts[start : start + AT_ONCE])
+            if places:
+                for encoding in self.tokenizer.encode_batch(part):
+                    found.add(encoding.ids, offsets_of(encoding))
+            else:
+                for encoding in self.tokenizer.encode_batch_fast(part):
+                    found.add(encoding.ids)
+        return found
 
 
 def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
