@@ -50,9 +50,7 @@ def survey(task: Task, encoder: TextEncoder) -> Survey:
         rows={split: len(rows) for split, rows in examples.items()},
         labels={s: Counter(label for e in rows for label in e.labels) for s, rows in examples.items()},
         spans={s: Counter(span.label for e in rows for span in e.spans) for s, rows in examples.items()},
-        lengths={
-            s: [int(p) for p in np.percentile(n, PERCENTILES, method="higher")] for s, n in tokens.items()
-        },
+        lengths={split: lengths_at(counts, PERCENTILES) for split, counts in tokens.items()},
         cut={split: sum(n > task.max_length for n in counts) for split, counts in tokens.items()},
         seen={**seen, "train": len(examples["train"]) - len(known)},
         disputed=sum(len(ways) > 1 for ways in known.values()),
