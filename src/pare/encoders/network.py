@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from pare.encoders.families import Block, Family, family_of, options_of
+from pare.encoders.families import family_of, options_of
+from pare.encoders.family import Block, Family
 from pare.encoders.model import Architecture
-from pare.errors import ModelError
 from pare.files import write_json
 from pare.outputs import Output
 
@@ -37,7 +37,7 @@ class Network(nn.Module):
         self.encoder = encoder
         self.outputs = tuple(outputs)
         hidden = int(encoder.config.hidden_size)
-        self.dropout = nn.Dropout(float(getattr(encoder.config, "hidden_dropout_prob", 0.1)))
+        self.dropout = nn.Dropout(float(getattr(encoder.config, self.family.dropout, 0.1)))
         self.heads = nn.ModuleDict({o.name: nn.Linear(hidden, len(o.labels)) for o in outputs})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
@@ -88,27 +88,18 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
 
-def scratch(architecture: Architecture, vocabulary_size: int, outputs: Sequence[Output]) -> Network:
+def scratch(
+    architecture: Architecture, vocabulary_size: int, pad_id: int, outputs: Sequence[Output]
+) -> Network:
     """An untrained network of the given shape."""
-    if architecture.family != "bert":
-        raise ModelError(f"model.architecture.family: {architecture.family!r} is not one of ['bert']")
-    config = BertConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=architecture.hidden,
-        num_hidden_layers=architecture.layers,
-        num_attention_heads=architecture.heads,
-        intermediate_size=architecture.ffn,
-        max_position_embeddings=architecture.positions,
-        initializer_range=architecture.init_std,
-        hidden_dropout_prob=architecture.dropout,
-        attention_probs_dropout_prob=architecture.dropout,
-    )
-    return Network(encoder_of(config), outputs)
+    shape = family_of(architecture.family).shape(architecture, vocabulary_size, pad_id)
+    return Network(encoder_of(AutoConfig.for_model(architecture.family, **shape)), outputs)
 
 
 def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
     options = options_of(config.model_type)
     encoder: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
+    family_of(config.model_type).make_prunable(encoder)
     return encoder
 
 
@@ -120,6 +111,7 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     config = AutoConfig.from_pretrained(path)
     options = options_of(config.model_type)
     encoder = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **options)
+    family_of(config.model_type).make_prunable(encoder)
     return Network(encoder, outputs)
 
 
