@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertModel, RobertaConfig, RobertaModel
 
+from pare.encoders.families import FAMILIES, family_of
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import pretrained
 from pare.errors import ModelError
@@ -21,6 +22,7 @@ from pare.stages.width import Width
 from pare.tasks.text import train_wordpiece
 from small import QUICK, TASK, ignore, pipeline
 
+TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
 SHAPE = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -136,6 +138,23 @@ def test_pickled_weights_are_read_whatever_stands_before_their_names(
         pretrained(str(place), TASK.outputs()).encoder.state_dict() for place in (tmp_path, folder)
     )
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+def test_an_encoder_is_taken_out_of_a_language_model(model_type: str, tmp_path: Path) -> None:
+    """As most are on the hub: below the family's own prefix, with a head that is not needed."""
+    shape = family_of(model_type).shape(
+        Architecture(family=model_type, hidden=32, ffn=64, vocabulary=100), 100, 0
+    )
+    torch.manual_seed(0)
+    whole = AutoModelForMaskedLM.from_config(AutoConfig.for_model(model_type, **shape)).eval()
+    whole.save_pretrained(tmp_path)
+    network = pretrained(str(tmp_path), TASK.outputs()).eval()
+    ids = torch.arange(5, 25).reshape(2, 10)
+    with torch.no_grad():
+        wanted = whole.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        found = network.hidden_states(ids, torch.ones_like(ids))
+    assert torch.allclose(found, wanted, atol=1e-5)
 
 
 class Malicious:

@@ -1,5 +1,6 @@
 """ModernBERT keeps its numbers when it is taken apart, cut, saved and exported; near layers stay near."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,27 @@ def test_cut_and_saved_it_answers_to_the_bit_as_before(
     widths = {0: (4, 48), 1: (2, 32), 2: (4, 48), 3: (3, 16)}
     assert [(b.heads, b.neurons) for b in again.blocks()] == [widths[layer] for layer in kept]
     assert again.family.longest_text(again.encoder) == 48
+
+
+def test_a_config_as_the_hub_has_it_is_read(folder: Path, tmp_path: Path) -> None:
+    """A number says which layers see far, and the angles have other names than in transformers 5."""
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["layer_types"], config["rope_parameters"]
+    old = {"global_attn_every_n_layers": 2, "global_rope_theta": 500.0, "local_rope_theta": 100.0}
+    (tmp_path / "config.json").write_text(json.dumps(config | old), encoding="utf-8")
+    network = pretrained(str(tmp_path), TASK.outputs())
+    assert [sees_far(network, layer) for layer in range(4)] == [True, False, True, False]
+    network = pretrained(str(tmp_path), TASK.outputs())
+    network.family.keep_layers(network.encoder, [1, 2])
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    save(network, ours)
+    again = load(ours, TASK.outputs())
+    wanted = answers(network)
+    assert all(torch.equal(found, wanted[name]) for name, found in answers(again).items())
+    assert [sees_far(again, layer) for layer in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("kept", [(0, 1), (1, 2), (3,)], ids=str)
