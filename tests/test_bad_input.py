@@ -47,6 +47,19 @@ def test_one_line_says_what_is_wrong(tmp_path: Path, override: str, says: str) -
     assert says in line
 
 
+def test_families_without_an_adapter_are_named_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "deberta-v2"}', encoding="utf-8")
+    known = "there are bert, distilbert, electra, ernie, modernbert, roberta, xlm-roberta"
+    of_a_folder, of_a_student = refused(
+        tmp_path, f"model.path={tmp_path}", "compression=distill",
+        "compression.distill.student.architecture.family=bart",
+    )  # fmt: skip
+    assert f"model.path: no adapter for the encoder family 'deberta-v2' ({known})" in of_a_folder
+    where = "compression.distill.student.architecture.family"
+    assert f"{where}: no adapter for the encoder family 'bart' ({known})" in of_a_student
+    assert all("src/pare/encoders/families.py" in line for line in (of_a_folder, of_a_student))
+
+
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there may be a GPU here")
 def test_an_absent_gpu_is_no_silent_cpu(tmp_path: Path) -> None:
     (line,) = refused(tmp_path, "hardware=cuda", "compression=width")

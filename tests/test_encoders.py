@@ -1,22 +1,28 @@
 """Where encoders come from: folders, the shelf, the hub; and what is said when they cannot be had."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertModel, RobertaConfig, RobertaModel
 
+from pare.encoders.families import FAMILIES, family_of
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import pretrained
 from pare.errors import ModelError
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
+from pare.stages.networks import pretrained_tokenizer
 from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.tasks.text import train_wordpiece
 from small import QUICK, TASK, ignore, pipeline
 
+TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
 SHAPE = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -94,6 +100,123 @@ def test_a_path_that_is_no_model_is_named(path: str, says: str, tmp_path: Path) 
         Model(path=str(tmp_path) if path == "EMPTY" else path).check("model")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ('{"model_type": "deberta-v2"}', "no adapter for the encoder family 'deberta-v2' (there are bert, "),
+        ("{}", "config.json names no model_type"),
+        ("[", "config.json names no model_type"),
+    ],
+)
+def test_a_family_that_is_not_known_is_named(config: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"student\.path") as error:
+        Model(path=str(tmp_path)).check("student")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def unpacked(folder: Path, place: Path) -> dict[str, Tensor]:
+    """Everything of a model but its weights in `place`; and its weights."""
+    for name in ("config.json", "tokenizer.json"):
+        (place / name).write_bytes((folder / name).read_bytes())
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("prefix", ["", "bert.", "encoder.", "model.text."])
+def test_pickled_weights_are_read_whatever_stands_before_their_names(
+    prefix: str, folder: Path, tmp_path: Path
+) -> None:
+    weights = unpacked(folder, tmp_path)
+    head = {"linear_start.weight": torch.ones(1, 32)}  # of the task that the encoder was saved with
+    torch.save(
+        {prefix + name: tensor for name, tensor in weights.items()} | head, tmp_path / "pytorch_model.bin"
+    )
+    found, wanted = (
+        pretrained(str(place), TASK.outputs()).encoder.state_dict() for place in (tmp_path, folder)
+    )
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+def test_an_encoder_is_taken_out_of_a_language_model(model_type: str, tmp_path: Path) -> None:
+    """As most are on the hub: below the family's own prefix, with a head that is not needed."""
+    shape = family_of(model_type).shape(
+        Architecture(family=model_type, hidden=32, ffn=64, vocabulary=100), 100, 0
+    )
+    torch.manual_seed(0)
+    whole = AutoModelForMaskedLM.from_config(AutoConfig.for_model(model_type, **shape)).eval()
+    whole.save_pretrained(tmp_path)
+    network = pretrained(str(tmp_path), TASK.outputs()).eval()
+    ids = torch.arange(5, 25).reshape(2, 10)
+    with torch.no_grad():
+        wanted = whole.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        found = network.hidden_states(ids, torch.ones_like(ids))
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+class Malicious:
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.victim}",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(folder: Path, tmp_path: Path) -> None:
+    weights = unpacked(folder, tmp_path)
+    torch.save({**weights, "more": Malicious(tmp_path / "victim")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="a pickle of more than tensors, which may run any code") as error:
+        pretrained(str(tmp_path), TASK.outputs())
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_other_pickled_weights_are_another_model(folder: Path, tmp_path: Path) -> None:
+    weights = unpacked(folder, tmp_path)
+    digests = []
+    for scale in (1, 2):
+        torch.save({name: scale * tensor for name, tensor in weights.items()}, tmp_path / "pytorch_model.bin")
+        digests.append(Model(path=str(tmp_path)).weights_digest())
+    save_file(weights, tmp_path / "model.safetensors")  # is read instead
+    digests.append(Model(path=str(tmp_path)).weights_digest())
+    (tmp_path / "pytorch_model.bin").unlink()
+    assert len(set(digests)) == 3
+    assert Model(path=str(tmp_path)).weights_digest() == digests[-1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ("none", "its weights cannot be read"),
+        ("some", "lacks 32 of the encoder's weights, such as encoder.layer"),
+    ],
+)
+def test_weights_that_are_not_there_are_not_made_up(
+    weights: str, says: str, folder: Path, tmp_path: Path
+) -> None:
+    there = {name: tensor for name, tensor in unpacked(folder, tmp_path).items() if "layer." not in name}
+    if weights == "some":
+        save_file(there, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError) as error:
+        pretrained(str(tmp_path), TASK.outputs())
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_is_made_of_a_vocabulary_where_the_hub_has_no_other(folder: Path, tmp_path: Path) -> None:
+    unpacked(folder, tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    config = {**json.loads((tmp_path / "config.json").read_text()), "model_type": "ernie"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tokenizer = train_wordpiece(TASK.texts("train"), 1000)
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    texts = TASK.texts("train")[:50]
+    found, wanted = (t.encode_batch(list(texts)) for t in (pretrained_tokenizer(str(tmp_path)), tokenizer))
+    assert [e.ids for e in found] == [e.ids for e in wanted]
 
 
 def test_an_architecture_must_add_up() -> None:

@@ -99,6 +99,9 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         shape["embedding_size"] = 32  # narrower than the layers, as the small ones have it
     if request.param == "distilbert":
         shape |= {"hidden_dim": 128, "dropout": 0.0, "attention_dropout": 0.0}
+    if request.param == "modernbert":
+        shape |= {"intermediate_size": 96, "local_attention": 8}  # near: 4 tokens to each side
+        shape |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
     torch.manual_seed(0)
     AutoModel.from_config(AutoConfig.for_model(request.param, **shape)).save_pretrained(place / "model")
     tokenizer.save(str(place / "model" / "tokenizer.json"))
@@ -118,9 +121,10 @@ def test_every_method_works_on_every_family(family: tuple[Path, Finetune], name:
     smaller = outcome.final.parameters < outcome.baseline.parameters
     assert smaller == (name not in UNPRUNED)
     if not smaller:
-        # of OpenVINO's two files only the weights: its description is a third of models as small as these
+        # of OpenVINO's two files only the weights: its description is a third of models as small as these;
+        # of ONNX's up to an eighth
         weights = outcome.final.path / SHIPPED[outcome.final.format][-1]
-        assert weights.stat().st_size < 0.6 * outcome.baseline.model_bytes()
+        assert weights.stat().st_size < 0.63 * outcome.baseline.model_bytes()
 
 
 def test_a_compressed_model_of_the_family_knows_more_than_the_commonest_answer(

@@ -125,6 +125,15 @@ def test_code_digest_of_the_real_package_does_not_depend_on_its_place(tmp_path: 
     assert code_digest("pare.store") != code_digest("pare.artifact")
 
 
+def test_code_is_what_it_was_when_the_process_first_asked(tmp_path: Path) -> None:
+    """A file edited while a job runs is not the code that runs; and reading all again would take a while."""
+    root = lay_out(tmp_path)
+    before = code_digest("fake.stage", root)
+    for file in (root / "fake").rglob("*.py"):
+        file.write_text("changed = True\n", encoding="utf-8")
+    assert code_digest("fake.stage", root) == before
+
+
 def test_code_digest_names_a_module_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"fake\.nothing: no source file under"):
         code_digest("fake.nothing", lay_out(tmp_path))

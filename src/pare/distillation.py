@@ -19,7 +19,7 @@ from pare.errors import ConfigError
 from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
 from pare.ondemand import one_after_another
 from pare.progress import Progress
-from pare.teacher import Teacher, Thoughts, thoughts_of
+from pare.teacher import Projections, Teacher, Thoughts, thoughts_of
 from pare.training import Judge, Training, fit, quick_attention, resolve_device, resolve_precision
 
 Pairs = Sequence[tuple[int, int]]  # (student's layer, teacher's layer); 0 is the embeddings
@@ -139,16 +139,16 @@ class Student(nn.Module):
         return loss
 
     def inner_loss(
-        self, own: Sequence[Tensor], its: Sequence[Tensor], mine: int, teachers: int, mask: Tensor
+        self, own: Projections, its: Projections, mine: int, teachers: int, mask: Tensor
     ) -> Tensor:
         told = self.distillation
         loss = torch.zeros((), device=mask.device)
         if told.attention_weight:
             heads = (self.network.blocks()[mine - 1].heads, self.teacher_heads[teachers - 1])
-            maps = (relations(own[0], own[1], heads[0], mask), relations(its[0], its[1], heads[1], mask))
+            maps = (relations(*own.compared, heads[0], mask), relations(*its.compared, heads[1], mask))
             loss = loss + told.attention_weight * relation_loss(*maps, mask)
         if told.relation_weight:
-            for one, other in zip(own, its, strict=True):
+            for one, other in zip(own.maps, its.maps, strict=True):
                 pair = [relations(x, x, told.relation_heads, mask) for x in (one, other)]
                 loss = loss + told.relation_weight / 3 * relation_loss(pair[0], pair[1], mask)
         return loss

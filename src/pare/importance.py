@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pare.batches import Row, collate
-from pare.encoders.families import Block
+from pare.encoders.family import Block
 from pare.encoders.network import Network
 from pare.losses import hard_loss
 
@@ -50,10 +50,14 @@ def importance_of(network: Network, kind: Importance, rows: Sequence[Row], pad_i
 
 
 def weight_scores(block: Block, score: Callable[[nn.Linear], Tensor]) -> Scores:
-    """A head is its rows of query, key and value and its columns of the output map."""
-    rows = score(block.query).sum(1) + score(block.key).sum(1) + score(block.value).sum(1)
-    heads = (rows + score(block.attention_output).sum(0)).reshape(-1, block.head_size).sum(1)
-    return Scores(heads, score(block.intermediate).sum(1) + score(block.output).sum(0))
+    """A head is its rows of query, key and value and its columns of the output map; a neuron likewise."""
+    channels = sum_of_rows(block.into_heads, score) + score(block.attention_output).sum(0)
+    neurons = sum_of_rows(block.into_neurons, score) + score(block.output).sum(0)
+    return Scores(channels.reshape(-1, block.head_size).sum(1), neurons)
+
+
+def sum_of_rows(linears: Sequence[nn.Linear], score: Callable[[nn.Linear], Tensor]) -> Tensor:
+    return torch.stack([score(linear).sum(1) for linear in linears]).sum(0)
 
 
 def magnitude(linear: nn.Linear) -> Tensor:

@@ -156,6 +156,7 @@ def _root_of(top: str) -> Path:
     return file.parents[1] if file.name == "__init__.py" else file.parent
 
 
+@cache
 def _module(name: str, root: Path) -> _Module | None:
     place = root.joinpath(*name.split("."))
     for file, package in (

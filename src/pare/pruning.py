@@ -7,7 +7,7 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from pare.encoders.families import Block
+from pare.encoders.family import Block
 from pare.encoders.network import Network
 from pare.importance import Scores
 
@@ -76,14 +76,20 @@ def by_global_rank(
 
 def parameters_each(block: Block) -> tuple[float, float]:
     """Of one head and of one neuron, with their biases."""
-    hidden = block.query.in_features
-    return block.head_size * (4 * hidden + 3), 2 * hidden + 1
+    head, neuron = (
+        sum(linear.in_features + (linear.bias is not None) for linear in linears) + output.out_features
+        for linears, output in (
+            (block.into_heads, block.attention_output),
+            (block.into_neurons, block.output),
+        )
+    )
+    return block.head_size * head, neuron
 
 
 def flops_each(block: Block, tokens: float) -> tuple[float, float]:
     """Multiply-adds a token of one head and of one neuron, in texts of so many tokens."""
     hidden = block.query.in_features
-    return block.head_size * (4 * hidden + 2 * tokens), 2 * hidden
+    return block.head_size * (4 * hidden + 2 * tokens), (1 + len(block.into_neurons)) * hidden
 
 
 def shrink(network: Network, kept: Kept) -> None:
@@ -134,13 +140,15 @@ def sort(network: Network, scores: Sequence[Scores]) -> None:
         channels = (heads[:, None] * block.head_size + torch.arange(block.head_size)).flatten()
         neurons = torch.argsort(score.neurons, descending=True, stable=True)
         with torch.no_grad():
-            for linear in (block.query, block.key, block.value):
-                linear.weight.copy_(linear.weight[channels].clone())
-                linear.bias.copy_(linear.bias[channels].clone())
-            block.attention_output.weight.copy_(block.attention_output.weight[:, channels].clone())
-            block.intermediate.weight.copy_(block.intermediate.weight[neurons].clone())
-            block.intermediate.bias.copy_(block.intermediate.bias[neurons].clone())
-            block.output.weight.copy_(block.output.weight[:, neurons].clone())
+            for linears, output, order in (
+                (block.into_heads, block.attention_output, channels),
+                (block.into_neurons, block.output, neurons),
+            ):
+                for linear in linears:
+                    linear.weight.copy_(linear.weight[order].clone())
+                    if linear.bias is not None:
+                        linear.bias.copy_(linear.bias[order].clone())
+                output.weight.copy_(output.weight[:, order].clone())
 
 
 class Narrowing:
@@ -158,11 +166,9 @@ class Narrowing:
             channels = kept_count(heads, keep, 1) * block.head_size
             kept = kept_count(neurons, keep, multiple)
             for linear, rows, columns in (
-                (block.query, channels, None),
-                (block.key, channels, None),
-                (block.value, channels, None),
+                *((linear, channels, None) for linear in block.into_heads),
                 (block.attention_output, None, channels),
-                (block.intermediate, kept, None),
+                *((linear, kept, None) for linear in block.into_neurons),
                 (block.output, None, kept),
             ):
                 linear.forward = narrow(linear, rows, columns)  # type: ignore[method-assign,assignment]

@@ -12,12 +12,23 @@ from pare.encoders.network import Network
 
 
 @dataclass(frozen=True)
+class Projections:
+    """Query, key and value of one layer, (texts, tokens, width) each.
+
+    compared: query and key as attention compares them: the same, or rotated by their positions.
+    """
+
+    maps: tuple[Tensor, Tensor, Tensor]
+    compared: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
 class Thoughts:
-    """What a network makes of a batch: answers, layers by number, and (query, key, value) of layers."""
+    """What a network makes of a batch: answers, layers by number, and projections of layers."""
 
     logits: Mapping[str, Tensor]
     layers: Mapping[int, Tensor]
-    projections: Mapping[int, tuple[Tensor, Tensor, Tensor]]
+    projections: Mapping[int, Projections]
 
 
 def thoughts_of(network: Network, batch: Batch, layers: Sequence[int], looks_inside: bool) -> Thoughts:
@@ -29,7 +40,10 @@ def thoughts_of(network: Network, batch: Batch, layers: Sequence[int], looks_ins
         else:
             every = network.every_layer(batch.ids, batch.mask)
             states, kept = every[-1], {number: every[number] for number in layers}
-    found = {number: (parts["q"], parts["k"], parts["v"]) for number, parts in projections.items()}
+    found = {}
+    for number, parts in projections.items():
+        query, key = (network.family.in_place(network.encoder, number - 1, parts[name]) for name in "qk")
+        found[number] = Projections((parts["q"], parts["k"], parts["v"]), (query, key))
     return Thoughts(network.answers(states), kept, found)
 
 

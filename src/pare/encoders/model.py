@@ -1,5 +1,6 @@
 """What a job starts from: a hub id, a local folder, or a small architecture trained from scratch."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pare.provenance import digest, file_digest
 class Architecture:
     """The shape of an encoder that starts with random weights.
 
+    family: as transformers calls it: bert, roberta, distilbert, modernbert …
+    ffn: neurons a layer; where a family gates them, there are as many gates besides.
     vocabulary_file: a vocab.txt (WordPiece) instead of a tokenizer trained on the task's text.
     """
 
@@ -82,8 +85,7 @@ class Model:
             from huggingface_hub import hf_hub_download
 
             return Path(hf_hub_download(self.path, "config.json")).parent.name  # the commit on the hub
-        files = sorted(f for f in folder.iterdir() if f.suffix in (".json", ".safetensors", ".txt", ".model"))
-        return digest({file.name: file_digest(file) for file in files})
+        return digest({file.name: file_digest(file) for file in sorted(read_files(folder))})
 
     def check(self, setting: str) -> None:
         """Raises ModelError, naming the config key, if the weights cannot be had."""
@@ -92,6 +94,7 @@ class Model:
             vocabulary = self.architecture.vocabulary_file
             if vocabulary is not None and not Path(vocabulary).expanduser().is_file():
                 raise ModelError(f"{setting}.architecture.vocabulary_file: no such file: {vocabulary}")
+            check_family(self.architecture.family, f"{setting}.architecture.family")
             return
         folder = self.folder()
         if folder is not None:
@@ -100,6 +103,7 @@ class Model:
                     f"{setting}.path: {folder} has no config.json; a model folder holds config.json, "
                     "model.safetensors and tokenizer.json"
                 )
+            check_family(model_type_in(folder / "config.json", setting), f"{setting}.path")
             return
         if self.path.startswith((".", "/", "~")):
             raise ModelError(f"{setting}.path: no such folder: {self.path}")
@@ -110,7 +114,7 @@ class Model:
 
         assert self.path is not None
         try:
-            hf_hub_download(self.path, "config.json")
+            config = Path(hf_hub_download(self.path, "config.json"))
         except Exception as e:
             reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
             raise ModelError(
@@ -118,3 +122,24 @@ class Model:
                 f"without a network, set {setting}.path to a local folder with config.json, "
                 "model.safetensors and tokenizer.json, or put that folder under $PARE_MODELS"
             ) from None
+        check_family(model_type_in(config, setting), f"{setting}.path")
+
+
+def read_files(folder: Path) -> list[Path]:
+    """The files of a model folder that are read: pickled weights only where there are no others."""
+    found = [f for f in folder.iterdir() if f.suffix in (".json", ".safetensors", ".txt", ".model", ".bin")]
+    safe = any(f.suffix == ".safetensors" for f in found)
+    return [f for f in found if not (safe and f.suffix == ".bin")]
+
+
+def model_type_in(config: Path, setting: str) -> str:
+    try:
+        return str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{setting}.path: {config} names no model_type, and so no encoder family") from None
+
+
+def check_family(model_type: str, setting: str) -> None:
+    from pare.encoders.families import family_of  # which imports torch
+
+    family_of(model_type, setting)

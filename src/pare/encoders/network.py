@@ -1,17 +1,21 @@
 """The network that is trained: an encoder with one linear head per output."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from pare.encoders.families import Block, Family, family_of, options_of
+from pare.encoders.families import family_of, options_of
+from pare.encoders.family import Block, Family
 from pare.encoders.model import Architecture
 from pare.errors import ModelError
 from pare.files import write_json
@@ -37,7 +41,7 @@ class Network(nn.Module):
         self.encoder = encoder
         self.outputs = tuple(outputs)
         hidden = int(encoder.config.hidden_size)
-        self.dropout = nn.Dropout(float(getattr(encoder.config, "hidden_dropout_prob", 0.1)))
+        self.dropout = nn.Dropout(float(getattr(encoder.config, self.family.dropout, 0.1)))
         self.heads = nn.ModuleDict({o.name: nn.Linear(hidden, len(o.labels)) for o in outputs})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
@@ -88,27 +92,18 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
 
-def scratch(architecture: Architecture, vocabulary_size: int, outputs: Sequence[Output]) -> Network:
+def scratch(
+    architecture: Architecture, vocabulary_size: int, pad_id: int, outputs: Sequence[Output]
+) -> Network:
     """An untrained network of the given shape."""
-    if architecture.family != "bert":
-        raise ModelError(f"model.architecture.family: {architecture.family!r} is not one of ['bert']")
-    config = BertConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=architecture.hidden,
-        num_hidden_layers=architecture.layers,
-        num_attention_heads=architecture.heads,
-        intermediate_size=architecture.ffn,
-        max_position_embeddings=architecture.positions,
-        initializer_range=architecture.init_std,
-        hidden_dropout_prob=architecture.dropout,
-        attention_probs_dropout_prob=architecture.dropout,
-    )
-    return Network(encoder_of(config), outputs)
+    shape = family_of(architecture.family).shape(architecture, vocabulary_size, pad_id)
+    return Network(encoder_of(AutoConfig.for_model(architecture.family, **shape)), outputs)
 
 
 def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
     options = options_of(config.model_type)
     encoder: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
+    family_of(config.model_type).make_prunable(encoder)
     return encoder
 
 
@@ -119,8 +114,45 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = AutoConfig.from_pretrained(path)
     options = options_of(config.model_type)
-    encoder = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **options)
+    encoder = imported(path, options)
+    family_of(config.model_type).make_prunable(encoder)
     return Network(encoder, outputs)
+
+
+def imported(path: str, options: Mapping[str, Any]) -> PreTrainedModel:
+    """The encoder, with every one of its weights: from safetensors, else from a pickle of tensors only."""
+    # or transformers asks a service to convert pickled weights on the hub
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    told = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True, **options}
+    try:
+        encoder, found = AutoModel.from_pretrained(path, **told)
+        if prefix := prefix_of(found["missing_keys"], found["unexpected_keys"]):
+            names = {f"^{re.escape(prefix)}": ""}
+            encoder, found = AutoModel.from_pretrained(path, key_mapping=names, **told)
+    except UnpicklingError:
+        raise ModelError(
+            f"model.path: {path}: its weights are a pickle of more than tensors, which may run any code "
+            "and is not opened; save them as model.safetensors"
+        ) from None
+    except (OSError, RuntimeError, EOFError, SafetensorError) as e:
+        reason = str(e).strip().splitlines()[0]
+        raise ModelError(f"model.path: {path}: its weights cannot be read ({reason})") from None
+    if missing := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"model.path: {path} lacks {len(missing)} of the encoder's weights, such as {missing[0]}"
+        )
+    network: PreTrainedModel = encoder
+    return network
+
+
+def prefix_of(missing: Collection[str], there: Collection[str]) -> str | None:
+    """What stands before the names of all weights, where an encoder was saved as part of something else."""
+    for name in sorted(missing)[:1]:
+        for longer in sorted(there):
+            prefix = longer.removesuffix(name)
+            if prefix != longer and all(prefix + other in there for other in missing):
+                return prefix
+    return None
 
 
 def save(network: Network, folder: Path) -> None:

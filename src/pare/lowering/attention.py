@@ -14,31 +14,46 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from pare.encoders.rotary import RotaryPositions, heads_joined
+
 NAME = "pare_single_node"
+FAR = -1e4  # what ONNX Runtime adds to the score of padding; FP16 can hold it
 
 
 class SingleNodeAttention(torch.autograd.Function):
-    """query, key, value: (texts, heads, tokens, head size); mask: (texts, tokens), 1 for real tokens."""
+    """query, key, value: (texts, heads, tokens, head size); mask: (texts, tokens), 1 for real tokens.
+
+    bias: (1, 1, tokens, tokens), added to the scores; None for layers in which all tokens see each other.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, scale: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor,
+        bias: Tensor | None,
+        heads: int,
+        scale: float,
     ) -> Tensor:
-        allowed = (mask != 0)[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scale)
+        added = torch.where(mask[:, None, None, :] != 0, 0.0, FAR)
+        if bias is not None:
+            added = added + bias
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=scale)
         return mixed.transpose(1, 2)
 
     @staticmethod
-    def symbolic(g: Any, query: Any, key: Any, value: Any, mask: Any, heads: int, scale: float) -> Any:
-        def joined(x: Any) -> Any:  # (texts, heads, tokens, size) -> (texts, tokens, heads * size)
-            by_token = g.op("Transpose", x, perm_i=[0, 2, 1, 3])
-            return g.op("Reshape", by_token, g.op("Constant", value_t=torch.tensor([0, 0, -1])))
-
+    def symbolic(
+        g: Any, query: Any, key: Any, value: Any, mask: Any, bias: Any, heads: int, scale: float
+    ) -> Any:
         no_bias = g.op("Constant", value_t=torch.zeros(0))  # `simplify` makes it an absent input
         padding = g.op("Cast", mask, to_i=6)
         mixed = g.op(
             "com.microsoft::MultiHeadAttention",
-            *(joined(query), joined(key), joined(value), no_bias, padding),
+            *(heads_joined(g, x) for x in (query, key, value)),
+            *(no_bias, padding),
+            *(() if bias is None else (bias,)),
             num_heads_i=heads,
             scale_f=scale,
         )
@@ -52,9 +67,22 @@ def attend(
     value: Tensor,
     attention_mask: Tensor,
     scaling: float,
+    sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    return SingleNodeAttention.apply(query, key, value, attention_mask, int(query.shape[1]), scaling), None  # type: ignore[no-untyped-call]
+    longest = int(getattr(module.config, "max_position_embeddings", 0))
+    near = sliding_window is not None and (not longest or longest > sliding_window)
+    bias = window(attention_mask, sliding_window) if near and sliding_window is not None else None
+    heads = int(query.shape[1])
+    mixed = SingleNodeAttention.apply(query, key, value, attention_mask, bias, heads, scaling)  # type: ignore[no-untyped-call]
+    return mixed, None
+
+
+def window(mask: Tensor, size: int) -> Tensor:
+    """What is added to scores so that tokens see only those fewer than `size` places away."""
+    places = torch.arange(mask.shape[1])
+    apart = (places[:, None] - places[None, :]).abs()
+    return torch.where(apart < size, 0.0, FAR)[None, None]
 
 
 def keep_padding_mask(*args: Any, attention_mask: Tensor, **rest: Any) -> Tensor:
@@ -69,8 +97,13 @@ AttentionMaskInterface.register(NAME, keep_padding_mask)
 def attention(encoder: PreTrainedModel, implementation: str) -> Iterator[None]:
     """The encoder with another attention implementation, for a while."""
     before = encoder.config._attn_implementation
+    rotations = [module for module in encoder.modules() if isinstance(module, RotaryPositions)]
     encoder.set_attn_implementation(implementation)
+    for rotation in rotations:
+        rotation.as_one_node = implementation == NAME
     try:
         yield
     finally:
         encoder.set_attn_implementation(before)
+        for rotation in rotations:
+            rotation.as_one_node = False

@@ -52,7 +52,7 @@ def drop_unused(model: ModelProto) -> None:
 
 
 def simplify(model: ModelProto) -> None:
-    """Ties `MultiHeadAttention` straight to the linear maps around it and drops what is left over.
+    """Ties `MultiHeadAttention` and rotations straight to the maps around them and drops what is left over.
 
     The exporter leaves (texts, tokens, heads * size) -> heads -> back again on each side of the node; both
     ways are pure relabelling and cancel out.
@@ -71,6 +71,8 @@ def simplify(model: ModelProto) -> None:
             for i in range(3):
                 node.input[i] = source(node.input[i])
             node.input[3] = ""
+        elif node.op_type == "RotaryEmbedding":
+            node.input[0] = source(node.input[0])
     for node in model.graph.node:
         for i, name in enumerate(node.input):
             maker = made_by.get(name)

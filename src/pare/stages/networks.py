@@ -53,7 +53,8 @@ def start_network(
             network = pretrained(str(folder or model.path), outputs)
         else:
             assert model.architecture is not None
-            network = scratch(model.architecture, tokenizer.get_vocab_size(), outputs)
+            pad_id = TextEncoder(tokenizer, task.max_length).pad_id
+            network = scratch(model.architecture, tokenizer.get_vocab_size(), pad_id, outputs)
     words = int(network.encoder.config.vocab_size)
     if tokenizer.get_vocab_size() > words:
         raise ModelError(
