@@ -28,6 +28,7 @@ def examples(tmp_path: Path, name: str, content: str | bytes, format_: Format) -
         ("with a byte order mark.tsv", "\ufefftext\tlabel\na\tx\nb\ty\n"),
         ("windows.tsv", "text\tlabel\r\na\tx\r\nb\ty\r\n"),
         ("blank lines.tsv", "text\tlabel\n\na\tx\n   \nb\ty\n\n"),
+        ("nothing at the end.tsv", "text\tlabel\na\tx\t\nb\ty\t\t\n"),
         ("more columns.tsv", "id\tlabel\ttext\n1\tx\ta\n2\ty\tb\n"),
     ],
 )
@@ -139,6 +140,7 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
         ),
         (Table(), "a.tsv", "text\tlabel\na\tx\nb\n", "a.tsv:3: 1 columns, but the header names 2"),
         (Table(columns=("text", "label")), "a.tsv", "a\n", "a.tsv:1: 1 columns, but the task names 2"),
+        (Table(), "a.tsv", "text\tlabel\na\ttab\tx\n", "a.tsv:2: 3 columns, but the header names 2"),
         (Table(), "a.tsv", b"text\tlabel\n\xff\tx\n", "a.tsv is not UTF-8 (invalid start byte at byte"),
         (
             Table(),

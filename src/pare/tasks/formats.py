@@ -150,7 +150,7 @@ class Table(Format):
                 for cells in lines:
                     if not cells or not (cells[0].strip() or "".join(cells).strip()):
                         continue
-                    if len(cells) < len(header):
+                    if len(cells) < len(header) or any(cells[len(header) :]):
                         namer = "task" if self.columns else "header"
                         raise DataError(
                             f"{where}:{lines.line_num}: {len(cells)} columns, "
@@ -191,10 +191,10 @@ class Lines(Format):
                 yield number, dict(zip(columns, cells, strict=True))
 
     def whole(self, values: Mapping[str, Any]) -> str:
-        return " ".join(values[self.text].split())
+        return " ".join(str(inside(values, self.text)).split())
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return () if self.tags is None else tagged(text.split(), values[self.tags].split(), " ")
+        return () if self.tags is None else tagged(text.split(), str(inside(values, self.tags)).split(), " ")
 
 
 @dataclass(frozen=True, kw_only=True)
