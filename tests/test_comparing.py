@@ -1,20 +1,28 @@
 """Whether two models differ: the interval holds the truth as often as it says."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from pare.comparing import difference
+import numpy as np
+import pytest
+
+from pare.comparing import Share, difference
+
+
+def mean(values: Sequence[float]) -> list[Share]:
+    """The shares of a metric that is a mean."""
+    return [(float(value), 1.0) for value in values]
 
 
 def test_the_same_answers_do_not_differ() -> None:
-    same = difference([1, 0, 1, 1], [1, 0, 1, 1])
+    same = difference(mean([1, 0, 1, 1]), mean([1, 0, 1, 1]))
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
 def test_rows_are_compared_in_pairs() -> None:
     first = [1.0] * 90 + [0.0] * 10
     better = [1.0] * 95 + [0.0] * 5
-    found = difference(first, better)
-    assert found.mean == 0.05
+    found = difference(mean(first), mean(better))
+    assert found.mean == pytest.approx(0.05)
     assert 0 < found.low < 0.05 < found.high <= 0.1
 
 
@@ -24,6 +32,13 @@ def test_the_interval_holds_the_truth_nineteen_times_in_twenty() -> None:
     for _ in range(200):
         first = (rng.random(200) < 0.8).astype(float)
         second = np.where(rng.random(200) < 0.1, 1 - first, first)  # the truth: 0.1 * (0.2 - 0.8)
-        found = difference(first, second, resamples=200)
+        found = difference(mean(first), mean(second), resamples=200)
         held += found.low <= -0.06 <= found.high
     assert held >= 180
+
+
+def test_a_metric_may_be_one_sum_over_another() -> None:
+    """F1 of rows of different weight: 2 * 1 / 4 against 2 * 3 / 4."""
+    found = difference([(2, 2), (0, 2)], [(2, 2), (4, 2)])
+    assert found.mean == 1.0
+    assert difference([(0, 0)], [(0, 0)]).mean == 0  # nothing to find and nothing found

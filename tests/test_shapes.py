@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,7 @@ from pare.tasks.spans import Spans
 from pare.tasks.task import Task
 from pare.training import Training
 from small import HARDWARE, OPENVINO, ignore
+from small import TASK as SLU
 
 COLOURS = ("red", "green", "blue", "white")
 PLACES = ("york", "rome", "oslo")
@@ -128,3 +129,35 @@ def test_every_shape_goes_through_every_kind_of_method(shape: tuple[Task, Path],
     steps = there.execute(start, STRATEGIES[name], ignore).steps
     assert steps[0].scores[task.primary] > 0.9
     assert steps[-1].scores[task.primary] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("name", "primary"),
+    [("pair", "accuracy"), ("pair", "micro_f1"), ("pair", "f1"), ("labels in labels", "micro_f1"),
+     ("labels in labels", "accuracy"), ("tags", "f1"), ("tags", "exact_match"), ("slu", "exact_match"),
+     ("slu", "intent_accuracy"), ("slu", "slot_f1")],
+)  # fmt: skip
+def test_the_shares_of_rows_make_the_score(name: str, primary: str) -> None:
+    """Interval and score speak of the same metric."""
+    more = {"positive": "red"} if (name, primary) == ("pair", "f1") else {}
+    task = replace({**TASKS, "slu": SLU}[name], primary=primary, **more)
+    examples = list(task.examples("dev"))
+    mixed = [examples[i if i % 3 else i // 2] for i in range(len(examples))]  # two of three are right
+    answers = [answer_of(task, example) for example in mixed]
+    shares = task.shares("dev", answers)
+    assert shares is not None
+    score = sum(above for above, _ in shares) / sum(below for _, below in shares)
+    assert 0 < score < 1
+    assert score == pytest.approx(task.score("dev", answers)[primary])
+
+
+def answer_of(task: Task, example: Example) -> dict[str, object]:
+    """What a model would say that takes the text for this example."""
+    spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
+    said: dict[str, object] = {}
+    for output in task.outputs():
+        if output.scope == "token":
+            said[output.name] = spans
+        else:
+            said[output.name] = list(example.labels) if output.choice == "any" else example.label
+    return said

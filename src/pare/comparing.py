@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: what a row adds above and below the line of a metric that is one sum over another
+Share = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -15,10 +18,18 @@ class Difference:
     high: float
 
 
-def difference(first: Sequence[float], second: Sequence[float], resamples: int = 2000) -> Difference:
-    """first, second: what each row adds to the metric. Seeded, so that it can be repeated."""
-    gaps = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+def difference(first: Sequence[Share], second: Sequence[Share], resamples: int = 2000) -> Difference:
+    """first, second: the share of each row. Seeded, so that it can be repeated."""
+    sides = np.asarray([first, second], dtype=np.float64)  # (2, rows, 2)
     rng = np.random.default_rng(0)
-    means = [gaps[rng.integers(0, len(gaps), len(gaps))].mean() for _ in range(resamples)]
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Difference(float(gaps.mean()), float(low), float(high))
+    rows = sides.shape[1]
+    gaps = [gap(sides[:, rng.integers(0, rows, rows)]) for _ in range(resamples)]
+    low, high = np.percentile(gaps, (2.5, 97.5))
+    return Difference(gap(sides), float(low), float(high))
+
+
+def gap(sides: np.ndarray) -> float:
+    """By how much the second's metric is higher."""
+    sums = sides.sum(1)
+    before, after = np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1e-12), 1.0)
+    return float(after - before)

@@ -61,7 +61,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
     measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, job.measure)
     scores, answers = pipeline.score(outcome.final, "test")
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
-    before, after = (job.task.right("test", found) for found in (baseline_answers, answers))
+    before, after = (job.task.shares("test", found) for found in (baseline_answers, answers))
     records = [stage_record(step) for step in outcome.steps]
     curves = {step.name: history for step in outcome.steps if (history := step.checkpoint.history())}
     result = Result(

@@ -6,11 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from pare.comparing import Share
 from pare.errors import DataError
 from pare.ondemand import changed
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.example import Encoded, Example
-from pare.tasks.metrics import Answer, label_rates, label_scores, matthews
+from pare.tasks.metrics import Answer, f1_share, label_rates, label_scores, matthews
 from pare.tasks.naming import label_names
 from pare.tasks.sourced import LABELLED, Sourced
 from pare.tasks.sources import Splits
@@ -96,10 +97,16 @@ class Classify(Sourced):
             )
         return changed(self.data[split], lambda e: {"label": ids.get(e.label, IGNORED_LABEL)})
 
-    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
-        if self.primary != "accuracy":
-            return None
-        return [float(set(gold) == set(said)) for gold, said in self._pairs(split, answers)]
+    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
+        pairs = self._pairs(split, answers)
+        if self.primary == "accuracy":
+            return [(float(set(gold) == set(said)), 1.0) for gold, said in pairs]
+        if self.primary == "micro_f1":
+            return [f1_share(gold, said) for gold, said in pairs]
+        if self.primary == "f1":
+            wanted = {self.positive}
+            return [f1_share(wanted & set(gold), wanted & set(said)) for gold, said in pairs]
+        return None
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         pairs = self._pairs(split, answers)

@@ -1,10 +1,14 @@
 """Scores of what was said against what holds: labels as scikit-learn has them, spans as seqeval."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Hashable, Sequence, Set
+from typing import TypeVar
+
+from pare.comparing import Share
 
 Answer = tuple[Collection[str], Collection[str]]  # the labels that hold, and those that were said
 Span = tuple[int, int, str]  # start, end, kind
+T = TypeVar("T", bound=Hashable)
 
 
 def label_scores(answers: Sequence[Answer]) -> dict[str, float]:
@@ -27,6 +31,11 @@ def rates(right: int, found: int, wanted: int) -> tuple[float, float, float]:
     if not found and not wanted:
         return 1.0, 1.0, 1.0
     return right / found if found else 0.0, right / wanted if wanted else 0.0, 2 * right / (found + wanted)
+
+
+def f1_share(gold: Collection[T], said: Collection[T]) -> Share:
+    """What one text adds to F1 over all texts: twice what is right, over what is there and what was said."""
+    return 2.0 * len(set(gold) & set(said)), float(len(gold) + len(said))
 
 
 def label_rates(answers: Sequence[Answer], label: str) -> tuple[float, float, float]:

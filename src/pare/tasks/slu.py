@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pare.comparing import Share
 from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
+from pare.tasks.bio import Labelled
 from pare.tasks.example import Encoded
-from pare.tasks.metrics import span_scores
+from pare.tasks.metrics import f1_share, span_scores
 from pare.tasks.sourced import Sourced
 from pare.tasks.spans import Way, span_labels, span_output, spans_said, spans_there
 from pare.tasks.task import Split
@@ -40,21 +42,25 @@ class Slu(Sourced):
 
         return OnDemand(len(rows), at)
 
-    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
-        if self.primary != "exact_match":
-            return None
-        return [
-            float(answer["intent"] == u.label and spans_said(answer["slots"]) == spans_there(u))
-            for u, answer in zip(self.data[split], answers, strict=True)
-        ]
+    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
+        rows = self._rows(split, answers)
+        if self.primary == "exact_match":
+            return [(float(right and gold == said), 1.0) for right, gold, said in rows]
+        if self.primary == "intent_accuracy":
+            return [(float(right), 1.0) for right, _, _ in rows]
+        return [f1_share(gold, said) for _, gold, said in rows]
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        rows = list(zip(self.data[split], answers, strict=True))
-        intents = [answer["intent"] == u.label for u, answer in rows]
-        slots = [(spans_there(u), spans_said(answer["slots"])) for u, answer in rows]
-        exact = [right and gold == said for right, (gold, said) in zip(intents, slots, strict=True)]
+        rows = self._rows(split, answers)
         return {
-            "exact_match": sum(exact) / len(rows),
-            "intent_accuracy": sum(intents) / len(rows),
-            "slot_f1": span_scores(slots)["f1"],
+            "exact_match": sum(right and gold == said for right, gold, said in rows) / len(rows),
+            "intent_accuracy": sum(right for right, _, _ in rows) / len(rows),
+            "slot_f1": span_scores([(gold, said) for _, gold, said in rows])["f1"],
         }
+
+    def _rows(self, split: Split, answers: Sequence[Any]) -> list[tuple[bool, set[Labelled], set[Labelled]]]:
+        """Whether the intent is right, the slots that are there, and those that were said."""
+        return [
+            (answer["intent"] == u.label, spans_there(u), spans_said(answer["slots"]))
+            for u, answer in zip(self.data[split], answers, strict=True)
+        ]

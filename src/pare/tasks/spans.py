@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from pare.comparing import Share
 from pare.decoding import OUTSIDE
 from pare.errors import DataError
 from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.bio import Labelled, tags_of
 from pare.tasks.example import Encoded, Example
-from pare.tasks.metrics import span_scores
+from pare.tasks.metrics import f1_share, span_scores
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.sourced import Sourced
 from pare.tasks.task import Split
@@ -45,10 +46,11 @@ class Spans(Sourced):
         rows = self.data[split]
         return OnDemand(len(rows), lambda i: {output.name: span_labels(output, rows[i], encoded[i])})
 
-    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
-        if self.primary != "exact_match":
-            return None
-        return [float(gold == said) for gold, said in self._pairs(split, answers)]
+    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
+        pairs = self._pairs(split, answers)
+        if self.primary == "exact_match":
+            return [(float(gold == said), 1.0) for gold, said in pairs]
+        return [f1_share(gold, said) for gold, said in pairs] if self.primary == "f1" else None
 
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         return span_scores(self._pairs(split, answers))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pare.comparing import Share
 from pare.decoding import Text
 from pare.outputs import Labels, Output
 from pare.tasks.columns import texts_of
@@ -63,8 +64,8 @@ class Task(ABC):
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         """Label ids for each text of a labelled split, aligned with its tokens."""
 
-    def right(self, split: Split, answers: Sequence[Any]) -> list[float] | None:
-        """What each answer adds to the primary metric, where that is a mean over answers."""
+    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
+        """What each answer adds above and below the line, where the primary metric is a sum over another."""
         return None
 
     @abstractmethod
