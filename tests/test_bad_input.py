@@ -92,8 +92,9 @@ def test_data_files_are_named_with_their_line(tmp_path: Path, files: dict[str, s
     assert says in line
 
 
-def test_a_hub_id_out_of_reach_says_how_to_use_a_folder(tmp_path: Path) -> None:
-    (line,) = refused(tmp_path, "model.path=somebody/some-bert", env={"HF_HUB_OFFLINE": "1"})
+@pytest.mark.parametrize("env", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "https://nowhere.invalid"}])
+def test_a_hub_id_out_of_reach_says_how_to_use_a_folder(tmp_path: Path, env: dict[str, str]) -> None:
+    (line,) = refused(tmp_path, "model.path=somebody/some-bert", env=env)
     assert "model.path: 'somebody/some-bert' could not be reached on the hub" in line
     assert "set model.path to a local folder with config.json" in line
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pare.errors import ModelError
+from pare.network import offline_without_a_network
 from pare.provenance import digest, file_digest
 
 
@@ -113,6 +114,7 @@ class Model:
         from huggingface_hub import hf_hub_download
 
         assert self.path is not None
+        offline_without_a_network()
         try:
             config = Path(hf_hub_download(self.path, "config.json"))
         except Exception as e:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pare.errors import DataError
+from pare.network import offline_without_a_network
 from pare.tasks.example import Example
 from pare.tasks.formats import Format, Json, Unfit
 
@@ -47,6 +48,7 @@ class Hub:
                 f"{where}: the hub is read with `datasets`, which is not installed: pip install -e .[hub]"
             ) from None
         datasets.disable_progress_bars()
+        offline_without_a_network()
         try:
             return datasets.load_dataset(self.id, self.config, split=split, revision=self.revision)
         except Exception as e:  # whatever the network, the hub or a file has to say
