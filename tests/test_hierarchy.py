@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from pare.bundle import write_bundle
-from pare.decoding import held_labels
+from pare.decoding import decode, held_labels
 from pare.errors import DataError
 from pare.pipeline import Pipeline
 from pare.progress import silent
@@ -162,6 +162,11 @@ def test_a_graph_of_labels_all_the_way_to_a_bundle(rows: Path, graph: Path, tmp_
     assert outcome.steps[-1].scores["micro_f1"] > 0.95
     assert outcome.steps[-1].scores["consistent"] == 1
     write_bundle(tmp_path / "bundle", outcome.final, False, {})
+    outputs = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))["outputs"]
+    only_mule = np.where(np.array(task.names) == "mule", 1.0, -1.0)
+    assert decode(outputs, "a text", [], {"label": only_mule}) == {
+        "label": ["animal", "donkey", "horse", "mule"]
+    }
     command = [sys.executable, str(tmp_path / "bundle" / "predict.py"), "here mule thing", "one more"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     said = [json.loads(line)["label"] for line in done.stdout.splitlines()]

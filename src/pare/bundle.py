@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, pairs: bool, about: Mappi
             "max_length": checkpoint.max_length,
             "pad_id": checkpoint.pad_id,
             "pairs": pairs,
-            "outputs": [
-                {"name": o.name, "labels": list(o.labels), "scope": o.scope, "choice": o.choice}
-                for o in checkpoint.outputs
-            ],
+            "outputs": [asdict(output) for output in checkpoint.outputs],
             "requires": needs,
             **about,
         },
