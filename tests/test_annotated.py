@@ -87,6 +87,22 @@ def test_marks_in_a_table(tmp_path: Path) -> None:
     assert examples(tmp_path, content, Marked()) == [Example("来一首周华健的花心", ("play",), spans)]
 
 
+def test_marks_may_lie_in_each_other(tmp_path: Path) -> None:
+    content = "text\tlabel\nplay <song>love <artist>bob</artist></song> now\tx\n"
+    spans = (Span(5, 13, "song"), Span(10, 13, "artist"))
+    assert examples(tmp_path, content, Marked()) == [Example("play love bob now", ("x",), spans)]
+
+
+def test_places_count_from_where_the_text_begins(tmp_path: Path) -> None:
+    row = {"content": "  bob went", "prompt": "who", "result_list": [{"start": 2, "end": 5}]}
+    (found,) = examples(tmp_path, json.dumps(row), Answers())
+    assert [found.text[1][span.start : span.end] for span in found.spans] == ["bob"]
+
+
+def test_a_wide_space_may_be_a_word(tmp_path: Path) -> None:
+    assert examples(tmp_path, "a O\n\u3000 O\nb O\n", Conll(joiner="")) == [Example("a\u3000b")]
+
+
 @pytest.mark.parametrize(
     ("content", "format_", "says"),
     [
@@ -98,7 +114,12 @@ def test_marks_in_a_table(tmp_path: Path) -> None:
         ([{"text": "abc", "entities": [{"start": 0, "end": 2}]}], Annotated(), "no 'label', only"),
         ([{"text": "abc"}], Rasa(), "rows.txt: no 'rasa_nlu_data.common_examples', only ['text']"),
         ("new B-city\nyork\n", Conll(), "rows.txt:2: 'york'; a word and a tag are needed"),
-        ("\nnew B\n", Conll(), "rows.txt:2: found 'B' as a tag"),
+        ("\nnew B-city\nyork I\n", Conll(), "rows.txt:3: found 'I' as a tag"),
+        ([{"text": "abc", "entities": [["0", 2, "x"]]}], Annotated(), "from '0' to 2"),
+        ([{"text": "abc", "label": {"x": {"ab": [0, 1]}}}], ByKind(), "rows.txt:1: 'label' is "),
+        ("text\tlabel\nplay <song>love\tx\n", Marked(), "rows.txt:2: the mark <song> in"),
+        ("text\tlabel\nplay</song> it\tx\n", Marked(), "rows.txt:2: </song> ends no mark that is open"),
+        ("text\tlabel\n<song></song>\tx\n", Marked(), "<song> in '<song></song>' is empty"),
         ("\n\n", Conll(), "rows.txt has no rows"),
     ],
 )  # fmt: skip

@@ -144,7 +144,7 @@ def rows(tmp_path: Path) -> list[str]:
     splits = {
         "train": ["play a song\tmusic"] * 2 + ["play it\tmusic", "go home\tmap", "play it\tmap"],
         "dev": ["play a song\tmusic", "call her\tphone"],
-        "test": ["go there now please my dear and soon\tmap"],
+        "test": ["go there now please my dear and soon\tmap", "call her\tphone"],
     }
     for split, lines in splits.items():
         (tmp_path / f"{split}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n", encoding="utf-8")
@@ -158,10 +158,11 @@ def test_data_says_what_is_in_it(rows: list[str], capsys: pytest.CaptureFixture[
     # rows, tokens at the median … of the longest text, longer than 8, seen in train
     assert table["train"] == ["5", "4", "5", "5", "5", "0", "2"]
     assert (table["dev"][0], table["dev"][-1]) == ("2", "1")
-    assert (table["test"][0], table["test"][-2:]) == ("1", ["1", "0"])
+    assert (table["test"][0], table["test"][-2:]) == ("2", ["1", "0"])
     assert table["music"] == ["3", "1", "0"]
-    assert table["phone"] == ["0", "1", "0"]
+    assert table["phone"] == ["0", "1", "1"]
     assert "max_length=8 would cut at most one training text of a hundred" in out
+    assert "test: 1 texts are in dev too" in out
     assert "train: 1 texts come with different labels" in out
     assert "dev: 1 labels that train lacks: phone" in out
 

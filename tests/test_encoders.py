@@ -19,7 +19,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import pretrained_tokenizer
 from pare.stages.quantize import Quantize
 from pare.stages.width import Width
-from pare.tasks.text import train_wordpiece
+from pare.tasks.text import train_wordpiece, wordpiece_from
 from small import QUICK, TASK, ignore, pipeline
 
 TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
@@ -233,3 +233,12 @@ def test_minilm_goes_all_the_way(tmp_path: Path) -> None:
     strategy = (("width", Width(keep=0.5)), ("export", Export()), ("quantize", Quantize(calibration_rows=16)))
     outcome = pipeline(tmp_path).execute(Finetune(model=model, train=QUICK), strategy, ignore)
     assert outcome.final.facts["shape"]["heads"] == [6] * 6
+
+
+def test_a_line_of_a_vocabulary_ends_where_files_have_lines_end(tmp_path: Path) -> None:
+    """BERT's Chinese one has U+2028 as a token, which str.splitlines() takes for an end of line."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "\u2028", "b"]
+    for end in ("\n", "\r\n"):
+        (tmp_path / "vocab.txt").write_bytes(end.join([*tokens, ""]).encode("utf-8"))
+        tokenizer = wordpiece_from(tmp_path / "vocab.txt")
+        assert tokenizer.get_vocab() == {token: i for i, token in enumerate(tokens)}

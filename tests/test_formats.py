@@ -86,6 +86,27 @@ def test_a_pronoun_and_a_noun_are_marked(tmp_path: Path) -> None:
     assert found == [Example("_猫_跑了，[它]饿", ("true",))]
 
 
+def test_labels_are_a_set_of_names(tmp_path: Path) -> None:
+    table = Table(separator=",")
+    assert examples(tmp_path, "a.tsv", "text\tlabel\nt\ta, b,a,\n", table) == [Example("t", ("a", "b"))]
+    row = '{"text": "t", "label": ["", "a", "a"]}'
+    assert examples(tmp_path, "a.json", row, Json()) == [Example("t", ("a",))]
+
+
+def test_a_row_may_be_a_list_and_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "c#"
+    folder.mkdir()
+    assert examples(folder, "a.json", '["a", "x"]\n["b", "y"]\n', Json(columns=("text", "label"))) == list(
+        LABELS
+    )
+    assert examples(folder, "rows#1.json", '{"text": "a", "label": "x"}\n', Json()) == [LABELS[0]]
+
+
+def test_a_line_is_where_a_record_begins(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a.csv:2: 1 columns"):
+        examples(tmp_path, "a.csv", 'text,label\n"a\nb"\nc,y\n', Table())
+
+
 def test_a_list_in_a_file_is_named_behind_it(tmp_path: Path) -> None:
     whole = {"data": {"train": [["a", "x"], ["b", "y"]]}, "dev": []}
     (tmp_path / "all.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
@@ -164,6 +185,13 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
             '[["a"]]',
             "found \"['a']\"; a list of text, label is needed",
         ),
+        (Json(), "a.json", '{"text": "\\ud83d", "label": "x"}', "a.json:1: '\\ud83d' has half a character"),
+        (
+            Table(leave_out=("x",)),
+            "a.tsv",
+            "text\tlabel\na\tx\n",
+            "has no rows with other labels than",
+        ),
         (Leading(), "a.txt", "LOC:city where\nHUM\n", "a.txt:2: 'HUM' alone; a label, a space and a text"),
         (Lines(), "a.txt", "a\n", "a * must stand for the names of the files, which are ['text', 'label']"),
     ],
@@ -216,6 +244,12 @@ def test_few_shots_are_so_many_of_each_label(file: str) -> None:
     assert len(Files(train=file, dev=file, test=file, shots=4, rows=5).read()["train"]) == 5
 
 
+def test_folds_are_other_shots_with_the_same_test(file: str) -> None:
+    one, other = (Files(train=file, shots=4, fold=fold).read() for fold in (0, 1))
+    assert one["train"] != other["train"]
+    assert (one["dev"], one["test"]) == (other["dev"], other["test"])
+
+
 def test_a_label_that_training_lacks_is_named_with_its_line(file: str, tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "w"}\n')
     (tmp_path / "train.json").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n')
@@ -227,7 +261,9 @@ def test_a_label_that_training_lacks_is_named_with_its_line(file: str, tmp_path:
     )
     with pytest.raises(DataError) as error:
         Classify(name="a", max_length=16, source=source).check()
-    assert f"task.source.dev: {tmp_path}/dev.json:2: label 'w' is not in task.train" in str(error.value)
+    assert f"task.source.dev: {tmp_path}/dev.json:2: label 'w' is not in task.source.train" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,39 @@ def test_a_graph_has_several_parents_whatever_its_file(tmp_path: Path, graph: Pa
         assert (tree.level("animal"), tree.level("mule")) == (1, 3)
 
 
+def test_a_label_may_stand_alone_and_a_chain_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"top": ["a"], "alone": []}', encoding="utf-8")
+    assert graph_of(tmp_path / "a.json", "task.taxonomy", {}).labels == ("top", "a", "alone")
+    (tmp_path / "a.txt").write_text("".join(f"{i}\t{i + 1}\n" for i in range(900)), encoding="utf-8")
+    graph_of(tmp_path / "a.txt", "task.taxonomy", {})
+
+
+def test_many_ways_up_are_walked_once() -> None:
+    layers = {f"{n}.{i}": tuple(f"{n - 1}.{j}" for j in range(3) if n) for n in range(40) for i in range(3)}
+    assert Graph(layers).level("39.0") == 40  # 3 to the 39th ways
+    assert len(Graph(layers).above("39.0")) == 39 * 3
+
+
+def test_blanks_in_paths_are_no_steps(tmp_path: Path) -> None:
+    rows = "".join(f"t{i}\t{label}\n" for i, label in enumerate(["/Arts/Music", "Arts / Film"] * 10))
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + rows, encoding="utf-8")
+    task = Mine(name="paths", max_length=16, train=str(tmp_path / "rows.tsv"), path="/", primary="micro_f1")
+    task.check()
+    assert task.names == ("Arts", "Arts/Film", "Arts/Music")
+
+
+@pytest.mark.parametrize("field", ["path", "separator"])
+def test_nothing_stands_between_nothing(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}: empty"):
+        Mine(name="a", max_length=16, train="a.tsv", **{field: ""})  # type: ignore[arg-type]
+
+
+def test_a_label_that_the_taxonomy_lacks_is_named(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("top\tmule\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"is not in task.taxonomy, which has \['mule', 'top'\]"):
+        animals(rows, tmp_path / "other.txt").check()
+
+
 def test_the_lowest_parent_counts_for_the_level() -> None:
     tree = Graph({"a": (), "b": ("a",), "c": ("a", "b")})
     assert tree.level("c") == 3
@@ -71,7 +104,10 @@ def test_the_lowest_parent_counts_for_the_level() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.txt", "x\ty\ny\tx\n", "some labels lie above themselves"),
+        ("a.txt", "x\ty\ny\tx\n", "'x' lies above itself"),
+        ("a.txt", "x\ty\tz\n", "a.txt:1: 'x\\ty\\tz'; parent, tab, child are needed"),
+        ("a.txt", "\n", "a.txt names no labels"),
+        ("a.json", '{"top": "ab"}', "'top' has 'ab'; a list or an object is needed"),
         ("a.txt", "x\ty\nz\n", "a.txt:2: 'z'; parent, tab, child are needed"),
         ("a.json", "[1]", "is not an object of parents with their children"),
         ("a.json", "{", "is not an object of parents with their children"),
@@ -223,3 +259,8 @@ def test_labels_that_training_lacks_may_be_counted_as_missed(tmp_path: Path) -> 
     task = Mine(name="unseen", max_length=16, **files, unseen="count")
     task.check()
     assert task.score("test", [{"label": "x"}, {"label": "y"}])["accuracy"] == 0.5
+
+
+def test_a_metric_that_the_task_lacks_is_named_before_training(rows: Path) -> None:
+    with pytest.raises(DataError, match=r"task.primary: found 'f1'; one of \['accuracy', .*'micro_f1'"):
+        Mine(name="a", max_length=16, train=str(rows), separator=",", primary="f1").check()

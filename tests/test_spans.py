@@ -97,6 +97,31 @@ def test_prompts_ask_for_one_kind_at_a_time(source: Files, tmp_path: Path) -> No
     assert [[span["value"] for span in answer["spans"]] for answer in said] == [["new york"], ["soup"]]
 
 
+def test_kinds_that_training_lacks_are_asked_for_in_dev_and_test(tmp_path: Path) -> None:
+    """Or few shots would score better than many."""
+    kinds = {"train": ["city"], "dev": ["city", "food"], "test": ["food"]}
+    for split, names in kinds.items():
+        rows = "".join(f"in O\nx B-{name}\n\n" for name in names * 4)
+        (tmp_path / f"{split}.conll").write_text(rows, encoding="utf-8")
+    files = {split: f"{split}.conll" for split in kinds}
+    asked = Prompts(source=Files(folder=str(tmp_path), **files, format=Conll()), negatives=1.0).read()
+    assert {e.text[0] for e in asked["train"]} == {"city"}
+    assert [e.text[0] for e in asked["test"]].count("food") == sum(bool(e.spans) for e in asked["test"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("prompts", "says"),
+    [
+        ({"town": "where"}, "task.source.prompts.town: no such kind of span; there are ['city', 'food']"),
+        ({"city": "what", "food": "what"}, "two kinds of spans share a prompt"),
+    ],
+)
+def test_prompts_that_make_no_sense_are_named(source: Files, prompts: dict[str, str], says: str) -> None:
+    with pytest.raises(DataError) as error:
+        Prompts(source=source, prompts=prompts).read()
+    assert says in str(error.value)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_are_those_of_seqeval(seed: int) -> None:
     rng = random.Random(seed)

@@ -78,7 +78,7 @@ def build_object(cls: type, values: Mapping[str, Any], where: str, problems: lis
 
 
 def fit(value: Any, expected: Any, where: str, problems: list[str]) -> Any:
-    """`value` as the expected type has it: lists as tuples, ints as floats, and no other change."""
+    """`value` as the expected type has it: lists become tuples, ints floats, numbers text; nothing else."""
     if expected is Any:
         return value
     options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
@@ -107,6 +107,11 @@ def fit(value: Any, expected: Any, where: str, problems: list[str]) -> Any:
         elif option is int:
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
+        elif option is str:
+            if isinstance(value, str):
+                return value
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return str(value)  # the command line makes a number of `positive=1`
         elif isinstance(option, type) and isinstance(value, option):
             return value
     problems.append(f"{where}: found {value!r}; {describe(expected)} is needed")

@@ -190,6 +190,8 @@ def show_survey(name: str, found: Survey) -> None:
         if len(total) > MOST_LABELS:
             console.print(f"and {len(total) - MOST_LABELS} more {kind}")
     console.print(f"max_length={found.suggested} would cut at most one training text of a hundred")
+    if found.in_both:
+        console.print(f"test: {found.in_both} texts are in dev too")
     if found.disputed:
         console.print(f"train: {found.disputed} texts come with different labels")
     for split in SPLITS[1:]:

@@ -131,6 +131,6 @@ class Distill(Stage):
     def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:
         if self.corpus is None:
             return []
-        lines = Path(self.corpus).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = Path(self.corpus).expanduser().read_text(encoding="utf-8").split("\n")
         encoded = encoder.encode([line for line in lines if line.strip()], places=False)
         return changed(encoded, lambda e: Row(e.ids))

@@ -8,16 +8,15 @@ from typing import Any
 
 from pare.errors import DataError
 from pare.tasks.example import ANSWER, Span
-from pare.tasks.formats import Format, Json, Record, Table, Unfit, as_text, inside, tagged
+from pare.tasks.formats import Format, Json, Record, Table, Unfit, as_text, bio, inside, tagged
 
 
-def placed(start: Any, end: Any, kind: Any, text: str) -> Span:
-    """A span that lies in its text."""
-    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
-        raise Unfit(
-            f"a span {as_text(kind)!r} from {start} to {end}, but the text has {len(text)} characters"
-        )
-    return Span(start, end, as_text(kind))
+def placed(start: Any, end: Any, kind: Any, text: str, inclusive: bool) -> Span:
+    """A span that lies in its text. inclusive: the character at `end` belongs to it."""
+    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end + inclusive <= len(text)):
+        place = f"from {start!r} to {end!r}"
+        raise Unfit(f"a span {as_text(kind)!r} {place}, but the text has {len(text)} characters")
+    return Span(start, end + inclusive, as_text(kind))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +38,17 @@ class Annotated(Json):
         return str(inside(values, self.text))  # as it is, for places to be right
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        found = values.get(self.spans_in) or []
+        found = self.listed(values)
         if not isinstance(found, list):
             raise Unfit(f"{self.spans_in!r} is not a list")
         return tuple(sorted(self.span(one, text) for one in found))
+
+    def listed(self, values: Mapping[str, Any]) -> Any:
+        """What is under the name of the spans; without it there are none."""
+        try:
+            return inside(values, self.spans_in)
+        except Unfit:
+            return []
 
     def span(self, one: Any, text: str) -> Span:
         if isinstance(one, dict):
@@ -55,7 +61,7 @@ class Annotated(Json):
             start, end, kind = one
         else:
             raise Unfit(f"found {str(one)[:40]!r}; an object or a list of start, end and kind is needed")
-        return placed(start, end + self.inclusive, kind, text)
+        return placed(start, end, kind, text, self.inclusive)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +72,19 @@ class ByKind(Annotated):
     inclusive: bool = True
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return tuple(
-            sorted(
-                placed(start, end + self.inclusive, kind, text)
-                for kind, said in (values.get(self.spans_in) or {}).items()
+        found = self.listed(values) or {}
+        try:
+            places = [
+                (start, end, kind)
+                for kind, said in found.items()
                 for places in said.values()
                 for start, end in places
-            )
-        )
+            ]
+        except (AttributeError, TypeError, ValueError):
+            raise Unfit(
+                f"{self.spans_in!r} is {str(found)[:40]!r}; {{kind: {{text: [[start, end]]}}}} is needed"
+            ) from None
+        return tuple(sorted(placed(*place, text, self.inclusive) for place in places))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +107,13 @@ class Answers(Annotated):
     spans_in: str = "result_list"
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return super().spans(values, str(inside(values, str(self.pair))))
+        return super().spans(values, self.second(values))
+
+    def whole(self, values: Mapping[str, Any]) -> str:
+        return Json.whole(self, values)
+
+    def second(self, values: Mapping[str, Any]) -> str:
+        return str(inside(values, str(self.pair)))  # as it is, for places to be right
 
     def span(self, one: Any, text: str) -> Span:
         return super().span({"label": ANSWER, **one} if isinstance(one, dict) else one, text)
@@ -121,14 +138,18 @@ class Conll(Format):
         first = 0
         with self.opened(file, where) as stream:
             for number, line in enumerate(stream, 1):
-                cells = line.split()
-                if not cells or cells[0] == "-DOCSTART-":
+                cells = _BLANK.split(line.strip(" \t\r\n"))  # other spaces may be words
+                if cells == [""] or cells[0] == "-DOCSTART-":
                     if words:
                         yield first, {self.text: words, self.tags: tags}
                     words, tags = [], []
                     continue
                 if len(cells) < 2:
                     raise DataError(f"{where}:{number}: {line.strip()!r}; a word and a tag are needed")
+                try:
+                    bio(cells[-1])
+                except Unfit as e:
+                    raise DataError(f"{where}:{number}: {e}") from None
                 first = first if words else number
                 words.append(cells[0])
                 tags.append(cells[-1])
@@ -139,49 +160,46 @@ class Conll(Format):
         return self.joiner.join(inside(values, self.text))
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        tags = [bio(tag) for tag in inside(values, self.tags)]
-        return tagged(inside(values, self.text), tags, self.joiner)
-
-
-def bio(tag: str) -> str:
-    """A tag of BIOES or BMES as one of BIO."""
-    kind, _, label = tag.partition("-")
-    if kind not in ("O", "B", "I", "E", "S", "M") or (kind != "O" and not label):
-        raise Unfit(f"found {tag!r} as a tag; O, or B-, I-, E-, M- or S- and a label are needed")
-    return tag if kind == "O" else f"{'B' if kind in 'BS' else 'I'}-{label}"
+        return tagged(inside(values, self.text), inside(values, self.tags), self.joiner)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marked(Table):
     """A table in whose text the values are marked: `来一首<singer>周华健</singer>的<song>花心</song>`.
 
-    A mark may hold `heard||meant`; the text has what was heard.
+    Marks may lie in each other. One may end with `heard||meant`; the text has what was heard.
     """
 
     def whole(self, values: Mapping[str, Any]) -> str:
-        return unmarked(super().whole(values))
+        return without_marks(super().whole(values))[0]
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return spans_of_marks(super().whole(values))
+        return without_marks(super().whole(values))[1]
 
 
-_MARK = re.compile(r"<([\w.-]+)>(.*?)</\1>")
+_BLANK = re.compile(r"[ \t]+")
+_MARK = re.compile(r"<(/?)([\w.-]+)>")
 
 
-def heard(inside: str) -> str:
-    return inside.split("||")[0]
-
-
-def unmarked(text: str) -> str:
-    return _MARK.sub(lambda found: heard(found[2]), text)
-
-
-def spans_of_marks(marked: str) -> tuple[Span, ...]:
-    """Where the values lie in the text without its marks."""
-    spans, taken = [], 0  # characters of marks and of what was meant, so far
-    for found in _MARK.finditer(marked):
-        start = found.start() - taken
-        value = heard(found[2])
-        spans.append(Span(start, start + len(value), found[1]))
-        taken += len(found[0]) - len(value)
-    return tuple(spans)
+def without_marks(marked: str) -> tuple[str, tuple[Span, ...]]:
+    """The text as it was heard, and where its values lie in it."""
+    text, at = "", 0
+    spans: list[Span] = []
+    opened: list[tuple[str, int]] = []
+    for mark in _MARK.finditer(marked):
+        part = marked[at : mark.start()]
+        text += part.partition("||")[0] if opened else part
+        at = mark.end()
+        ends, kind = mark.groups()
+        if not ends:
+            opened.append((kind, len(text)))
+            continue
+        if not opened or opened[-1][0] != kind:
+            raise Unfit(f"{mark[0]} ends no mark that is open in {marked!r}")
+        start = opened.pop()[1]
+        if start == len(text):
+            raise Unfit(f"the mark <{kind}> in {marked!r} is empty")
+        spans.append(Span(start, len(text), kind))
+    if opened:
+        raise Unfit(f"the mark <{opened[-1][0]}> in {marked!r} has no end")
+    return text + marked[at:], tuple(sorted(spans))

@@ -57,6 +57,11 @@ class Classify(Sourced):
         found = {label for example in self.data["train"] for label in example.labels}
         return tuple(self.named.values()) or tuple(sorted(found))
 
+    @property
+    def named_by(self) -> str:
+        """Where it is written which labels there are."""
+        return f"{self.source.setting}.train" if self.labels_file is None else "task.labels_file"
+
     def check(self) -> None:
         super().check()
         known = set(self.names)
@@ -66,7 +71,6 @@ class Classify(Sourced):
             raise DataError(
                 f"task.positive: {self.positive!r} is not a label; there are {sorted(known)[:20]}"
             )
-        whose = "task.train" if self.labels_file is None else "task.labels_file"
         for split in LABELLED:
             for row, example in enumerate(self.data[split]):
                 if not self.several and (len(example.labels) != 1 or not example.label):
@@ -77,9 +81,10 @@ class Classify(Sourced):
                 strange = [label for label in example.labels if label not in known]
                 if strange and self.unseen == "refuse":
                     raise DataError(
-                        f"{self.source.place(split, row)}: label {strange[0]!r} is not in {whose}, "
+                        f"{self.source.place(split, row)}: label {strange[0]!r} is not in {self.named_by}, "
                         f"which has {sorted(known)[:20]}; task.unseen=count counts it as never said"
                     )
+        self.check_primary()
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "positive": self.positive}

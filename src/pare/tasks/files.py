@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from pare.errors import DataError
 from pare.tasks.columns import Examples, Part
@@ -22,8 +21,8 @@ class Files(Source):
     """Without a dev file, dev is cut from train, and without a test file test is cut before it: 4:1 each.
 
     folder: where names of files begin. hub: what is read where no folder is given.
-    seed: of the cuts and of what follows. rows: at most so many of train. shots: at most so many of train for
-    each label.
+    seed: of the cuts. rows: at most so many of train. shots: at most so many of train for each label, or each
+    kind of span, and as many that have none. fold: which of the choices of rows or shots.
     """
 
     folder: str | None = None
@@ -36,8 +35,7 @@ class Files(Source):
     seed: int = 0
     rows: int | None = None
     shots: int | None = None
-
-    setting: ClassVar[str] = "task.source"
+    fold: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rows", "shots"):
@@ -85,9 +83,9 @@ class Files(Source):
             else:
                 train, held_out = cut(whole, train, self.seed)
                 splits[split] = whole, held_out
-        if not train or not splits["test"][1]:
+        if not train:
             raise DataError(f"{self._place('train')} has too few rows to cut a dev and a test split from")
-        splits["train"] = whole, fewer(whole, train, self.rows, self.shots, self.seed)
+        splits["train"] = whole, fewer(whole, train, self.rows, self.shots, self.fold)
         rows = Examples() if self._place("unlabelled") is None else self._read("unlabelled")
         splits["unlabelled"] = rows, range(len(rows))
         return splits
@@ -137,8 +135,8 @@ def fewer(
     kept = []
     for i in order:
         example = rows[numbers[i]]
-        kinds = example.labels or {span.label for span in example.spans}
-        if shots is not None and all(taken[kind] >= shots for kind in kinds):
+        kinds = example.labels or tuple({span.label for span in example.spans}) or ("",)
+        if shots is not None and any(taken[kind] >= shots for kind in kinds):
             continue
         taken.update(kinds)
         kept.append(i)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TextIO
 
 from pare.decoding import spans_of
 from pare.errors import DataError
-from pare.tasks.example import Example, Span
+from pare.tasks.example import Example, Span, singly
 
 #: the line it begins on, and its values by name
 Record = tuple[int, Mapping[str, Any]]
@@ -44,20 +44,30 @@ class Format(ABC):
             codecs.lookup(self.encoding)
         except LookupError:
             raise ValueError(f"encoding={self.encoding}: there is no such encoding") from None
+        if self.separator == "":
+            raise ValueError("separator: empty; null is for texts with one label")
 
     def read(self, file: Path, setting: str, labelled: bool = True) -> Iterator[tuple[int, Example]]:
         """Examples with their lines, in order. setting: the config key that led here, for messages."""
-        where, wanted = f"{setting}: {file}", self.wanted(labelled)
+        where, left = f"{setting}: {file}", 0
+        for line, values in self.rows(file, where, self.wanted(labelled)):
+            try:
+                example = checked(self.example(values, labelled))
+            except Unfit as e:
+                raise DataError(f"{where}:{line}: {e}") from None
+            if not (self.leave_out and set(example.labels) & set(self.leave_out)):
+                left += 1
+                yield line, example
+        if not left:
+            raise DataError(f"{where} has no rows with other labels than {list(self.leave_out)}")
+
+    def rows(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
+        """The records of a file that can be read and has some."""
         rows = 0
         try:
-            for line, values in self.records(file, where, wanted):
+            for record in self.records(file, where, wanted):
                 rows += 1
-                try:
-                    example = self.example(values, labelled)
-                except Unfit as e:
-                    raise DataError(f"{where}:{line}: {e}") from None
-                if not (self.leave_out and set(example.labels) & set(self.leave_out)):
-                    yield line, example
+                yield record
         except UnicodeDecodeError as e:
             raise DataError(
                 f"{where} is not {self.encoding.upper()} ({e.reason} at byte {e.start})"
@@ -85,21 +95,31 @@ class Format(ABC):
         text = self.whole(values)
         labels = self.labels(inside(values, self.label)) if labelled and self.label is not None else ()
         spans = self.spans(values, text) if labelled else ()
-        return Example((text, joined(inside(values, self.pair))) if self.pair else text, labels, spans)
+        return Example((text, self.second(values)) if self.pair else text, labels, spans)
 
     def whole(self, values: Mapping[str, Any]) -> str:
-        """The text that spans lie in."""
+        """The text, or the first one of a pair."""
         return joined(inside(values, self.text))
 
+    def second(self, values: Mapping[str, Any]) -> str:
+        return joined(inside(values, str(self.pair)))
+
     def labels(self, value: Any) -> tuple[str, ...]:
-        if isinstance(value, list):
-            return tuple(as_text(item) for item in value)
-        text = as_text(value)
-        return (text,) if self.separator is None else tuple(p for p in text.split(self.separator) if p)
+        if self.separator is None and not isinstance(value, list):
+            return (as_text(value),)
+        parts = value if isinstance(value, list) else as_text(value).split(self.separator)
+        return tuple(dict.fromkeys(text for part in parts if (text := as_text(part))))
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
         """The values that the text names."""
         return ()
+
+
+def checked(example: Example) -> Example:
+    for text in singly([example.text]):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise Unfit(f"{text!r} has half a character (a lone surrogate)")
+    return example
 
 
 def inside(values: Mapping[str, Any], name: str) -> Any:
@@ -138,26 +158,32 @@ class Table(Format):
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if commas else csv.QUOTE_NONE
         with self.opened(file, where) as stream:
             lines = csv.reader(stream, delimiter="," if commas else "\t", quoting=quoting)
-            header = list(self.columns) or next(lines, [])
+            header = list(self.columns)
+            while not header:
+                found = next(lines, None)
+                if found is None:
+                    break
+                header = [name.strip() for name in found]
             if not header:
                 raise DataError(f"{where} is empty; its first line must name the columns")
             for column in wanted:
                 if column not in header:
                     raise DataError(f"{where} has no column {column!r}; its columns are {header}")
             places = [(column, header.index(column)) for column in wanted]
-            rows = 0
+            rows, end = 0, lines.line_num
             try:
                 for cells in lines:
+                    line, end = end + 1, lines.line_num  # a quoted cell may take several
                     if not cells or not (cells[0].strip() or "".join(cells).strip()):
                         continue
                     if len(cells) < len(header) or any(cells[len(header) :]):
                         namer = "task" if self.columns else "header"
                         raise DataError(
-                            f"{where}:{lines.line_num}: {len(cells)} columns, "
+                            f"{where}:{line}: {len(cells)} columns, "
                             f"but the {namer} names {len(header)}: {header}"
                         )
                     rows += 1
-                    yield lines.line_num, {column: cells[place] for column, place in places}
+                    yield line, {column: cells[place] for column, place in places}
             except csv.Error as e:
                 raise DataError(f"{where}:{lines.line_num}: {e}") from None
             if not rows and not self.columns:
@@ -204,13 +230,13 @@ class Leading(Format):
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
         with self.opened(file, where) as stream:
             for number, line in enumerate(stream, 1):
-                label, _, text = line.strip().partition(" ")
-                if label and not text:
+                cells = line.split(maxsplit=1)
+                if len(cells) == 1:
                     raise DataError(
-                        f"{where}:{number}: {label!r} alone; a label, a space and a text are needed"
+                        f"{where}:{number}: {cells[0]!r} alone; a label, a space and a text are needed"
                     )
-                if label:
-                    yield number, {str(self.label): label, self.text: text}
+                if cells:
+                    yield number, {str(self.label): cells[0], self.text: cells[1]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,8 +251,8 @@ class Json(Format):
     columns: tuple[str, ...] = ()
 
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        name, _, part = str(file).partition(PART)
-        with self.opened(Path(name), where) as stream:
+        name, _, part = ("", "", "") if file.is_file() else file.name.partition(PART)
+        with self.opened(file.with_name(name) if part else file, where) as stream:
             for line, found in (
                 part_of(objects(stream, where), part, where) if part else objects(stream, where)
             ):
@@ -261,10 +287,7 @@ def objects(stream: TextIO, where: str) -> Iterator[tuple[int, Any]]:
         except ValueError:
             yield from laid_out(line + stream.read(), number, where)
             return
-        if isinstance(found, list):
-            yield from ((number, part) for part in found)
-        else:
-            yield number, found
+        yield from ((number, one) for one in several(found))
 
 
 def laid_out(text: str, first_line: int, where: str) -> Iterator[tuple[int, Any]]:
@@ -279,8 +302,14 @@ def laid_out(text: str, first_line: int, where: str) -> Iterator[tuple[int, Any]
             raise DataError(
                 f"{where}:{line + text.count(chr(10), start, e.pos)}: not JSON: {e.msg}"
             ) from None
-        yield from ((line, part) for part in found) if isinstance(found, list) else ((line, found),)
+        yield from ((line, one) for one in several(found))
         line += text.count("\n", start, at)
+
+
+def several(found: Any) -> list[Any]:
+    """The rows of a list of rows; anything else, such as a row that is a list of cells, is one row."""
+    rows = isinstance(found, list) and all(isinstance(one, (dict, list)) for one in found)
+    return found if rows else [found]
 
 
 def as_text(value: Any) -> str:
@@ -296,21 +325,31 @@ class Coreference(Json):
     """CLUEWSC: whether a pronoun means a noun; both are marked in the text, _noun_ and [pronoun]."""
 
     def whole(self, values: Mapping[str, Any]) -> str:
-        text, marks = super().whole(values), []
+        text, marks = str(inside(values, self.text)), []  # as it is, for places to be right
         for number, (left, right) in ((1, "__"), (2, "[]")):
-            first, said = (inside(values, f"target.span{number}_{part}") for part in ("index", "text"))
-            marks.append((int(first), int(first) + len(said), left, right))
+            start, said = (inside(values, f"target.span{number}_{part}") for part in ("index", "text"))
+            if not isinstance(start, int) or not 0 <= start <= start + len(said) <= len(text):
+                raise Unfit(f"{said!r} at {start}, but the text has {len(text)} characters")
+            marks.append((start, start + len(said), left, right))
         for start, end, left, right in sorted(marks, reverse=True):
             text = f"{text[:start]}{left}{text[start:end]}{right}{text[end:]}"
-        return text
+        return text.strip()
 
 
 def tagged(words: Sequence[str], tags: Sequence[str], space: str) -> tuple[Span, ...]:
-    """The spans that a BIO tag for each word describes, in the words with `space` between them."""
+    """The spans that a tag for each word describes, in the words with `space` between them."""
     if len(words) != len(tags):
         raise Unfit(f"{len(words)} words, {len(tags)} tags")
     offsets, start = [], 0
     for word in words:
         offsets.append((start, start + len(word)))
         start += len(word) + len(space)
-    return tuple(Span(*span) for span in spans_of(tags, offsets))
+    return tuple(Span(*span) for span in spans_of([bio(tag) for tag in tags], offsets))
+
+
+def bio(tag: Any) -> str:
+    """A tag of BIO, of IOB1, of BIOES or of BMES as one of BIO."""
+    kind, _, label = str(tag).partition("-")
+    if kind not in ("O", "B", "I", "E", "S", "M") or (kind != "O" and not label):
+        raise Unfit(f"found {tag!r} as a tag; O, or B-, I-, E-, M- or S- and a label are needed")
+    return "O" if kind == "O" else f"{'B' if kind in 'BS' else 'I'}-{label}"

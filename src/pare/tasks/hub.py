@@ -9,6 +9,8 @@ from pare.network import offline_without_a_network
 from pare.tasks.example import Example
 from pare.tasks.formats import Format, Json, Unfit
 
+ADVICE = "; without a network, set task.source.folder (or PARE_DATA) to a folder with the files it names"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
@@ -53,10 +55,8 @@ class Hub:
             return datasets.load_dataset(self.id, self.config, split=split, revision=self.revision)
         except Exception as e:  # whatever the network, the hub or a file has to say
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
-            raise DataError(
-                f"{where}: could not be loaded ({reason}); without a network, "
-                "set task.source.folder (or PARE_DATA) to a folder with the files that task.source names"
-            ) from None
+            advice = ADVICE if isinstance(e, ConnectionError) else ""
+            raise DataError(f"{where}: could not be loaded ({reason}){advice}") from None
 
 
 def names_of(kind: Any) -> list[str] | None:

@@ -32,6 +32,9 @@ class Mine(Multilabel):
     label: str = "label"
     separator: str | None = None
     split_seed: int = 0
+    rows: int | None = None
+    shots: int | None = None
+    fold: int = 0
     path: str | None = None
     primary: str = "accuracy"
     source: Source = field(init=False)
@@ -42,7 +45,7 @@ class Mine(Multilabel):
         table = Table(text=self.text, pair=self.pair, label=self.label, separator=self.separator)
         source = OwnFiles(
             train=self.train, dev=self.dev, test=self.test, unlabelled=self.unlabelled,
-            format=table, seed=self.split_seed,
+            format=table, seed=self.split_seed, rows=self.rows, shots=self.shots, fold=self.fold,
         )  # fmt: skip
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "several", self.separator is not None or not self.flat)

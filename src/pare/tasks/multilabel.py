@@ -9,6 +9,7 @@ from typing import Any
 from pare.ondemand import changed
 from pare.outputs import Output
 from pare.tasks.classify import Classify
+from pare.tasks.example import Example
 from pare.tasks.metrics import Answer, label_scores
 from pare.tasks.sources import Splits
 from pare.tasks.task import Split
@@ -32,14 +33,23 @@ class Multilabel(Classify):
     close: bool = True
     primary: str = "micro_f1"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.path == "":
+            raise ValueError("path: empty; null is for labels that are just names")
+        if self.levels is not None and self.levels < 1:
+            raise ValueError(f"levels={self.levels}: must be at least 1")
+
     def read(self) -> Splits:
         splits = super().read()
-        if not self.close or self.flat:
+        if self.flat:
             return splits
-        return {
-            split: changed(rows, lambda e: replace(e, labels=self.tree.closed(e.labels)))
-            for split, rows in splits.items()
-        }
+        return {split: changed(rows, self.placed) for split, rows in splits.items()}
+
+    def placed(self, example: Example) -> Example:
+        """With its labels as the taxonomy has them."""
+        labels = dict.fromkeys(map(self.tree.clean, example.labels))
+        return replace(example, labels=self.tree.closed(labels) if self.close else tuple(labels))
 
     @property
     def flat(self) -> bool:
@@ -55,6 +65,10 @@ class Multilabel(Classify):
     @cached_property
     def names(self) -> tuple[str, ...]:
         return self.tree.closed(self.tree.labels or super().names)
+
+    @property
+    def named_by(self) -> str:
+        return super().named_by if self.taxonomy is None else "task.taxonomy"
 
     def identity(self) -> dict[str, Any]:
         above = {} if self.flat else {label: sorted(self.tree.parents(label)) for label in self.names}

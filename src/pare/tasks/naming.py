@@ -14,13 +14,14 @@ def label_names(file: Path, setting: str) -> dict[str, str]:
 
     A name a line, or `id ⇥ name`; a JSON list, or an object of ids and names; CLUE's object a line.
     """
-    if not file.is_file():
-        raise DataError(f"{setting}: no such file: {file}")
-    text = file.read_text(encoding="utf-8-sig")
+    text = text_of(file, setting)
     if file.suffix == ".json":
-        found = from_json(text)
+        try:
+            found = from_json(text)
+        except (ValueError, TypeError) as e:
+            raise DataError(f"{setting}: {file}: neither a list nor an object of labels ({e})") from None
     else:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
         found = {
             line.split("\t")[0] if "\t" in line else str(i): line.split("\t")[-1]
             for i, line in enumerate(lines)
@@ -30,14 +31,23 @@ def label_names(file: Path, setting: str) -> dict[str, str]:
     return found
 
 
+def text_of(file: Path, setting: str) -> str:
+    """A small file, whole. setting: the config key that led here, for messages."""
+    if not file.is_file():
+        raise DataError(f"{setting}: no such file: {file}")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise DataError(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+
+
 def from_json(text: str) -> dict[str, str]:
     try:
         found: Any = json.loads(text)
     except ValueError:
-        try:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError:
-            return {}
+        found = [json.loads(line) for line in text.split("\n") if line.strip()]
+    if not isinstance(found, (dict, list)):
+        raise TypeError(f"found {str(found)[:40]!r}")
     if isinstance(found, dict):
         return {str(key): str(name) for key, name in found.items()}
     named = {}

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pare.comparing import Share
+from pare.errors import DataError
 from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.bio import Labelled
 from pare.tasks.example import Encoded
 from pare.tasks.metrics import f1_share, span_scores
-from pare.tasks.sourced import Sourced
-from pare.tasks.spans import Way, span_labels, span_output, spans_said, spans_there
+from pare.tasks.sourced import LABELLED, Sourced
+from pare.tasks.spans import Way, check_spans, span_labels, span_output, spans_said, spans_there
 from pare.tasks.task import Split
 
 
@@ -25,7 +27,22 @@ class Slu(Sourced):
     by: Way = "tags"
     primary: str = "exact_match"
 
+    def check(self) -> None:
+        super().check()
+        for split in LABELLED:
+            for row, utterance in enumerate(self.data[split]):
+                count = len([label for label in utterance.labels if label])
+                if count != 1:
+                    place = self.source.place(split, row)
+                    raise DataError(f"{place}: {count} intents; exactly one is needed")
+        check_spans(self.data["train"], self.by, self.source.setting)
+        self.check_primary()
+
     def outputs(self) -> tuple[Output, ...]:
+        return self._outputs
+
+    @cached_property
+    def _outputs(self) -> tuple[Output, ...]:
         train = self.data["train"]
         intents = sorted({utterance.label for utterance in train})
         return (Output("intent", tuple(intents)), span_output("slots", train, self.by))

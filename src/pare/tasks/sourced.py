@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pare.errors import DataError
+from pare.outputs import Output
 from pare.provenance import digest, digest_of_rows
 from pare.tasks.example import Example
 from pare.tasks.sources import Source, Splits
@@ -28,7 +30,14 @@ class Sourced(Task):
     def check(self) -> None:
         for split in LABELLED:
             if not self.data[split]:
-                raise DataError(f"task.source: no rows for {split}")
+                raise DataError(f"{self.source.setting}: no rows for {split}")
+
+    def check_primary(self) -> None:
+        """After all else: it takes answers that are right."""
+        outputs = self.outputs()
+        known = self.score("dev", [truth(outputs, example) for example in self.data["dev"]])
+        if self.primary not in known:
+            raise DataError(f"task.primary: found {self.primary!r}; one of {sorted(known)} is needed")
 
     def fingerprint(self) -> str:
         return self._fingerprint
@@ -39,6 +48,15 @@ class Sourced(Task):
 
     def examples(self, split: Split) -> Sequence[Example]:
         return self.data[split]
+
+
+def truth(outputs: Sequence[Output], example: Example) -> dict[str, Any]:
+    """The answer of a model that is right."""
+    spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
+    return {
+        o.name: spans if o.scope == "token" else list(example.labels) if o.choice == "any" else example.label
+        for o in outputs
+    }
 
 
 def plain(example: Example) -> list[object]:

@@ -5,12 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pare.errors import DataError
 from pare.tasks.annotated import Marked
 from pare.tasks.car import generate
 from pare.tasks.example import Example
+from pare.tasks.formats import Unfit
 
 Splits = Mapping[str, Sequence[Example]]  # train, dev, test, unlabelled
 
@@ -19,12 +20,14 @@ Splits = Mapping[str, Sequence[Example]]  # train, dev, test, unlabelled
 class Source(ABC):
     """Reads the splits of a task; DataError names the config key, the file and the line of what is wrong."""
 
+    setting: ClassVar[str] = "task.source"  # what a message begins with
+
     @abstractmethod
     def read(self) -> Splits: ...
 
     def place(self, split: str, row: int) -> str:
         """Where an example is from, to begin a message with."""
-        return f"task.source: {split}, row {row + 1}"
+        return f"{self.setting}: {split}, row {row + 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +83,11 @@ class Tagged(Source):
         file = Path(self.file).expanduser()
         where = f"task.source.file: {file}"
         rows = []
-        for number, values in _CORPUS.records(file, where, _CORPUS.columns):
-            utterance = _CORPUS.example(values)
+        for number, values in _CORPUS.rows(file, where, _CORPUS.columns):
+            try:
+                utterance = _CORPUS.example(values)
+            except Unfit as e:
+                raise DataError(f"{where}:{number}: {e}") from None
             if utterance.text != values["text"].strip():
                 raise DataError(f"{where}:{number}: {values['marked']!r} does not mark up {values['text']!r}")
             rows.append((values["session"], utterance))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -36,9 +37,14 @@ class Spans(Sourced):
 
     def check(self) -> None:
         super().check()
-        check_spans(self.data["train"], self.by)
+        check_spans(self.data["train"], self.by, self.source.setting)
+        self.check_primary()
 
     def outputs(self) -> tuple[Output, ...]:
+        return self._outputs
+
+    @cached_property
+    def _outputs(self) -> tuple[Output, ...]:
         return (span_output("spans", self.data["train"], self.by),)
 
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
@@ -69,10 +75,10 @@ def span_output(name: str, examples: Sequence[Example], by: Way) -> Output:
     return Output(name, (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")), scope="token")
 
 
-def check_spans(examples: Sequence[Example], by: Way) -> None:
-    """Says what training will not see."""
+def check_spans(examples: Sequence[Example], by: Way, setting: str) -> None:
+    """Says what training will not see. setting: of the source."""
     if not any(example.spans for example in examples):
-        raise DataError("task.source: there are no spans in train")
+        raise DataError(f"{setting}: there are no spans in train")
     crossed = sum(a.end > b.start for e in examples for a, b in pairwise(sorted(e.spans)))
     if crossed and by == "tags":
         log.warning(
@@ -86,9 +92,14 @@ def span_labels(output: Output, example: Example, tokens: Encoded) -> list[int] 
     spans = sorted(spans_there(example))
     if output.choice == "any":
         return pointers_of(spans, tokens.offsets, output.labels)
-    ids = {tag: i for i, tag in enumerate(output.labels)}
+    ids = places_of(output.labels)
     tags = tags_of(spans, tokens.offsets)
     return [IGNORED_LABEL if tag is None else ids.get(tag, IGNORED_LABEL) for tag in tags]
+
+
+@cache
+def places_of(labels: tuple[str, ...]) -> dict[str, int]:
+    return {label: i for i, label in enumerate(labels)}
 
 
 def spans_there(example: Example) -> set[Labelled]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pare.decoding import Text
+from pare.tasks.example import Example
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder
 
@@ -19,7 +20,7 @@ class Survey:
     """By split; disputed are texts of train that come with different labels.
 
     labels, spans: how often each occurs. lengths: tokens at PERCENTILES. cut: texts longer than max_length.
-    seen: texts that are in train too; in train, those that come again.
+    seen: texts that are in train too; in train, those that come again. in_both: texts of test and of dev.
     """
 
     rows: Mapping[Split, int]
@@ -28,6 +29,7 @@ class Survey:
     lengths: Mapping[Split, Sequence[int]]
     cut: Mapping[Split, int]
     seen: Mapping[Split, int]
+    in_both: int
     disputed: int
     max_length: int
     suggested: int
@@ -53,10 +55,17 @@ def survey(task: Task, encoder: TextEncoder) -> Survey:
         lengths={split: lengths_at(counts, PERCENTILES) for split, counts in tokens.items()},
         cut={split: sum(n > task.max_length for n in counts) for split, counts in tokens.items()},
         seen={**seen, "train": len(examples["train"]) - len(known)},
+        in_both=len(shared(examples["dev"], examples["test"])),
         disputed=sum(len(ways) > 1 for ways in known.values()),
         max_length=task.max_length,
         suggested=suggested_length(tokens["train"]),
     )
+
+
+def shared(first: Sequence[Example], second: Sequence[Example]) -> list[Text]:
+    """The texts of the second that are in the first, as often as they come."""
+    there = {example.text for example in first}
+    return [example.text for example in second if example.text in there]
 
 
 def lengths_at(tokens: Sequence[int], percentiles: Sequence[int]) -> list[int]:

@@ -87,7 +87,12 @@ def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
 
 def wordpiece_from(file: Path) -> Tokenizer:
     """BERT's tokenizer for a vocab.txt, a token a line."""
-    return _wordpiece(file.read_text(encoding="utf-8").splitlines())
+    return _wordpiece(lines_of(file.read_text(encoding="utf-8-sig")))
+
+
+def lines_of(text: str) -> list[str]:
+    """Ended by line feeds alone: str.splitlines() also ends them at U+2028, which is a token of BERT's."""
+    return text.removesuffix("\n").split("\n")
 
 
 def _wordpiece(vocabulary: Sequence[str]) -> Tokenizer:
