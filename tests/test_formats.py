@@ -9,7 +9,8 @@ from pare.errors import DataError
 from pare.tasks.classify import Classify
 from pare.tasks.example import Example
 from pare.tasks.files import Files
-from pare.tasks.formats import Coreference, Format, Json, Leading, Lines, Table
+from pare.tasks.formats import Format, Leading, Lines, Table
+from pare.tasks.objects import Coreference, Json
 
 LABELS = Example("a", ("x",)), Example("b", ("y",))
 
@@ -234,7 +235,9 @@ def test_a_given_split_is_not_cut(file: str) -> None:
 def test_the_only_row_of_a_label_stays_in_training(tmp_path: Path) -> None:
     file = tmp_path / "rows.tsv"
     file.write_text("text\tlabel\n" + "".join(f"t{i}\tl{min(i, 30)}\n" for i in range(60)), encoding="utf-8")
-    Classify(name="rare", max_length=16, source=Files(train=str(file))).check()
+    task = Classify(name="rare", max_length=16, source=Files(train=str(file)))
+    task.check()
+    assert len(task.names) == 31
 
 
 def test_few_shots_are_so_many_of_each_label(file: str) -> None:

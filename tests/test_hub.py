@@ -10,8 +10,9 @@ from pare.tasks.annotated import Conll
 from pare.tasks.classify import Classify
 from pare.tasks.example import Example, Span
 from pare.tasks.files import Files
-from pare.tasks.formats import Json, Lines
+from pare.tasks.formats import Lines
 from pare.tasks.hub import Hub
+from pare.tasks.objects import Json
 
 LABELS = ClassLabel(names=["no", "yes"])
 

@@ -18,8 +18,8 @@ from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.store import Store
 from pare.tasks.annotated import Annotated, Conll
+from pare.tasks.bio import tagged
 from pare.tasks.files import Files
-from pare.tasks.formats import tagged
 from pare.tasks.metrics import span_scores
 from pare.tasks.prompts import Prompts
 from pare.tasks.spans import Spans

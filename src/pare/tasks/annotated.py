@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import DataError
-from pare.tasks.example import ANSWER, Span
-from pare.tasks.formats import Format, Json, Record, Table, Unfit, as_text, bio, inside, tagged
+from pare.tasks.bio import bio, tagged
+from pare.tasks.example import ANSWER, Span, Unfit
+from pare.tasks.formats import Format, Record, Table, as_text, inside
+from pare.tasks.objects import Json
 
 
 def placed(start: Any, end: Any, kind: Any, text: str, inclusive: bool) -> Span:

@@ -14,6 +14,10 @@ def singly(texts: Iterable[Text]) -> Iterator[str]:
         yield from (text,) if isinstance(text, str) else text
 
 
+class Unfit(ValueError):
+    """What is wrong with an example: it lacks something, or has it in a way that makes no sense."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
     """A labelled stretch of text: `text[start:end]`."""

@@ -1,27 +1,20 @@
-"""How a file holds examples: tables, JSON, lines. An error names the file, the line, and what is wrong."""
+"""How a file holds examples: tables and lines. An error names the file, the line, and what is wrong."""
 
 import codecs
 import csv
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from pare.decoding import spans_of
 from pare.errors import DataError
-from pare.tasks.example import Example, Span, singly
+from pare.tasks.bio import tagged
+from pare.tasks.example import Example, Span, Unfit, singly
 
 #: the line it begins on, and its values by name
 Record = tuple[int, Mapping[str, Any]]
-
-PART = "#"  # between a file and the name of a list in it
-
-
-class Unfit(ValueError):
-    """What is wrong with one record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,117 +232,9 @@ class Leading(Format):
                     yield number, {str(self.label): cells[0], self.text: cells[1]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Json(Format):
-    """Objects: one a line, or one after another however they are laid out, or in one list.
-
-    A name may lead inside: `target.span1_text`. A list as a label is any number of them; as a text, its
-    parts with commas between. `rows.json#train` reads the list `train` of the one object in rows.json.
-    columns: names for rows that are lists.
-    """
-
-    columns: tuple[str, ...] = ()
-
-    def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        name, _, part = ("", "", "") if file.is_file() else file.name.partition(PART)
-        with self.opened(file.with_name(name) if part else file, where) as stream:
-            for line, found in (
-                part_of(objects(stream, where), part, where) if part else objects(stream, where)
-            ):
-                if self.columns and isinstance(found, list) and len(found) >= len(self.columns):
-                    yield line, dict(zip(self.columns, found, strict=False))
-                elif isinstance(found, dict) and not self.columns:
-                    yield line, found
-                else:
-                    needed = f"a list of {', '.join(self.columns)}" if self.columns else "an object"
-                    raise DataError(f"{where}:{line}: found {str(found)[:40]!r}; {needed} is needed")
-
-
-def part_of(found: Iterator[tuple[int, Any]], name: str, where: str) -> Iterator[tuple[int, Any]]:
-    """What the list of that name holds; a name may lead inside. Only the line of the whole is known."""
-    for line, whole in found:
-        try:
-            rows = inside(whole, name) if isinstance(whole, dict) else None
-        except Unfit as e:
-            raise DataError(f"{where}: {e}") from None
-        if not isinstance(rows, list):
-            raise DataError(f"{where}: {name!r} is not a list")
-        yield from ((line, row) for row in rows)
-
-
-def objects(stream: TextIO, where: str) -> Iterator[tuple[int, Any]]:
-    """The JSON values of a file with their first lines; of JSON lines, one is in memory at a time."""
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError:
-            yield from laid_out(line + stream.read(), number, where)
-            return
-        yield from ((number, one) for one in several(found))
-
-
-def laid_out(text: str, first_line: int, where: str) -> Iterator[tuple[int, Any]]:
-    """JSON values that take more than a line each."""
-    decoder, space = json.JSONDecoder(), re.compile(r"\s*")
-    at, line = 0, first_line
-    while (start := space.match(text, at).end()) < len(text):  # type: ignore[union-attr]  # always matches
-        line += text.count("\n", at, start)
-        try:
-            found, at = decoder.raw_decode(text, start)
-        except json.JSONDecodeError as e:
-            raise DataError(
-                f"{where}:{line + text.count(chr(10), start, e.pos)}: not JSON: {e.msg}"
-            ) from None
-        yield from ((line, one) for one in several(found))
-        line += text.count("\n", start, at)
-
-
-def several(found: Any) -> list[Any]:
-    """The rows of a list of rows; anything else, such as a row that is a list of cells, is one row."""
-    rows = isinstance(found, list) and all(isinstance(one, (dict, list)) for one in found)
-    return found if rows else [found]
-
-
 def as_text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def joined(value: Any) -> str:
     return ", ".join(as_text(part) for part in value) if isinstance(value, list) else as_text(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coreference(Json):
-    """CLUEWSC: whether a pronoun means a noun; both are marked in the text, _noun_ and [pronoun]."""
-
-    def whole(self, values: Mapping[str, Any]) -> str:
-        text, marks = str(inside(values, self.text)), []  # as it is, for places to be right
-        for number, (left, right) in ((1, "__"), (2, "[]")):
-            start, said = (inside(values, f"target.span{number}_{part}") for part in ("index", "text"))
-            if not isinstance(start, int) or not 0 <= start <= start + len(said) <= len(text):
-                raise Unfit(f"{said!r} at {start}, but the text has {len(text)} characters")
-            marks.append((start, start + len(said), left, right))
-        for start, end, left, right in sorted(marks, reverse=True):
-            text = f"{text[:start]}{left}{text[start:end]}{right}{text[end:]}"
-        return text.strip()
-
-
-def tagged(words: Sequence[str], tags: Sequence[str], space: str) -> tuple[Span, ...]:
-    """The spans that a tag for each word describes, in the words with `space` between them."""
-    if len(words) != len(tags):
-        raise Unfit(f"{len(words)} words, {len(tags)} tags")
-    offsets, start = [], 0
-    for word in words:
-        offsets.append((start, start + len(word)))
-        start += len(word) + len(space)
-    return tuple(Span(*span) for span in spans_of([bio(tag) for tag in tags], offsets))
-
-
-def bio(tag: Any) -> str:
-    """A tag of BIO, of IOB1, of BIOES or of BMES as one of BIO."""
-    kind, _, label = str(tag).partition("-")
-    if kind not in ("O", "B", "I", "E", "S", "M") or (kind != "O" and not label):
-        raise Unfit(f"found {tag!r} as a tag; O, or B-, I-, E-, M- or S- and a label are needed")
-    return "O" if kind == "O" else f"{'B' if kind in 'BS' else 'I'}-{label}"

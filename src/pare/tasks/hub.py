@@ -6,8 +6,9 @@ from typing import Any
 
 from pare.errors import DataError
 from pare.network import offline_without_a_network
-from pare.tasks.example import Example
-from pare.tasks.formats import Format, Json, Unfit
+from pare.tasks.example import Example, Unfit
+from pare.tasks.formats import Format
+from pare.tasks.objects import Json
 
 ADVICE = "; without a network, set task.source.folder (or PARE_DATA) to a folder with the files it names"
 

@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 from pare.errors import DataError
 from pare.tasks.annotated import Marked
 from pare.tasks.car import generate
-from pare.tasks.example import Example
-from pare.tasks.formats import Unfit
+from pare.tasks.example import Example, Unfit
 
 Splits = Mapping[str, Sequence[Example]]  # train, dev, test, unlabelled
 
