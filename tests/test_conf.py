@@ -13,6 +13,7 @@ from pare.search import Auto
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
+from pare.targets.measuring import Measure
 from pare.tasks.task import Task
 from pare.tracking import Tracker
 
@@ -39,10 +40,11 @@ def composed(*overrides: str) -> dict[str, object]:
 
 def built(config: dict[str, object]) -> list[str]:
     problems: list[str] = []
-    for key in ("task", "model", "hardware", "measure", "train", "tracker"):
+    for key in ("task", "model", "hardware", "train", "tracker"):
         node = config[key]
         if isinstance(node, dict) and "_target_" in node:
             build(node, key, problems)
+    build(config["measure"], "measure", problems, Measure)
     compression = dict(config["compression"])  # type: ignore[call-overload]
     auto = compression.pop("auto", None)
     strategy = [
