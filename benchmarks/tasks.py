@@ -17,11 +17,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from running import CELLS, ROOT, Claim, floor2, keep, report, run, write_page
 
-from pare.build import build
-from pare.config import conf_folder, plain
+from pare.config import task_and_model
+from pare.tasks.example import Example
+from pare.tasks.sourced import truth
 from pare.tasks.task import Task
 
 PAGE = ROOT / "docs" / "tasks.md"
@@ -66,32 +66,17 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def task_of(name: str, overrides: tuple[str, ...]) -> Task:
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
-        node = plain(compose("config", overrides=[f"task={name}", *overrides]))["task"]
-    problems: list[str] = []
-    task = build(node, "task", problems, Task)
-    if problems:
-        raise SystemExit("\n".join(problems))
-    return task  # type: ignore[no-any-return]
-
-
 def commonest(task: Task) -> dict[str, float]:
     """Scores of who always gives the answer that is the commonest in training, and finds no spans."""
     train = task.examples("train")
     ((labels, _),) = Counter(example.labels for example in train).most_common(1)
-    answer: dict[str, Any] = {}
-    for output in task.outputs():
-        if output.scope == "token":
-            answer[output.name] = []
-        else:
-            answer[output.name] = list(labels) if output.choice == "any" else labels[0]
+    answer = truth(task.outputs(), Example("", labels))
     return task.score("test", [answer] * len(task.examples("test")))
 
 
 def measured(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     """A cell: the run, and what it is to be held against."""
-    task = task_of(name, overrides)
+    task, _ = task_and_model([f"task={name}", *overrides])
     rows = {split: len(task.examples(split)) for split in ("train", "test")}  # type: ignore[arg-type]
     answers = [len(output.labels) for output in task.outputs()]
     about = {"rows": rows, "labels": answers, "commonest": commonest(task)}

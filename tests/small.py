@@ -5,7 +5,12 @@ from pathlib import Path
 from pare.encoders.model import Architecture, Model
 from pare.pipeline import Pipeline, Step
 from pare.progress import silent
+from pare.stages.distill import Distill
+from pare.stages.export import Export
 from pare.stages.finetune import Finetune
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Stage
+from pare.stages.width import Width
 from pare.store import Store
 from pare.targets.hardware import Hardware
 from pare.tasks.slu import Slu
@@ -33,3 +38,13 @@ def pipeline(root: Path, seed: int = 0, hardware: Hardware = HARDWARE) -> Pipeli
 
 def ignore(step: Step) -> None:
     """For `execute`, where nobody listens."""
+
+
+def halved_int8(train: Training) -> tuple[tuple[str, Stage], ...]:
+    """Half the width, recovered, exported, and static INT8."""
+    return (
+        ("width", Width(keep=0.5, rows=64)),
+        ("distill", Distill(train=train)),
+        ("export", Export()),
+        ("quantize", Quantize(calibration_rows=32)),
+    )

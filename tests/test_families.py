@@ -32,7 +32,7 @@ from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
 from pare.tasks.text import train_wordpiece
 from pare.training import Training
-from small import ARCHITECTURE, HARDWARE, OPENVINO, QUICK, TASK, ignore, pipeline
+from small import ARCHITECTURE, HARDWARE, OPENVINO, QUICK, TASK, halved_int8, ignore, pipeline
 
 TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
 TRAIN = Training(steps=120, learning_rate=3e-3, precision="fp32", threads=1)
@@ -131,12 +131,7 @@ def test_a_compressed_model_of_the_family_knows_more_than_the_commonest_answer(
     family: tuple[Path, Finetune],
 ) -> None:
     root, finetune = family
-    strategy = (
-        ("width", Width(keep=0.5, rows=64)),
-        ("distill", Distill(train=replace(TRAIN, steps=150))),
-        EXPORT,
-        ("quantize", Quantize(calibration_rows=32)),
-    )
+    strategy = halved_int8(replace(TRAIN, steps=150))
     step = pipeline(root).execute(finetune, strategy, ignore).steps[-1]
     intents = Counter(utterance.label for utterance in TASK.data["dev"])
     commonest = max(intents.values()) / intents.total()

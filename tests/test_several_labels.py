@@ -17,15 +17,11 @@ from pare.losses import hard_loss, soft_binary_cross_entropy
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
 from pare.progress import silent
-from pare.stages.distill import Distill
-from pare.stages.export import Export
 from pare.stages.finetune import Finetune
-from pare.stages.quantize import Quantize
-from pare.stages.width import Width
 from pare.store import Store
 from pare.tasks.mine import Mine
 from pare.training import Training
-from small import FINETUNE, HARDWARE, ignore
+from small import FINETUNE, HARDWARE, halved_int8, ignore
 
 WORDS = ("red", "green", "blue", "tall")
 TOPICS = Output("topics", ("a", "b", "c"), choice="any")
@@ -81,13 +77,7 @@ def test_any_number_of_labels_all_the_way_to_a_bundle(task: Mine, tmp_path: Path
     assert task.names == tuple(sorted(WORDS))
     there = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
     train = Training(steps=150, learning_rate=2e-3, precision="fp32", threads=1)
-    strategy = (
-        ("width", Width(keep=0.5, rows=64)),
-        ("distill", Distill(train=train)),
-        ("export", Export()),
-        ("quantize", Quantize(calibration_rows=32)),
-    )
-    outcome = there.execute(Finetune(model=FINETUNE.model, train=train), strategy, ignore)
+    outcome = there.execute(Finetune(model=FINETUNE.model, train=train), halved_int8(train), ignore)
     assert outcome.steps[0].scores["micro_f1"] > 0.97
     assert outcome.steps[-1].scores["micro_f1"] > 0.95
     assert outcome.steps[-1].scores["accuracy"] > 0.85

@@ -30,6 +30,7 @@ from pare.tasks.classify import Classify
 from pare.tasks.example import Example, Span
 from pare.tasks.multilabel import Multilabel
 from pare.tasks.prompts import Prompts
+from pare.tasks.sourced import truth
 from pare.tasks.sources import Source, Splits
 from pare.tasks.spans import Spans
 from pare.tasks.task import Task
@@ -143,21 +144,9 @@ def test_the_shares_of_rows_make_the_score(name: str, primary: str) -> None:
     task = replace({**TASKS, "slu": SLU}[name], primary=primary, **more)
     examples = list(task.examples("dev"))
     mixed = [examples[i if i % 3 else i // 2] for i in range(len(examples))]  # two of three are right
-    answers = [answer_of(task, example) for example in mixed]
+    answers = [truth(task.outputs(), example) for example in mixed]
     shares = task.shares("dev", answers)
     assert shares is not None
     score = sum(above for above, _ in shares) / sum(below for _, below in shares)
     assert 0 < score < 1
     assert score == pytest.approx(task.score("dev", answers)[primary])
-
-
-def answer_of(task: Task, example: Example) -> dict[str, object]:
-    """What a model would say that takes the text for this example."""
-    spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
-    said: dict[str, object] = {}
-    for output in task.outputs():
-        if output.scope == "token":
-            said[output.name] = spans
-        else:
-            said[output.name] = list(example.labels) if output.choice == "any" else example.label
-    return said

@@ -11,11 +11,7 @@ from pare.bundle import write_bundle
 from pare.errors import DataError
 from pare.pipeline import Pipeline
 from pare.progress import silent
-from pare.stages.distill import Distill
-from pare.stages.export import Export
 from pare.stages.finetune import Finetune
-from pare.stages.quantize import Quantize
-from pare.stages.width import Width
 from pare.store import Store
 from pare.tasks.annotated import Annotated, Conll
 from pare.tasks.bio import tagged
@@ -24,7 +20,7 @@ from pare.tasks.metrics import span_scores
 from pare.tasks.prompts import Prompts
 from pare.tasks.spans import Spans
 from pare.training import Training
-from small import FINETUNE, HARDWARE, ignore
+from small import FINETUNE, HARDWARE, halved_int8, ignore
 from test_bundle import predict
 
 KINDS = {"city": ["york", "rome", "oslo"], "food": ["bread", "rice", "soup"]}
@@ -55,12 +51,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(train=str(file), format=Conll())
 
 
-STRATEGY = (
-    ("width", Width(keep=0.5, rows=64)),
-    ("distill", Distill(train=replace(TRAIN, steps=150))),
-    ("export", Export()),
-    ("quantize", Quantize(calibration_rows=32)),
-)
+STRATEGY = halved_int8(replace(TRAIN, steps=150))
 
 
 @pytest.mark.parametrize("by", ["tags", "pointers"])

@@ -18,7 +18,8 @@ from pare.progress import Advance
 from pare.result import BUNDLE, RESULT, Result
 from pare.search import Trial
 from pare.targets.measuring import Measurement
-from pare.tasks.survey import PERCENTILES, SPLITS, Survey
+from pare.tasks.survey import PERCENTILES, Survey
+from pare.tasks.task import LABELLED
 
 
 def yaml_of(config: Mapping[str, Any]) -> str:
@@ -173,7 +174,7 @@ def show_survey(name: str, found: Survey) -> None:
     table = Table(title=f"{name}: texts, in tokens", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("", "rows", *heads, f"longer than {found.max_length}", "seen in train"):
         table.add_column(column, justify="right" if column else "left")
-    for split in SPLITS:
+    for split in LABELLED:
         numbers = (found.rows[split], *found.lengths[split], found.cut[split], found.seen[split])
         table.add_row(split, *map(str, numbers))
     console.print(table)
@@ -182,10 +183,10 @@ def show_survey(name: str, found: Survey) -> None:
         if not total:
             continue
         table = Table(title=f"{len(total)} {kind}", title_justify="left", box=box.SIMPLE_HEAD)
-        for column in ("", *SPLITS):
+        for column in ("", *LABELLED):
             table.add_column(column, justify="right" if column else "left")
         for label, _ in total.most_common(MOST_LABELS):
-            table.add_row(label, *(str(counts[split][label]) for split in SPLITS))
+            table.add_row(label, *(str(counts[split][label]) for split in LABELLED))
         console.print(table)
         if len(total) > MOST_LABELS:
             console.print(f"and {len(total) - MOST_LABELS} more {kind}")
@@ -194,6 +195,6 @@ def show_survey(name: str, found: Survey) -> None:
         console.print(f"test: {found.in_both} texts are in dev too")
     if found.disputed:
         console.print(f"train: {found.disputed} texts come with different labels")
-    for split in SPLITS[1:]:
+    for split in LABELLED[1:]:
         if unknown := found.unknown(split):
             console.print(f"{split}: {len(unknown)} labels that train lacks: {', '.join(unknown[:10])}")

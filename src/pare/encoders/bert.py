@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from pare.encoders.family import Block, Family, resized, rows_of
+from pare.encoders.family import Block, Family, resized, rows_of, sizes_of
 from pare.encoders.model import Architecture
 
 
@@ -39,18 +39,8 @@ class BertFamily(LearnedPositions):
     with_pooler = ("bert", "roberta", "xlm-roberta", "ernie")
 
     def shape(self, architecture: Architecture, words: int, padding: int) -> Mapping[str, Any]:
-        shape: dict[str, Any] = {
-            "vocab_size": words,
-            "hidden_size": architecture.hidden,
-            "num_hidden_layers": architecture.layers,
-            "num_attention_heads": architecture.heads,
-            "intermediate_size": architecture.ffn,
-            "max_position_embeddings": architecture.positions,
-            "initializer_range": architecture.init_std,
-            "hidden_dropout_prob": architecture.dropout,
-            "attention_probs_dropout_prob": architecture.dropout,
-            "pad_token_id": padding,
-        }
+        shape = sizes_of(architecture, words, padding)
+        shape["hidden_dropout_prob"] = shape["attention_probs_dropout_prob"] = architecture.dropout
         if architecture.family == "electra":
             shape["embedding_size"] = architecture.hidden
         if "roberta" in architecture.family:

@@ -99,6 +99,20 @@ class Family(ABC):
                 setattr(encoder.config, name, new.get(value))
 
 
+def sizes_of(architecture: Architecture, words: int, padding: int) -> dict[str, Any]:
+    """What most configs of transformers call an architecture's numbers."""
+    return {
+        "vocab_size": words,
+        "hidden_size": architecture.hidden,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "intermediate_size": architecture.ffn,
+        "max_position_embeddings": architecture.positions,
+        "initializer_range": architecture.init_std,
+        "pad_token_id": padding,
+    }
+
+
 def rows_of(table: nn.Embedding, kept: Sequence[int]) -> nn.Embedding:
     """A new table with the rows `kept`; padding_idx follows its row."""
     padding = table.padding_idx

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pare.errors import ModelError
-from pare.network import offline_without_a_network
+from pare.offline import offline_without_a_network
 from pare.provenance import digest, file_digest
 
 

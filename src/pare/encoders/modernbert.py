@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.modernbert.modeling_modernbert import eager_attention_forward
 
-from pare.encoders.family import Block, Family, resized
+from pare.encoders.family import Block, Family, resized, sizes_of
 from pare.encoders.model import Architecture
 from pare.encoders.rotary import RotaryPositions
 from pare.errors import ModelError
@@ -110,14 +110,7 @@ class ModernBertFamily(Family):
         # the ids of ModernBERT's own vocabulary mean something else in another one
         foreign = ("bos", "eos", "cls", "sep")
         return {
-            "vocab_size": words,
-            "hidden_size": architecture.hidden,
-            "num_hidden_layers": architecture.layers,
-            "num_attention_heads": architecture.heads,
-            "intermediate_size": architecture.ffn,
-            "max_position_embeddings": architecture.positions,
-            "initializer_range": architecture.init_std,
-            "pad_token_id": padding,
+            **sizes_of(architecture, words, padding),
             **{f"{name}_dropout": architecture.dropout for name in dropped},
             **{f"{name}_token_id": None for name in foreign},
         }

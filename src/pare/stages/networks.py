@@ -64,7 +64,8 @@ def start_network(
         network.separator = TextEncoder(tokenizer, task.max_length).separator_id
     positions = network.family.longest_text(network.encoder)
     if positions < task.max_length:
-        lengths = [len(e.ids) for e in TextEncoder(tokenizer, task.max_length).encode(task.texts("train"))]
+        whole = TextEncoder(tokenizer, task.max_length)
+        lengths = [len(e.ids) for e in whole.encode(task.texts("train"), places=False)]
         if cut := sum(length > positions for length in lengths):
             log.warning(
                 "task.max_length=%d: %s reads at most %d tokens; %d of %d training texts are cut to that",

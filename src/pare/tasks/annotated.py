@@ -10,7 +10,7 @@ from pare.errors import DataError
 from pare.tasks.bio import bio, tagged
 from pare.tasks.example import ANSWER, Span, Unfit
 from pare.tasks.formats import Format, Record, Table, as_text, inside
-from pare.tasks.objects import Json
+from pare.tasks.objects import PART, Json
 
 
 def placed(start: Any, end: Any, kind: Any, text: str, inclusive: bool) -> Span:
@@ -25,7 +25,7 @@ def placed(start: Any, end: Any, kind: Any, text: str, inclusive: bool) -> Span:
 class Annotated(Json):
     """Objects with a list of spans, each an object, or a list of start, end and kind.
 
-    spans: the name of the list. start, end, kind: the names of their parts; a start that is left out is 0.
+    spans_in: the name of the list. start, end, kind: the names of their parts; a start that is left out is 0.
     inclusive: the character at `end` belongs to the span.
     """
 
@@ -97,7 +97,7 @@ class Rasa(Annotated):
     kind: str = "entity"
 
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        return super().records(Path(f"{file}#rasa_nlu_data.common_examples"), where, wanted)
+        return super().records(Path(f"{file}{PART}rasa_nlu_data.common_examples"), where, wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.example import Encoded, Example
 from pare.tasks.metrics import Answer, f1_share, label_rates, label_scores, matthews
 from pare.tasks.naming import label_names
-from pare.tasks.sourced import LABELLED, Sourced
+from pare.tasks.sourced import Sourced
 from pare.tasks.sources import Splits
-from pare.tasks.task import Split
+from pare.tasks.task import LABELLED, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +62,7 @@ class Classify(Sourced):
         """Where it is written which labels there are."""
         return f"{self.source.setting}.train" if self.labels_file is None else "task.labels_file"
 
-    def check(self) -> None:
-        super().check()
+    def check_examples(self) -> None:
         known = set(self.names)
         if len(known) < 2:
             raise DataError(f"task: there is one label only to tell apart in training: {sorted(known)}")
@@ -84,12 +83,11 @@ class Classify(Sourced):
                         f"{self.source.place(split, row)}: label {strange[0]!r} is not in {self.named_by}, "
                         f"which has {sorted(known)[:20]}; task.unseen=count counts it as never said"
                     )
-        self.check_primary()
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "positive": self.positive}
 
-    def outputs(self) -> tuple[Output, ...]:
+    def heads(self) -> tuple[Output, ...]:
         if not self.several:
             return (Output("label", self.names),)
         return (Output("label", self.names, choice="any", tuned=self.tuned),)

@@ -34,14 +34,14 @@ class Texts(Rows[str]):
         self._ends = array("Q", [0])
 
     def add(self, text: str) -> None:
-        self._bytes += text.encode("utf-8", "surrogatepass")
+        self._bytes += text.encode("utf-8")
         self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def at(self, number: int) -> str:
-        return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogatepass")
+        return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8")
 
 
 class Ragged(Rows["array[int]"]):

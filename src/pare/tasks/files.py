@@ -42,12 +42,13 @@ class Files(Source):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: must be at least 1")
-        if self.train is None and not self.from_hub:
+        if self.train is None and self._hub is None:
             raise ValueError("train: missing; a file is needed, or a hub")
 
     @property
-    def from_hub(self) -> bool:
-        return self.hub is not None and self.folder is None
+    def _hub(self) -> Hub | None:
+        """The hub, if it is what is read."""
+        return self.hub if self.folder is None else None
 
     def read(self) -> Splits:
         return {split: Part(rows, numbers) for split, (rows, numbers) in self._splits.items()}
@@ -59,13 +60,13 @@ class Files(Source):
 
     def _place(self, split: str) -> str | None:
         """Where a split is, if it has a place of its own."""
-        place: str | None = getattr(self.hub if self.from_hub else self, split)
+        hub = self._hub
+        place: str | None = getattr(hub or self, split)
         if place is None:
             return None
-        if self.from_hub:
-            assert self.hub is not None
-            return f"{self.setting}.hub: {self.hub.id}, {place}"
-        return f"{self.setting}.{split}: {self._path(place)}"
+        return (
+            f"{self.setting}.{split}: {self._path(place)}" if hub is None else hub.place(split, self.setting)
+        )
 
     def _path(self, name: str) -> Path:
         return Path(self.folder or "", name).expanduser()
@@ -92,9 +93,8 @@ class Files(Source):
 
     def _read(self, split: str) -> Examples:
         labelled = split != "unlabelled"
-        if self.from_hub:
-            assert self.hub is not None
-            return Examples(self.hub.rows(split, f"{self.setting}.hub", labelled))
+        if (hub := self._hub) is not None:
+            return Examples(hub.rows(split, self.setting, labelled))
         file = self._path(getattr(self, split))
         return Examples(self.format.read(file, f"{self.setting}.{split}", labelled))
 
@@ -117,10 +117,11 @@ def cut(rows: Sequence[Example], numbers: Sequence[int], seed: int) -> tuple[Seq
             held_out[i] = 1
             left.subtract(labels)
             wanted -= 1
-    return tuple(
-        array("I", (number for number, out in zip(numbers, held_out, strict=True) if out == side))
+    train, out = (
+        array("I", (number for number, is_out in zip(numbers, held_out, strict=True) if is_out == side))
         for side in (0, 1)
-    )  # type: ignore[return-value]  # two of them
+    )
+    return train, out
 
 
 def fewer(

@@ -4,7 +4,7 @@ import codecs
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -43,16 +43,23 @@ class Format(ABC):
     def read(self, file: Path, setting: str, labelled: bool = True) -> Iterator[tuple[int, Example]]:
         """Examples with their lines, in order. setting: the config key that led here, for messages."""
         where, left = f"{setting}: {file}", 0
-        for line, values in self.rows(file, where, self.wanted(labelled)):
+        for found in self.examples(self.rows(file, where, self.wanted(labelled)), f"{where}:", labelled):
+            left += 1
+            yield found
+        if not left:
+            raise DataError(f"{where} has no rows with other labels than {list(self.leave_out)}")
+
+    def examples(
+        self, records: Iterable[Record], before: str, labelled: bool = True
+    ) -> Iterator[tuple[int, Example]]:
+        """Those of records that are not left out. before: what a record's number follows in messages."""
+        for number, values in records:
             try:
                 example = checked(self.example(values, labelled))
             except Unfit as e:
-                raise DataError(f"{where}:{line}: {e}") from None
+                raise DataError(f"{before}{number}: {e}") from None
             if not (self.leave_out and set(example.labels) & set(self.leave_out)):
-                left += 1
-                yield line, example
-        if not left:
-            raise DataError(f"{where} has no rows with other labels than {list(self.leave_out)}")
+                yield number, example
 
     def rows(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
         """The records of a file that can be read and has some."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pare.errors import DataError
-from pare.network import offline_without_a_network
-from pare.tasks.example import Example, Unfit
+from pare.offline import offline_without_a_network
+from pare.tasks.example import Example
 from pare.tasks.formats import Format
 from pare.tasks.objects import Json
 
@@ -30,18 +30,16 @@ class Hub:
     format: Format = Json()
 
     def rows(self, split: str, setting: str, labelled: bool = True) -> Iterator[tuple[int, Example]]:
-        """Examples with their numbers, from 1 on. setting: the config key that led here, for messages."""
-        name = getattr(self, split)
-        where = f"{setting}: {self.id}, {name}"
-        table = self._load(name, where)
+        """Examples with their numbers, from 1 on. setting: the config key of the source, for messages."""
+        where = self.place(split, setting)
+        table = self._load(getattr(self, split), where)
         classes = {column: names for column, kind in table.features.items() if (names := names_of(kind))}
-        for number, row in enumerate(table, 1):
-            try:
-                example = self.format.example(named(row, classes), labelled)
-            except Unfit as e:
-                raise DataError(f"{where}, row {number}: {e}") from None
-            if not set(example.labels) & set(self.format.leave_out):
-                yield number, example
+        records = ((number, named(row, classes)) for number, row in enumerate(table, 1))
+        return self.format.examples(records, f"{where}, row ", labelled)
+
+    def place(self, split: str, setting: str) -> str:
+        """Where a split is, to begin a message with."""
+        return f"{setting}.hub: {self.id}, {getattr(self, split)}"
 
     def _load(self, split: str, where: str) -> Any:
         try:

@@ -74,8 +74,8 @@ class Multilabel(Classify):
         above = {} if self.flat else {label: sorted(self.tree.parents(label)) for label in self.names}
         return {**super().identity(), "above": above}
 
-    def outputs(self) -> tuple[Output, ...]:
-        (output,) = super().outputs()
+    def heads(self) -> tuple[Output, ...]:
+        (output,) = super().heads()
         if not self.close or self.flat or not self.several:
             return (output,)
         ids = {label: i for i, label in enumerate(self.names)}

@@ -26,11 +26,13 @@ class Json(Format):
     columns: tuple[str, ...] = ()
 
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
-        name, _, part = ("", "", "") if file.is_file() else file.name.partition(PART)
-        with self.opened(file.with_name(name) if part else file, where) as stream:
-            for line, found in (
-                part_of(objects(stream, where), part, where) if part else objects(stream, where)
-            ):
+        part = ""
+        if PART in file.name and not file.is_file():
+            name, _, part = file.name.rpartition(PART)
+            file = file.with_name(name)
+        with self.opened(file, where) as stream:
+            rows = objects(stream, where)
+            for line, found in part_of(rows, part, where) if part else rows:
                 if self.columns and isinstance(found, list) and len(found) >= len(self.columns):
                     yield line, dict(zip(self.columns, found, strict=False))
                 elif isinstance(found, dict) and not self.columns:

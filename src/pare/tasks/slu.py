@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from pare.comparing import Share
@@ -12,9 +11,9 @@ from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.bio import Labelled
 from pare.tasks.example import Encoded
 from pare.tasks.metrics import f1_share, span_scores
-from pare.tasks.sourced import LABELLED, Sourced
+from pare.tasks.sourced import Sourced
 from pare.tasks.spans import Way, check_spans, span_labels, span_output, spans_said, spans_there
-from pare.tasks.task import Split
+from pare.tasks.task import LABELLED, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +26,7 @@ class Slu(Sourced):
     by: Way = "tags"
     primary: str = "exact_match"
 
-    def check(self) -> None:
-        super().check()
+    def check_examples(self) -> None:
         for split in LABELLED:
             for row, utterance in enumerate(self.data[split]):
                 count = len([label for label in utterance.labels if label])
@@ -36,13 +34,8 @@ class Slu(Sourced):
                     place = self.source.place(split, row)
                     raise DataError(f"{place}: {count} intents; exactly one is needed")
         check_spans(self.data["train"], self.by, self.source.setting)
-        self.check_primary()
 
-    def outputs(self) -> tuple[Output, ...]:
-        return self._outputs
-
-    @cached_property
-    def _outputs(self) -> tuple[Output, ...]:
+    def heads(self) -> tuple[Output, ...]:
         train = self.data["train"]
         intents = sorted({utterance.label for utterance in train})
         return (Output("intent", tuple(intents)), span_output("slots", train, self.by))

@@ -1,5 +1,6 @@
 """Tasks whose examples come from a source."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,7 @@ from pare.outputs import Output
 from pare.provenance import digest, digest_of_rows
 from pare.tasks.example import Example
 from pare.tasks.sources import Source, Splits
-from pare.tasks.task import Split, Task
-
-LABELLED: tuple[Split, ...] = ("train", "dev", "test")
+from pare.tasks.task import LABELLED, Split, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +30,25 @@ class Sourced(Task):
         for split in LABELLED:
             if not self.data[split]:
                 raise DataError(f"{self.source.setting}: no rows for {split}")
-
-    def check_primary(self) -> None:
-        """After all else: it takes answers that are right."""
-        outputs = self.outputs()
-        known = self.score("dev", [truth(outputs, example) for example in self.data["dev"]])
+        self.check_examples()
+        known = self.score("dev", [truth(self.outputs(), example) for example in self.data["dev"]])
         if self.primary not in known:
             raise DataError(f"task.primary: found {self.primary!r}; one of {sorted(known)} is needed")
+
+    @abstractmethod
+    def check_examples(self) -> None:
+        """Raises DataError for examples that the task can make nothing of."""
+
+    def outputs(self) -> tuple[Output, ...]:
+        return self._outputs
+
+    @cached_property
+    def _outputs(self) -> tuple[Output, ...]:
+        return self.heads()
+
+    @abstractmethod
+    def heads(self) -> tuple[Output, ...]:
+        """The outputs, from what is in the data."""
 
     def fingerprint(self) -> str:
         return self._fingerprint

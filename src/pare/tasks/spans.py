@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -35,16 +35,10 @@ class Spans(Sourced):
     by: Way = "tags"
     primary: str = "f1"
 
-    def check(self) -> None:
-        super().check()
+    def check_examples(self) -> None:
         check_spans(self.data["train"], self.by, self.source.setting)
-        self.check_primary()
 
-    def outputs(self) -> tuple[Output, ...]:
-        return self._outputs
-
-    @cached_property
-    def _outputs(self) -> tuple[Output, ...]:
+    def heads(self) -> tuple[Output, ...]:
         return (span_output("spans", self.data["train"], self.by),)
 
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:

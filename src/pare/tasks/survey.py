@@ -8,10 +8,9 @@ import numpy as np
 
 from pare.decoding import Text
 from pare.tasks.example import Example
-from pare.tasks.task import Split, Task
+from pare.tasks.task import LABELLED, Split, Task
 from pare.tasks.text import TextEncoder
 
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 PERCENTILES = (50, 90, 99, 100)
 
 
@@ -42,12 +41,13 @@ class Survey:
 
 def survey(task: Task, encoder: TextEncoder) -> Survey:
     """encoder: must cut nothing."""
-    examples = {split: task.examples(split) for split in SPLITS}
-    tokens = {split: [len(e.ids) for e in encoder.encode(task.texts(split))] for split in SPLITS}
+    examples = {split: task.examples(split) for split in LABELLED}
+    encoded = {split: encoder.encode(task.texts(split), places=False) for split in LABELLED}
+    tokens = {split: [len(e.ids) for e in rows] for split, rows in encoded.items()}
     known: dict[Text, set[object]] = {}
     for example in examples["train"]:
         known.setdefault(example.text, set()).add((frozenset(example.labels), frozenset(example.spans)))
-    seen = {split: sum(e.text in known for e in examples[split]) for split in SPLITS}
+    seen = {split: sum(e.text in known for e in examples[split]) for split in LABELLED}
     return Survey(
         rows={split: len(rows) for split, rows in examples.items()},
         labels={s: Counter(label for e in rows for label in e.labels) for s, rows in examples.items()},

@@ -12,6 +12,7 @@ from pare.tasks.columns import texts_of
 from pare.tasks.example import Encoded, Example
 
 Split = Literal["train", "dev", "test", "unlabelled"]
+LABELLED: tuple[Split, ...] = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
