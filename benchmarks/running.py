@@ -37,7 +37,7 @@ def run(cell: str, overrides: Sequence[str], seed: int) -> dict[str, Any]:
     return {"command": f"PARE_THREADS={threads} python run.py {quoted}", **{key: result[key] for key in kept}}
 
 
-def keep(file: Path, found: Mapping[str, Any]) -> None:
+def keep(file: Path, found: Mapping[str, Any] | Sequence[Any]) -> None:
     """Writes a cell."""
     CELLS.mkdir(exist_ok=True)
     file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")

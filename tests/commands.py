@@ -15,8 +15,9 @@ TINY = (  # whatever the strategy
     "task.source.unlabelled=60",
     "model=micro",
     "train.steps=25",
-    "measure.pairs=5",
-    "measure.calls=5",
+    "measure.launches=2",
+    "measure.seconds=0.2",
+    "measure.peak=false",
     "measure.texts=20",
 )
 SMALL = (*TINY, "compression.distill.train.steps=10")  # the default strategy

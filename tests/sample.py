@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from pare.result import Result
-from pare.targets.measuring import Measurement, Speedup
+from pare.targets.intervals import Speedup
+from pare.targets.measurement import Arithmetic, Measurement, Rate
 
 MEASURED = Measurement(
     hardware="here",
@@ -14,12 +15,22 @@ MEASURED = Measurement(
     threads=1,
     batch=1,
     length=None,
+    mode="quick",
     latency_ms={"p50": 0.5, "p90": 0.75, "n": 100},
+    end_to_end_ms={"p50": 0.625, "p90": 0.875, "n": 100},
+    load_ms=20.0,
+    first_ms=2.0,
     throughput_per_s=2000.0,
     throughput_batch=32,
+    rates=(Rate(32, 1500.0, 2000.0),),
     size_mb=1.5,
     memory_mb=None,  # not every system tells
+    arithmetic=Arithmetic(1e6, 2e9, 8e9, 0.25),
+    energy_j=None,
     speedup=Speedup(median=3.0, low=2.5, high=3.5),
+    end_to_end_speedup=Speedup(median=2.0, low=1.5, high=2.5),
+    control=Speedup(median=1.0, low=0.875, high=1.125),
+    conditions={"seconds": 10.0, "steal": 0.0, "foreign": [], "settled": True},
     fingerprint={},
 )
 RESULT = Result(

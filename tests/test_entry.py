@@ -47,7 +47,7 @@ def test_what_hydra_refuses_is_one_line_without_torch(
 
 def test_what_is_missing_altogether_is_listed_with_the_rest(tmp_path: Path) -> None:
     finished = run(
-        "~task", "~tracker", "~compression", "seed=true", "train.learning_rate=nan", "measure.pairs=0",
+        "~task", "~tracker", "~compression", "seed=true", "train.learning_rate=nan", "measure.launches=0",
         f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}",
     )  # fmt: skip
     assert finished.returncode == 2
@@ -58,7 +58,7 @@ def test_what_is_missing_altogether_is_listed_with_the_rest(tmp_path: Path) -> N
         "error: compression: missing",
         "error: seed: found True; a whole number is needed",
         "error: train.learning_rate: found nan; a number is needed",
-        "error: measure.pairs=0",
+        "error: measure.launches=0",
     ):
         assert sum(line.startswith(start) for line in lines) == 1, (start, lines)
     assert len(lines) == 6

@@ -1,19 +1,35 @@
-"""Measuring: real processes, paired blocks, and an interval that holds the truth."""
+"""Measuring: real processes, paired blocks, a control, and what else went on."""
 
-import random
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
 from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
+from pare.targets.conditions import Watch, lease
+from pare.targets.energy import cpu_meter
+from pare.targets.flops import flops_of, mean_flops
 from pare.targets.hardware import Hardware
-from pare.targets.measuring import Measure, measure, speedup_of
+from pare.targets.measurement import Measure, Measurement
+from pare.targets.measuring import measure
+from pare.targets.works import bucketed_work, padded_work, write_works
 from small import FINETUNE, TASK, ignore, pipeline
 
-QUICK = Measure(pairs=6, calls=5, texts=20)
+QUICK = Measure(launches=2, seconds=0.3, texts=20)
+SHAPE = {"hidden": 8, "head_size": 2, "heads": [4, 2], "ffn": [16, 10], "gated": False}
+
+
+@pytest.fixture
+def graph(root: Path) -> Checkpoint:
+    return pipeline(root).execute(FINETUNE, (("export", Export()),), ignore).final
 
 
 def test_a_measurement_knows_what_it_measured(root: Path) -> None:
@@ -22,42 +38,160 @@ def test_a_measurement_knows_what_it_measured(root: Path) -> None:
         FINETUNE, (("export", Export()), ("quantize", Quantize(calibration_rows=8))), ignore
     )
     graphs = line.baseline_graphs((), outcome.baseline)
-    hardware = Hardware(name="here", batch=2, length=16, throughput_batch=4)
+    hardware = Hardware(name="here", batch=2, throughput_batches=(1, 4))
     small, large, best = measure(outcome.final, graphs, TASK.texts("test"), hardware, QUICK, silent)
     assert best in (0, 1)
     assert (small.precision, large.precision) == ("int8", "fp32")
     assert large.lowering == ("fused", "plain")[best]
-    assert small.latency_ms["n"] == large.latency_ms["n"] == 30
-    assert (small.batch, small.length, small.threads) == (2, 16, 1)
-    assert small.throughput_per_s > 0
+    assert small.latency_ms["n"] == large.latency_ms["n"] >= 8  # two rounds of two blocks, two launches
+    assert (small.mode, small.batch, small.length, small.threads) == ("quick", 2, None, 1)
+    assert small.end_to_end_ms is not None
+    assert small.end_to_end_ms["p50"] > small.latency_ms["p50"]  # it makes tokens and answers as well
+    assert [rate.batch for rate in small.rates] == [1, 4]
+    assert all(rate.padded_per_s > 0 and rate.bucketed_per_s > 0 for rate in small.rates)
+    assert (small.throughput_batch, small.throughput_per_s) == (4, small.rates[-1].bucketed_per_s)
+    assert small.load_ms > 0
+    assert small.first_ms > 0
     assert small.size_mb < large.size_mb
     assert small.speedup.low <= small.speedup.median <= small.speedup.high
     assert large.speedup.median == 1
+    assert small.control == large.control
+    assert small.control.low <= small.control.median <= small.control.high
+    assert small.arithmetic is not None
+    assert large.arithmetic is not None
+    assert small.arithmetic.flops_per_text == large.arithmetic.flops_per_text
+    assert large.arithmetic.fraction is not None
+    assert 0 < large.arithmetic.fraction < 1
+    assert Measurement.from_json(small.as_json()) == small
 
 
-def test_too_few_texts_are_said(root: Path) -> None:
-    outcome = pipeline(root).execute(FINETUNE, (("export", Export()),), ignore)
+def test_at_a_fixed_length_only_the_model_is_timed(graph: Checkpoint) -> None:
+    hardware = Hardware(name="here", length=16, throughput_batches=(2,))
+    settings = replace(QUICK, peak=False)
+    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)
+    assert found.arithmetic is not None
+    assert found.arithmetic.fraction is None
+    assert found.end_to_end_ms is None
+    assert found.end_to_end_speedup is None
+    assert found.length == 16
+
+
+def test_strict_goes_on_until_there_are_enough_calls(graph: Checkpoint) -> None:
+    settings = Measure(mode="strict", launches=2, seconds=0.1, calls=300, texts=20, peak=False)
+    hardware = Hardware(name="here", throughput_batches=(1,))
+    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)
+    assert found.latency_ms["n"] >= 300
+    assert "p90" not in found.latency_ms
+    assert found.mode == "strict"
+
+
+def test_batches_are_padded_as_they_come_and_by_length(graph: Checkpoint, tmp_path: Path) -> None:
+    works = write_works(
+        tmp_path / "works", graph, TASK.texts("train"), Hardware(name="here", throughput_batches=(4,))
+    )
+    with np.load(works.inputs) as archive:
+        waste = {
+            work: np.mean([1 - archive[f"{work}_{i}_mask"].mean() for i in range(works.counts[work])])
+            for work in (padded_work(4), bucketed_work(4))
+        }
+    assert waste[bucketed_work(4)] < waste[padded_work(4)]
+
+
+def test_too_few_texts_are_said(graph: Checkpoint) -> None:
     hardware = Hardware(name="here", batch=64)
     with pytest.raises(StageFailed, match=r"20 texts are fewer than hardware\.batch=64"):
-        measure(outcome.final, [outcome.final], TASK.texts("test"), hardware, QUICK, silent)
+        measure(graph, [graph], TASK.texts("test"), hardware, QUICK, silent)
 
 
-def test_the_interval_of_equal_arms_holds_one() -> None:
-    """Out of 100 comparisons of equals, a 95 % interval misses 1 in a few."""
-    rng = random.Random(0)
-    missed = 0
-    for _ in range(100):
-        found = speedup_of([rng.gauss(1, 0.05) for _ in range(40)], resamples=300)
-        missed += not found.low <= 1 <= found.high
-    assert missed <= 12
-
-
-def test_the_interval_finds_a_difference() -> None:
-    rng = random.Random(1)
-    found = speedup_of([rng.gauss(1.05, 0.05) for _ in range(40)])
-    assert found.low > 1
+def test_a_graph_that_does_not_load_is_said_in_one_line(graph: Checkpoint, tmp_path: Path) -> None:
+    for file in graph.path.iterdir():
+        (tmp_path / file.name).write_bytes(b"no graph" if file.suffix == ".onnx" else file.read_bytes())
+    broken = Checkpoint(tmp_path, "broken")
+    with pytest.raises(StageFailed, match=r"measuring: the process ended with 1: .*Protobuf") as raised:
+        measure(broken, [graph], TASK.texts("test"), Hardware(name="here"), QUICK, silent)
+    assert "\n" not in str(raised.value)
 
 
 def test_more_threads_than_cores_are_refused() -> None:
     with pytest.raises(TargetError, match="4096 asked for"):
         Hardware(name="here", threads=4096).check()
+
+
+BURN = """
+import sys, time
+end = time.process_time() + 0.4
+while time.process_time() < end:
+    pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def noticed(ours: bool) -> bool:
+    """Whether a process that burnt almost half a second is."""
+    watch = Watch()
+    with subprocess.Popen(
+        [sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        watch.mine = {process.pid} if ours else set()
+        process.stdout.readline()
+        seen = [one["pid"] for one in watch.look().foreign]
+        process.kill()
+    return process.pid in seen
+
+
+def test_a_foreign_process_is_named() -> None:
+    assert noticed(ours=False)
+    assert not noticed(ours=True)
+
+
+def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    inside: list[str] = []
+    entered, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with lease("cpu", []):
+            entered.set()
+            leave.wait(10)
+            inside.append("first")
+
+    def second() -> None:
+        with lease("cpu", []):
+            inside.append("second")
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    entered.wait(10)
+    two.start()
+    with lease("cuda", ["NVIDIA H200"]):  # another device is free
+        inside.append("gpu")
+    leave.set()
+    one.join(10)
+    two.join(10)
+    assert inside == ["gpu", "first", "second"]
+
+
+def test_flops_are_counted_by_hand() -> None:
+    layers = [(8, 16), (4, 10)]  # width of attention, neurons
+    tokens = 5
+    expected = sum(
+        2 * tokens * (4 * 8 * width + 2 * 8 * neurons) + 4 * tokens * tokens * width
+        for width, neurons in layers
+    )
+    assert flops_of(SHAPE, tokens) == expected
+    gated = flops_of({**SHAPE, "gated": True}, tokens)
+    assert gated - expected == sum(2 * tokens * 8 * neurons for _, neurons in layers)
+    assert mean_flops(SHAPE, [5, 5]) == expected
+
+
+def test_energy_is_read_where_it_is_counted(tmp_path: Path) -> None:
+    assert cpu_meter(tmp_path) is None
+    for number, joules in enumerate((3, 4)):
+        package = tmp_path / f"intel-rapl:{number}"
+        package.mkdir()
+        (package / "energy_uj").write_text(f"{joules * 1_000_000}\n", "ascii")
+    meter = cpu_meter(tmp_path)
+    assert meter is not None
+    assert meter() == 7

@@ -45,7 +45,9 @@ def test_the_result_holds_its_contract(done: Done) -> None:
     assert result["stages"][-1]["delta"].keys() == {"previous", "baseline"}
     for measured in (result["measurement"], result["baseline"]["measurement"]):
         assert measured["latency_ms"]["p50"] <= measured["latency_ms"]["p90"]
-        assert measured["latency_ms"]["n"] == 25
+        assert measured["latency_ms"]["n"] > 0
+        assert measured["conditions"]["seconds"] > 0
+        assert measured["control"]["low"] <= measured["control"]["high"]
         assert {"runtime", "device", "precision", "threads", "batch", "length"} <= measured.keys()
         assert measured["size_mb"] > 0
     speedup = result["measurement"]["speedup"]

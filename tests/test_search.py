@@ -13,10 +13,10 @@ from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate, Stage
 from pare.stages.width import Width
-from pare.targets.measuring import Measure
+from pare.targets.measurement import Measure
 from small import FINETUNE, ignore, pipeline
 
-MEASURE = Measure(pairs=5, calls=5, texts=20)
+MEASURE = Measure(launches=2, seconds=0.2, texts=20, peak=False)
 RUINOUS = Width(keep=0.02, importance="magnitude", multiple_of=1)
 CANDIDATES: Mapping[str, Mapping[str, Stage]] = {
     "as_it_is": {"export": Export()},

@@ -25,7 +25,7 @@ from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.stages.width import Width
 from pare.strategy import Strategy
-from pare.targets.measuring import Measure
+from pare.targets.measurement import Measure
 from pare.targets.scoring import runner
 from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
 
@@ -55,7 +55,8 @@ def test_width_leaves_what_was_asked_for(
     stage = Width(keep=keep, importance=importance, rows=64)  # type: ignore[arg-type]
     pruned = made(root, ("width", stage), ("export", Export()))
     assert pruned.facts["shape"] == {
-        "family": "bert", "layers": 2, "hidden": 64, "heads": [heads] * 2, "ffn": [neurons] * 2,
+        "family": "bert", "layers": 2, "hidden": 64, "head_size": 16, "gated": False,
+        "heads": [heads] * 2, "ffn": [neurons] * 2,
     }  # fmt: skip
     if keep < 1:
         assert pruned.parameters < finetuned.parameters
@@ -195,7 +196,9 @@ def test_the_faster_lowering_is_the_one_that_was_measured_to_be(root: Path) -> N
     there = pipeline(root)
     steps = there.execute(FINETUNE, (("export", Export(lowering="fastest")),), ignore).steps
     graphs = there.baseline_graphs((("export", Export()),), steps[0].checkpoint)
-    measured, _, _ = there.measure(graphs[0], graphs[1:], Measure(pairs=10))  # from the store
+    measured, _, _ = there.measure(
+        graphs[0], graphs[1:], Measure(launches=3, seconds=4, peak=False)
+    )  # from the store
     wanted = "fused" if measured.speedup.median >= 1 else "plain"
     assert steps[1].checkpoint.facts["lowering"] == wanted
     assert steps[1].checkpoint.digest == graphs[["fused", "plain"].index(wanted)].digest

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.stages.finetune import Finetune
     from pare.strategy import Strategy
     from pare.targets.hardware import Hardware
-    from pare.targets.measuring import Measure
+    from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
 
@@ -93,7 +93,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.stages.stage import Stage
     from pare.strategy import problems as strategy_problems
     from pare.targets.hardware import Hardware
-    from pare.targets.measuring import Measure
+    from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
     from pare.training import Training

@@ -22,7 +22,8 @@ from pare.stages.stage import Context, Gate, Stage
 from pare.store import Entry, Store
 from pare.strategy import BASELINE, Strategy
 from pare.targets.hardware import Hardware
-from pare.targets.measuring import Measure, Measurement, measure
+from pare.targets.measurement import Measure, Measurement
+from pare.targets.measuring import measure
 from pare.targets.scoring import answers_of
 from pare.tasks.task import Split, Task
 
@@ -208,7 +209,7 @@ class Pipeline:
         fused, plain = (replace(stage, lowering=lowering) for lowering in ("fused", "plain"))
         made = [self.produce(choice, sources)[0] for choice in (fused, plain)]
         graphs = [Checkpoint(entry.path, entry.digest) for entry in made]
-        measured, _, _ = self.measure(graphs[0], graphs[1:], Measure(pairs=10))
+        measured, _, _ = self.measure(graphs[0], graphs[1:], Measure(launches=3, seconds=4, peak=False))
         return fused if measured.speedup.median >= 1 else plain
 
     def judged(self, step: Step, gate: Gate) -> Step:
@@ -280,7 +281,7 @@ class Pipeline:
             "hardware": self.hardware,
             "fingerprint": self.hardware.fingerprint(),
             "settings": asdict(settings),
-            "code": [code_digest("pare.targets.measuring"), code_digest("pare.targets.arm")],
+            "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
             "taken": time.time_ns() if settings.fresh else None,
         }
 

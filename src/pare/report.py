@@ -17,7 +17,8 @@ from pare.pipeline import Step
 from pare.progress import Advance
 from pare.result import BUNDLE, RESULT, Result
 from pare.search import Trial
-from pare.targets.measuring import Measurement
+from pare.targets.intervals import Speedup
+from pare.targets.measurement import Measurement
 from pare.tasks.survey import PERCENTILES, Survey
 from pare.tasks.task import LABELLED
 
@@ -75,6 +76,8 @@ class Terminal:
                 self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried")
         self.console.print(stage_table(result))
         self.console.print(comparison_table(result))
+        for line in caveats(result):
+            self.console.print(line, soft_wrap=True)
         self.console.print(f"result  {folder / RESULT}", soft_wrap=True)
         self.console.print(
             f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True
@@ -137,27 +140,68 @@ def comparison_table(result: Result) -> Table:
                 f"{points(after - before, True)} [{points(sure.low, True)}, {points(sure.high, True)}] points"
             )
         table.add_row(metric, points(before), points(after), change)
-    s = small.speedup
-    speedup = f"{s.median:.2f}x [{s.low:.2f}, {s.high:.2f}]"
 
     def row(name: str, value: Any, change: str) -> None:
         table.add_row(name, value(base), value(small), change)
 
-    row("latency p50", lambda m: f"{m.latency_ms['p50']:.3f} ms", f"{speedup} faster")
-    row(
-        "latency p90",
-        lambda m: f"{m.latency_ms['p90']:.3f} ms",
-        times(base, small, lambda m: m.latency_ms["p90"]),
-    )
-    row(
-        f"throughput, batch {small.throughput_batch}",
-        lambda m: f"{m.throughput_per_s:.0f}/s",
-        times(small, base, lambda m: m.throughput_per_s),
-    )
+    row("latency p50", lambda m: f"{m.latency_ms['p50']:.3f} ms", f"{ratio(small.speedup)} faster")
+    for percentile in [name for name in small.latency_ms if name not in ("p50", "n")]:
+        row(
+            f"latency {percentile}",
+            lambda m, p=percentile: f"{m.latency_ms[p]:.3f} ms",
+            times(base, small, lambda m, p=percentile: m.latency_ms[p]),
+        )
+    if (
+        small.end_to_end_ms is not None
+        and base.end_to_end_ms is not None
+        and small.end_to_end_speedup is not None
+    ):
+        row(
+            "from text to answer, p50",
+            lambda m: f"{m.end_to_end_ms['p50']:.3f} ms",
+            f"{ratio(small.end_to_end_speedup)} faster",
+        )
+    row("load, first call", lambda m: f"{m.load_ms:.0f} + {m.first_ms:.1f} ms", "")
+    for number, batch in enumerate(rate.batch for rate in small.rates):
+        row(
+            f"throughput, batch {batch}",
+            lambda m, i=number: f"{m.rates[i].bucketed_per_s:.0f}/s",
+            times(small, base, lambda m, i=number: m.rates[i].bucketed_per_s),
+        )
     row("size", lambda m: f"{m.size_mb:.2f} MB", times(base, small, lambda m: m.size_mb) + " smaller")
     if small.memory_mb is not None and base.memory_mb is not None:
         row("memory", lambda m: f"{m.memory_mb:.1f} MB", times(base, small, lambda m: m.memory_mb) + " less")
+    if small.arithmetic is not None and small.arithmetic.fraction is not None:
+        row("of the multiply peak", lambda m: share(m.arithmetic.fraction), "")
+    if small.energy_j is not None and base.energy_j is not None:
+        row("energy a text", lambda m: f"{1e3 * m.energy_j:.2f} mJ", times(base, small, lambda m: m.energy_j))
     return table
+
+
+def caveats(result: Result) -> list[str]:
+    """What to know before believing the numbers, one line each."""
+    small = result.measurement
+    lines = [f"{small.mode}: baseline against itself {ratio(small.control)}"]
+    conditions = small.conditions
+    for one in conditions["foreign"]:
+        took = f"{one['cores']} cores" if "cores" in one else f"{one['gpu_mb']} MB of the GPU"
+        lines.append(f"[yellow]{one['name']} ({one['pid']}) used {took} meanwhile[/yellow]")
+    if (conditions["steal"] or 0) > STEAL_SEEN:
+        lines.append(f"[yellow]the host took {share(conditions['steal'])} of the cores' time[/yellow]")
+    if not conditions["settled"]:
+        lines.append("[yellow]warming up never settled[/yellow]")
+    return lines
+
+
+STEAL_SEEN = 0.01
+
+
+def ratio(speedup: Speedup) -> str:
+    return f"{speedup.median:.2f}x [{speedup.low:.2f}, {speedup.high:.2f}]"
+
+
+def share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f} %"
 
 
 def times(over: Measurement, under: Measurement, value: Any) -> str:

@@ -10,7 +10,7 @@ from pare.comparing import Difference
 from pare.errors import PareError
 from pare.files import write_json
 from pare.pipeline import Step
-from pare.targets.measuring import Measurement
+from pare.targets.measurement import Measurement
 
 SCHEMA = "pare/result@1"
 RESULT, STATUS, CONFIG, BUNDLE = "result.json", "status.json", "config.yaml", "bundle"

@@ -12,7 +12,7 @@ from pare.pipeline import Expect, Outcome, Pipeline, Step
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
 from pare.strategy import Strategy
-from pare.targets.measuring import Measure, Measurement
+from pare.targets.measurement import Measure, Measurement
 
 BUDGETS = {"latency_ms": "max_latency_ms", "size_mb": "max_size_mb", "memory_mb": "max_memory_mb"}
 

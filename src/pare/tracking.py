@@ -102,12 +102,22 @@ def summary_of(result: Result) -> dict[str, Any]:
     found |= {f"test/{metric}": value for metric, value in result.scores.items()}
     found |= {f"baseline/test/{metric}": value for metric, value in result.baseline_scores.items()}
     for prefix, m in (("", result.measurement), ("baseline/", result.baseline_measurement)):
-        found |= {
-            f"{prefix}latency_ms/p50": m.latency_ms["p50"],
-            f"{prefix}latency_ms/p90": m.latency_ms["p90"],
-            f"{prefix}throughput_per_s": m.throughput_per_s,
-            f"{prefix}size_mb": m.size_mb,
-            f"{prefix}memory_mb": m.memory_mb,
-        }
-    speedup = result.measurement.speedup
-    return found | {f"speedup/{k}": getattr(speedup, k) for k in ("median", "low", "high")}
+        found |= {f"{prefix}latency_ms/{k}": value for k, value in m.latency_ms.items() if k != "n"}
+        found |= {f"{prefix}end_to_end_ms/{k}": v for k, v in (m.end_to_end_ms or {}).items() if k != "n"}
+        plain = ("load_ms", "first_ms", "throughput_per_s", "size_mb", "memory_mb", "energy_j")
+        found |= {f"{prefix}{name}": getattr(m, name) for name in plain}
+        for rate in m.rates:
+            found[f"{prefix}throughput_per_s/padded_{rate.batch}"] = rate.padded_per_s
+            found[f"{prefix}throughput_per_s/bucketed_{rate.batch}"] = rate.bucketed_per_s
+        if m.arithmetic is not None:
+            found[f"{prefix}peak_fraction"] = m.arithmetic.fraction
+    small = result.measurement
+    ratios = {
+        "speedup": small.speedup,
+        "end_to_end_speedup": small.end_to_end_speedup,
+        "control": small.control,
+    }
+    for name, ratio in ratios.items():
+        if ratio is not None:
+            found |= {f"{name}/{k}": getattr(ratio, k) for k in ("median", "low", "high")}
+    return found

@@ -8,7 +8,7 @@ One line of JSON for each text. A model of pairs takes the two texts with a tab 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,14 +27,20 @@ BATCH = 32
 
 
 class Predictor:
-    """A bundle, loaded."""
+    """Texts to answers: a graph in its session, a tokenizer, and what bundle.json says about them."""
 
-    def __init__(self, folder: Path, device: str = "cpu", threads: int = 1) -> None:
-        self.bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        self.tokenizer = Tokenizer.from_file(str(folder / self.bundle["tokenizer"]))
+    def __init__(self, session: Session, tokenizer: Path, about: Mapping[str, Any]) -> None:
+        self.session, self.about = session, about
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(self.bundle["max_length"])
-        self.session = Session(str(folder / self.bundle["model"]), device, threads)
+        self.tokenizer.enable_truncation(about["max_length"])
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu", threads: int = 1) -> "Predictor":
+        """A bundle's."""
+        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        session = Session(str(folder / about["model"]), device, threads)
+        return cls(session, folder / about["tokenizer"], about)
 
     def predict(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """One answer for each text, or pair of texts, in order."""
@@ -42,7 +48,7 @@ class Predictor:
             return []
         encoded = self.tokenizer.encode_batch(list(texts))
         width = max(len(e.ids) for e in encoded)
-        ids = np.full((len(texts), width), self.bundle["pad_id"], dtype=np.int64)
+        ids = np.full((len(texts), width), self.about["pad_id"], dtype=np.int64)
         mask = np.zeros_like(ids)
         for i, e in enumerate(encoded):
             ids[i, : len(e.ids)] = e.ids
@@ -50,7 +56,7 @@ class Predictor:
         values = self.session.run(ids, mask)
         return [
             decode(
-                self.bundle["outputs"],
+                self.about["outputs"],
                 text,
                 offsets_of(encoded[i]),
                 {name: value[i] for name, value in values.items()},
@@ -60,9 +66,9 @@ class Predictor:
 
 
 def main(arguments: Sequence[str]) -> None:
-    predictor = Predictor(Path(__file__).parent)
+    predictor = Predictor.load(Path(__file__).parent)
     for given in batches(arguments or lines(sys.stdin.buffer)):
-        texts = [pair_of(text) for text in given] if predictor.bundle["pairs"] else given
+        texts = [pair_of(text) for text in given] if predictor.about["pairs"] else given
         for text, answer in zip(texts, predictor.predict(texts), strict=True):
             said = json.dumps({"text": text, **answer}, ensure_ascii=False)
             sys.stdout.buffer.write(f"{said}\n".encode())

@@ -191,6 +191,8 @@ def describe(network: Network) -> dict[str, Any]:
         "family": network.encoder.config.model_type,
         "layers": len(blocks),
         "hidden": int(network.encoder.config.hidden_size),
+        "head_size": blocks[0].head_size,
+        "gated": blocks[0].gate is not None,
         "heads": [block.heads for block in blocks],
         "ffn": [block.neurons for block in blocks],
     }

@@ -1,16 +1,22 @@
 """The process in which one arm of a comparison runs: it loads one graph and obeys lines of JSON on stdin.
 
-    python -m pare.targets.arm RUNTIME MODEL INPUTS.npz DEVICE THREADS
+    python -m pare.targets.arm '{"runtime": …, "model": …, "inputs": …, "device": …, "threads": …, …}'
 
-{"calls": N, "kind": "latency" | "throughput", "first": I} runs the inputs I, I+1, … and answers with the
-milliseconds of each call; {"memory": true} answers with the megabytes that came with the model.
+It begins with what loading took, the first call, and the megabytes that came with the model and its longest
+call. {"calls": N, "work": NAME, "first": I, "warm": W} makes W calls that nobody times, then runs the inputs
+I, I+1, … of that work and answers with the milliseconds of each. The work "end_to_end" begins with the text: tokens, the graph, and the answer.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+END_TO_END = "end_to_end"
+Work = list[Callable[[], object]]
 
 
 def pss_mb() -> float | None:
@@ -22,37 +28,66 @@ def pss_mb() -> float | None:
         return None
 
 
-def main(runtime: Any, model: str, inputs_file: str, device: str, threads: int) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+def main(given: dict[str, Any]) -> None:
+    if hasattr(os, "sched_setaffinity") and given["device"] == "cpu":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given["threads"]])
     import numpy as np
 
     from pare.runtimes.session import session_class
 
-    session_of = session_class(runtime)  # the runtime itself is not what came with the model
-
-    with np.load(inputs_file) as archive:
-        inputs: dict[str, list[Any]] = {"latency": [], "throughput": []}
-        for kind, rows in inputs.items():
-            while f"{kind}_{len(rows)}_ids" in archive:
-                rows.append(tuple(archive[f"{kind}_{len(rows)}_{part}"] for part in ("ids", "mask")))
+    session_of = session_class(given["runtime"])  # the runtime itself is not what came with the model
+    with np.load(given["inputs"]) as archive:
+        arrays = dict(archive)
     before = pss_mb()
-    session = session_of(model, device, threads)
-    say({"ready": True})
+    began = time.perf_counter()
+    session = session_of(given["model"], given["device"], given["threads"])
+    loaded = time.perf_counter()
+    works: dict[str, Work] = {}
+    for name in given["works"]:
+        pairs = [(arrays[f"{name}_{i}_ids"], arrays[f"{name}_{i}_mask"]) for i in range(given["works"][name])]
+        works[name] = [lambda pair=pair: session.run(*pair) for pair in pairs]  # type: ignore[misc]
+    works["latency"][0]()
+    first = time.perf_counter()
+    largest = max(range(given["works"]["latency"]), key=lambda i: arrays[f"latency_{i}_ids"].size)
+    works["latency"][largest]()
+    now = pss_mb()  # before other arms start, whose sharing of libraries would change it
+    say(
+        {
+            "load_ms": 1e3 * (loaded - began),
+            "first_ms": 1e3 * (first - loaded),
+            "memory_mb": None if now is None or before is None else now - before,
+        }
+    )
     for line in sys.stdin:
         command = json.loads(line)
-        if "memory" in command:
-            now = pss_mb()
-            say({"memory_mb": None if now is None or before is None else now - before})
-            continue
-        rows = inputs[command["kind"]]
-        times = []
-        for i in range(command["calls"]):
-            ids, mask = rows[(command["first"] + i) % len(rows)]
-            start = time.perf_counter_ns()
-            session.run(ids, mask)
-            times.append((time.perf_counter_ns() - start) / 1e6)
-        say({"ms": times})
+        if command["work"] == END_TO_END and END_TO_END not in works:
+            works[END_TO_END] = from_text(given, session)
+        calls = works[command["work"]]
+        for i in range(command["warm"]):
+            calls[(command["first"] + i) % len(calls)]()
+        say({"ms": timed(calls, command["first"], command["calls"])})
+
+
+def timed(calls: Work, first: int, count: int) -> list[float]:
+    """Milliseconds of each of so many calls, beginning with the first."""
+    clock = time.perf_counter_ns
+    times = []
+    for i in range(first, first + count):
+        call = calls[i % len(calls)]
+        start = clock()
+        call()
+        times.append((clock() - start) / 1e6)
+    return times
+
+
+def from_text(given: dict[str, Any], session: Any) -> Work:
+    """Calls that take texts, as a bundle's predict.py does."""
+    from pare.bundled.predict import Predictor
+
+    batches = json.loads(Path(given["texts"]).read_text(encoding="utf-8"))
+    texts = [[tuple(text) if isinstance(text, list) else text for text in batch] for batch in batches]
+    predictor = Predictor(session, Path(given["tokenizer"]), given["about"])
+    return [lambda batch=batch: predictor.predict(batch) for batch in texts]  # type: ignore[misc]
 
 
 def say(answer: dict[str, Any]) -> None:
@@ -61,4 +96,4 @@ def say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
+    main(json.loads(sys.argv[1]))

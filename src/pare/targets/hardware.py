@@ -26,12 +26,16 @@ class Hardware:
     threads: int = 1
     batch: int = 1
     length: int | None = None
-    throughput_batch: int = 32
+    throughput_batches: tuple[int, ...] = (1, 16, 32)
 
     def __post_init__(self) -> None:
-        for field in ("threads", "batch", "throughput_batch"):
+        for field in ("threads", "batch"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)}: must be at least 1")
+        if not self.throughput_batches or min(self.throughput_batches) < 1:
+            raise ValueError(
+                f"throughput_batches={list(self.throughput_batches)}: one at least, each at least 1"
+            )
         if self.length is not None and self.length < 4:
             raise ValueError(f"length={self.length}: must be at least 4")
         if self.runtime == "openvino" and self.device != "cpu":

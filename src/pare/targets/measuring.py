@@ -1,133 +1,31 @@
-"""Latency, throughput, memory and size of a graph beside its baseline, interleaved and paired.
+"""A graph beside its baseline on the target: interleaved, paired, and held against a control.
 
-Each arm is a fresh process that loads one graph. Short blocks of calls on the same texts alternate A B B A;
-the speed-up is the median of the blocks' ratios with a bootstrap interval over the pairs.
+Each launch is a fresh process for the candidate, the baseline, and the baseline once more. Short blocks of
+calls on the same texts alternate A B C C B A in an order drawn by lot; the speed-up is the median of the
+paired log-ratios.
 """
 
-import json
-import random
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
-
-from pare.answering import batches_by_length, padded
-from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.checkpoint import Checkpoint
 from pare.decoding import Text
-from pare.errors import StageFailed
 from pare.progress import Progress
+from pare.targets.arm import END_TO_END
+from pare.targets.arms import Process
+from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, fastest
+from pare.targets.conditions import Conditions, Watch, lease
+from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
-from pare.tasks.text import TextEncoder
+from pare.targets.intervals import Speedup, percentiles
+from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
+from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """How thoroughly to measure. `fresh` repeats what the store already holds."""
-
-    pairs: int = 30
-    calls: int = 50  # a block
-    texts: int = 512  # drawn from the test split
-    fresh: bool = False
-
-    def __post_init__(self) -> None:
-        if self.pairs < 5 or self.calls < 5 or self.texts < self.calls:
-            raise ValueError(
-                f"pairs={self.pairs}, calls={self.calls}, texts={self.texts}: at least 5 pairs of 5 calls, "
-                "and as many texts as calls"
-            )
-
-
-@dataclass(frozen=True)
-class Speedup:
-    """How many times faster than the baseline, with a 95 % interval."""
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one checkpoint costs on one target."""
-
-    hardware: str
-    runtime: str
-    device: str
-    precision: str
-    lowering: str
-    threads: int
-    batch: int
-    length: int | None
-    latency_ms: Mapping[str, float]  # p50, p90, n
-    throughput_per_s: float
-    throughput_batch: int
-    size_mb: float
-    memory_mb: float | None
-    speedup: Speedup
-    fingerprint: Mapping[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Measurement":
-        return cls(**{**value, "speedup": Speedup(**value["speedup"])})
-
-
-class Arm:
-    """One measuring process."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.latencies: list[float] = []
-        self._answer()
-
-    def block(self, kind: str, calls: int, first: int) -> list[float]:
-        times: list[float] = self._ask({"kind": kind, "calls": calls, "first": first})["ms"]
-        return times
-
-    def memory_mb(self) -> float | None:
-        found: float | None = self._ask({"memory": True})["memory_mb"]
-        return found
-
-    def _ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            _, errors = self.process.communicate()
-            reason = errors.strip().splitlines()[-1] if errors.strip() else "no message"
-            raise StageFailed(f"measuring: the process ended with {self.process.returncode}: {reason}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-@contextmanager
-def started(checkpoint: Checkpoint, inputs: Path, hardware: Hardware) -> Iterator[Arm]:
-    command = [sys.executable, "-m", "pare.targets.arm", hardware.runtime, str(checkpoint.model_file)]
-    with subprocess.Popen(
-        [*command, str(inputs), hardware.device, str(hardware.threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield Arm(process)
-        finally:
-            process.kill()
+NO_CHANGE = Speedup(1.0, 1.0, 1.0)
 
 
 def measure(
@@ -139,118 +37,110 @@ def measure(
     progress: Progress,
 ) -> tuple[Measurement, Measurement, int]:
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
-    with TemporaryDirectory() as folder, ExitStack() as stack:
-        arms = []
-        for number, checkpoint in enumerate((candidate, *baselines)):
-            inputs = Path(folder) / f"inputs-{number}.npz"
-            write_inputs(inputs, checkpoint, texts[: settings.texts], hardware)
-            arms.append(stack.enter_context(started(checkpoint, inputs, hardware)))
-        for arm in arms:
-            arm.block("latency", settings.calls, 0)  # warm-up
-        best = fastest(arms[1:], settings.calls)
-        pair = (arms[0], arms[1 + best])
-        with progress(f"measuring on {hardware.name}", settings.pairs) as advance:
-            ratios = []
-            for i in range(settings.pairs):
-                order = pair if i % 2 else pair[::-1]
-                spent = {}
-                for arm in order:
-                    times = arm.block("latency", settings.calls, i * settings.calls)
-                    arm.latencies += times
-                    spent[id(arm)] = sum(times)
-                ratios.append(spent[id(pair[1])] / spent[id(pair[0])])
-                advance(1, f"{statistics.median(ratios):.2f}x")
-        rates = [throughput(arm, hardware.throughput_batch) for arm in pair]
-        memory = [arm.memory_mb() for arm in pair]
-    speedups = (speedup_of(ratios), Speedup(1.0, 1.0, 1.0))
-    found = [
-        measurement(checkpoint, arm, rate, mb, speedup, hardware)
-        for checkpoint, arm, rate, mb, speedup in zip(
-            (candidate, baselines[best]), pair, rates, memory, speedups, strict=True
-        )
-    ]
-    return found[0], found[1], best
+    with TemporaryDirectory() as folder, lease(hardware.device, hardware.fingerprint()["gpu"]):
+        sides = [
+            Side(
+                checkpoint,
+                write_works(Path(folder) / str(number), checkpoint, texts[: settings.texts], hardware),
+            )
+            for number, checkpoint in enumerate((candidate, *baselines))
+        ]
+        watch = Watch()
+        best = fastest(sides[1:], hardware, watch)
+        found = Comparison(sides[0], sides[1 + best], hardware, settings, watch)
+        precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
+        peaks: dict[str, float] = {}
+        with (
+            peak_meter(hardware, settings.peak) as peak,
+            progress(f"measuring on {hardware.name}", settings.launches) as advance,
+        ):
+            for _ in range(settings.launches):
+                found.launch()
+                for precision in precisions:  # what disturbs only makes it lower
+                    peaks[precision] = max(peaks.get(precision, 0.0), peak(precision) or 0.0)
+                advance(1, f"{found.speedup().median:.2f}x")
+        conditions = watch.look(hardware.device)
+    candidate_measured, baseline_measured = (
+        measurement(found, role, peaks, conditions) for role in (CANDIDATE, BASELINE)
+    )
+    return candidate_measured, baseline_measured, best
 
 
 def measurement(
-    checkpoint: Checkpoint,
-    arm: Arm,
-    throughput_per_s: float,
-    memory_mb: float | None,
-    speedup: Speedup,
-    hardware: Hardware,
+    found: Comparison, role: str, peaks: Mapping[str, float], conditions: Conditions
 ) -> Measurement:
-    p50, p90 = np.percentile(arm.latencies, (50, 90))
+    hardware, settings, side = found.hardware, found.settings, found.sides[role]
+    strict = settings.mode == "strict"
+
+    def speedup(work: str) -> Speedup | None:
+        if not found.times[role, work]:
+            return None
+        return NO_CHANGE if role == BASELINE else found.speedup(CANDIDATE, work)
+
+    rates = tuple(
+        Rate(batch, *(texts_per_s(found, role, work(batch), batch) for work in (padded_work, bucketed_work)))
+        for batch in sorted(hardware.throughput_batches)
+    )
+    whole = found.times[role, END_TO_END]
+    joules = found.joules[role, bucketed_work(rates[-1].batch)]
     return Measurement(
         hardware=hardware.name,
         runtime=hardware.runtime,
         device=hardware.device,
-        precision=str(checkpoint.facts.get("precision", "fp32")),
-        lowering=str(checkpoint.facts.get("lowering")),
+        precision=precision_of(side.checkpoint),
+        lowering=str(side.checkpoint.facts.get("lowering")),
         threads=hardware.threads,
         batch=hardware.batch,
         length=hardware.length,
-        latency_ms={"p50": float(p50), "p90": float(p90), "n": len(arm.latencies)},
-        throughput_per_s=throughput_per_s,
-        throughput_batch=hardware.throughput_batch,
-        size_mb=checkpoint.model_bytes() / 1e6,
-        memory_mb=memory_mb,
-        speedup=speedup,
+        mode=settings.mode,
+        latency_ms=percentiles(found.times[role, LATENCY], strict),
+        end_to_end_ms=percentiles(whole, strict) if whole else None,
+        load_ms=statistics.median(found.facts[role, "load_ms"]),
+        first_ms=statistics.median(found.facts[role, "first_ms"]),
+        throughput_per_s=rates[-1].bucketed_per_s,
+        throughput_batch=rates[-1].batch,
+        rates=rates,
+        size_mb=side.checkpoint.model_bytes() / 1e6,
+        # pages of a mapped graph are halved where the control maps it as well
+        memory_mb=max(found.facts[role, "memory_mb"], default=None),
+        arithmetic=arithmetic(found, role, peaks.get(precision_of(side.checkpoint))),
+        energy_j=statistics.fmean(joules) / rates[-1].batch if joules else None,
+        speedup=speedup(LATENCY) or NO_CHANGE,
+        end_to_end_speedup=speedup(END_TO_END),
+        control=found.speedup(CONTROL),
+        conditions={**conditions.as_json(), "settled": found.settled},
         fingerprint=hardware.fingerprint(),
     )
 
 
-def write_inputs(file: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> None:
-    """The same texts for every arm, as its own tokenizer reads them.
-
-    Batches as they come for latency, by length for throughput.
-    """
-    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
-    rows = [e.ids for e in encoder.encode(texts)]
-    arrays: dict[str, np.ndarray] = {}
-
-    def put(kind: str, number: int, batch: Sequence[Sequence[int]]) -> None:
-        ids, mask = padded(batch, checkpoint.pad_id, hardware.length)
-        arrays[f"{kind}_{number}_ids"], arrays[f"{kind}_{number}_mask"] = ids, mask
-
-    for number, start in enumerate(range(0, len(rows) - hardware.batch + 1, hardware.batch)):
-        put("latency", number, rows[start : start + hardware.batch])
-    if not arrays:
-        raise StageFailed(f"measuring: {len(rows)} texts are fewer than hardware.batch={hardware.batch}")
-    size = hardware.throughput_batch
-    whole = [b for b in batches_by_length([len(r) for r in rows], size) if len(b) == size]
-    if not whole:
-        whole = [[i % len(rows) for i in range(size)]]
-    for number, batch in enumerate(whole):
-        put("throughput", number, [rows[i] for i in batch])
-    np.savez(file, allow_pickle=False, **arrays)
+def texts_per_s(found: Comparison, role: str, work: str, batch: int) -> float:
+    """Over all batches of the work, each at its median."""
+    count = found.sides[role].works.counts[work]
+    times = found.times[role, work]  # always whole turns through the batches
+    return 1e3 * batch * count / sum(statistics.median(times[i::count]) for i in range(count))
 
 
-def fastest(arms: Sequence[Arm], calls: int) -> int:
-    """The index of the arm with the lowest median over a few interleaved blocks."""
-    if len(arms) == 1:
-        return 0
-    times: list[list[float]] = [[] for _ in arms]
-    for round_ in range(6):
-        for i, arm in enumerate(arms):
-            times[i] += arm.block("latency", calls, round_ * calls)
-    return min(range(len(arms)), key=lambda i: statistics.median(times[i]))
+def arithmetic(found: Comparison, role: str, peak: float | None) -> Arithmetic:
+    """Of the calls that latency was taken from."""
+    side = found.sides[role]
+    per_text = mean_flops(side.checkpoint.facts["shape"], side.works.lengths)
+    done = found.hardware.batch * per_text / (statistics.fmean(found.times[role, LATENCY]) / 1e3)
+    return Arithmetic(per_text, done, peak or None, done / peak if peak else None)
 
 
-def throughput(arm: Arm, batch: int) -> float:
-    """Texts per second over whole batches, the median of a few blocks."""
-    calls = 4
-    arm.block("throughput", calls, 0)
-    rates = [calls * batch / sum(arm.block("throughput", calls, i * calls)) * 1e3 for i in range(8)]
-    return statistics.median(rates)
+def precision_of(checkpoint: Checkpoint) -> str:
+    return str(checkpoint.facts.get("precision", "fp32"))
 
 
-def speedup_of(ratios: Sequence[float], resamples: int = 2000) -> Speedup:
-    """Median of paired ratios with a 95 % percentile bootstrap; seeded, so that it can be repeated."""
-    rng = random.Random(0)
-    medians = sorted(statistics.median(rng.choices(ratios, k=len(ratios))) for _ in range(resamples))
-    return Speedup(
-        median=statistics.median(ratios),
-        low=medians[round(0.025 * (resamples - 1))],
-        high=medians[round(0.975 * (resamples - 1))],
-    )
+@contextmanager
+def peak_meter(hardware: Hardware, wanted: bool) -> Iterator[Callable[[str], float | None]]:
+    """Asks for the multiply peak in a precision; None where there is no PyTorch to ask."""
+    if not wanted or find_spec("torch") is None:
+        yield lambda precision: None
+        return
+    process = Process("pare.targets.peak", hardware.device, str(hardware.threads))
+    try:
+        process.answer()
+        yield process.ask
+    finally:
+        process.end()

@@ -1,0 +1,32 @@
+"""An arm that takes a few percent longer for graphs in a folder named `slowed`: what trust.py has to find."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pare.runtimes import onnx_session
+from pare.targets.arm import main
+
+PLANTED = 0.03
+
+
+class Slowed(onnx_session.Session):
+    def __init__(self, file: str, *others: Any) -> None:
+        super().__init__(file, *others)
+        self.share = PLANTED if Path(file).parent.name == "slowed" else 0.0
+
+    def run(self, *inputs: Any) -> Any:
+        start = time.perf_counter_ns()
+        found = super().run(*inputs)
+        now = time.perf_counter_ns()
+        until = now + self.share * (now - start)
+        while time.perf_counter_ns() < until:
+            pass
+        return found
+
+
+if __name__ == "__main__":
+    onnx_session.Session = Slowed  # type: ignore[misc]
+    main(json.loads(sys.argv[1]))

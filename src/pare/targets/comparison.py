@@ -1,0 +1,164 @@
+"""Launches of several arms side by side, and what their processes said."""
+
+import math
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from pare.checkpoint import Checkpoint
+from pare.targets.arm import END_TO_END
+from pare.targets.arms import Arm, started
+from pare.targets.conditions import Watch
+from pare.targets.energy import meter
+from pare.targets.hardware import Hardware
+from pare.targets.intervals import Speedup, speedup_of
+from pare.targets.measurement import Measure
+from pare.targets.works import LATENCY, Works, bucketed_work, padded_work
+
+CANDIDATE, BASELINE, CONTROL = "candidate", "baseline", "control"
+#: about how long a block of calls takes: short beside what disturbs, long beside a switch of arms
+BLOCK_MS = 40
+#: what part of the time goes to what
+LATENCY_SHARE, END_TO_END_SHARE, BATCHES_SHARE = 0.5, 0.2, 0.3
+
+
+@dataclass(frozen=True)
+class Side:
+    """A checkpoint and what it is fed."""
+
+    checkpoint: Checkpoint
+    works: Works
+
+
+class Comparison:
+    """A candidate, its baseline, and the baseline once more as a control; adds up what launches find."""
+
+    def __init__(
+        self, candidate: Side, baseline: Side, hardware: Hardware, settings: Measure, watch: Watch
+    ) -> None:
+        self.sides = {CANDIDATE: candidate, BASELINE: baseline, CONTROL: baseline}
+        self.hardware, self.settings, self.watch = hardware, settings, watch
+        self.rng = random.Random(0)
+        self.meter = meter(hardware.device)
+        #: by role and work: milliseconds of calls; joules of each; log-ratios to the baseline, of each
+        #: launch's blocks
+        self.times: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.joules: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.ratios: dict[tuple[str, str], list[list[np.ndarray]]] = defaultdict(list)
+        #: by role and what: load_ms, first_ms, memory_mb of each launch
+        self.facts: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.settled = True
+
+    def speedup(self, role: str = CANDIDATE, work: str = LATENCY) -> Speedup:
+        return speedup_of(self.ratios[role, work])
+
+    def launch(self) -> None:
+        """Fresh processes for all, everything timed once around."""
+        launches = self.settings.launches
+        share = self.settings.seconds / launches
+        number = len(self.ratios[CANDIDATE, LATENCY])
+        enough = math.ceil(self.settings.calls * (number + 1) / launches)
+        with ExitStack() as stack:
+            arms = {}
+            for role in self.drawn(self.sides):  # who starts first has other pages
+                arms[role] = self.start(role, stack)
+            for arm in arms.values():
+                self.settled &= arm.warm()
+            calls = calls_in_block([arm.call_ms for arm in arms.values()])
+            first, late = self.rng.randrange(1 << 20), after(share * LATENCY_SHARE)
+
+            def done() -> bool:
+                return late() and len(self.times[CANDIDATE, LATENCY]) >= enough
+
+            self.rounds(arms, LATENCY, calls, done, first)
+            if self.hardware.length is None:
+                self.rounds(arms, END_TO_END, calls, after(share * END_TO_END_SHARE), first)
+            del arms[CONTROL]
+            self.batches(arms, None if number == 0 else after(share * BATCHES_SHARE))
+
+    def start(self, role: str, stack: ExitStack) -> Arm:
+        arm = stack.enter_context(started(self.sides[role].checkpoint, self.sides[role].works, self.hardware))
+        self.watch.own(arm.pid)
+        for fact, value in arm.ready().items():
+            self.facts[role, fact].append(value)
+        return arm
+
+    def batches(self, arms: Mapping[str, Arm], late: Callable[[], bool] | None) -> None:
+        """Every batch, or as many as there is time for, the largest first."""
+        for batch in sorted(self.hardware.throughput_batches, reverse=True):
+            for work in (bucketed_work(batch), padded_work(batch)):
+                if late is not None and late():
+                    return
+                count = self.sides[CANDIDATE].works.counts[work]
+                slowest = max(sum(arm.block(work, count, 0)) for arm in arms.values())
+                self.rounds(arms, work, count * calls_in_block([slowest]), lambda: True, 0, least=1)
+
+    def rounds(
+        self,
+        arms: Mapping[str, Arm],
+        work: str,
+        calls: int,
+        done: Callable[[], bool],
+        first: int,
+        least: int = 2,
+    ) -> None:
+        """Rounds A B C C B A until done, at least so many; the same texts in all blocks of a round.
+
+        first: the input to begin with.
+        """
+        blocks: dict[str, list[np.ndarray]] = {role: [] for role in arms if role != BASELINE}
+        for number in range(1 << 30):
+            if number >= least and done():
+                break
+            order = self.drawn(arms)
+            logs: dict[str, list[np.ndarray]] = defaultdict(list)
+            for role in (*order, *order[::-1]):
+                before, warm = self.meter() if self.meter else 0.0, arms[role].to_warm
+                times = arms[role].block(work, calls, first, warm)
+                if self.meter:
+                    self.joules[role, work].append((self.meter() - before) / (calls + warm))
+                self.times[role, work] += times
+                logs[role].append(np.log(times))
+            for role, found in blocks.items():
+                found.append(np.mean(logs[BASELINE], axis=0) - np.mean(logs[role], axis=0))
+            first += calls
+        for role, found in blocks.items():
+            self.ratios[role, work].append(found)
+
+    def drawn(self, roles: Mapping[str, object]) -> list[str]:
+        return self.rng.sample(list(roles), len(roles))
+
+
+def fastest(sides: Sequence[Side], hardware: Hardware, watch: Watch) -> int:
+    """The index of the side with the lowest median over a few interleaved blocks."""
+    if len(sides) == 1:
+        return 0
+    with ExitStack() as stack:
+        arms = [stack.enter_context(started(side.checkpoint, side.works, hardware)) for side in sides]
+        for arm in arms:
+            watch.own(arm.pid)
+            arm.ready()
+            arm.warm()
+        calls = calls_in_block([arm.call_ms for arm in arms])
+        times: list[list[float]] = [[] for _ in arms]
+        for number in range(6):
+            for arm, found in zip(arms, times, strict=True):
+                found += arm.block(LATENCY, calls, number * calls)
+    return min(range(len(sides)), key=lambda number: statistics.median(times[number]))
+
+
+def calls_in_block(call_ms: Sequence[float]) -> int:
+    """As many for each arm, the slow and the quick."""
+    return max(1, round(BLOCK_MS / statistics.geometric_mean(call_ms)))
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds have passed since now."""
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() >= end

@@ -1,0 +1,126 @@
+"""What else the machine does while something is timed: one measurement at a time, and who disturbs it."""
+
+import logging
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pare.files import locked
+
+log = logging.getLogger(__name__)
+
+PROC = Path("/proc")
+NOTICED = 0.05  # of a core: what less than that costs, nobody sees
+TOP = 3
+
+
+@contextmanager
+def lease(device: str, gpu: Sequence[str]) -> Iterator[None]:
+    """The only right to measure on this device, of all processes of this machine; waits until it is free."""
+    place = Path(tempfile.gettempdir()) / "pare-leases"
+    if not place.is_dir():
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)  # for all users; sticky it may not be, or only its maker could open a lock
+    file = place / f"{device if device == 'cpu' or not gpu else re.sub(r'[^0-9A-Za-z]+', '-', gpu[0])}.lock"
+    with locked(file, wait=False) as free:
+        if free:
+            yield
+            return
+    log.warning("measuring: waits for another measurement on this machine, which holds %s", file)
+    with locked(file):
+        yield
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What was noticed. steal: share of the time that the host took from this machine's cores."""
+
+    seconds: float
+    steal: float | None
+    foreign: tuple[dict[str, Any], ...]  # {"pid", "name", "cores"}: those that took most, not ours
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Watch:
+    """Notes who used the cores from its making until `look`; `mine` are the processes that should."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.stolen = steal()
+        self.spent = cpu_seconds()
+        self.mine = {os.getpid()}
+
+    def own(self, pid: int) -> None:
+        self.mine.add(pid)
+
+    def look(self, device: str = "cpu") -> Conditions:
+        seconds = time.perf_counter() - self.began
+        strangers = []
+        for pid, (name, spent, parent) in cpu_seconds().items():
+            before = self.spent.get(pid, (name, 0.0, parent))[1]
+            cores = (spent - before) / seconds
+            if pid not in self.mine and parent not in self.mine and cores >= NOTICED:
+                strangers.append({"pid": pid, "name": name, "cores": round(cores, 2)})
+        strangers.sort(key=lambda one: -float(str(one["cores"])))
+        on_gpu = gpu_processes(self.mine) if device == "cuda" else []
+        stolen = steal()
+        share = (
+            None if stolen is None or self.stolen is None else (stolen - self.stolen) / seconds / cores_here()
+        )
+        return Conditions(round(seconds, 2), share, (*strangers[:TOP], *on_gpu))
+
+
+def cores_here() -> int:
+    return os.cpu_count() or 1
+
+
+def steal() -> float | None:
+    """Seconds of all cores so far that the host gave to others."""
+    try:
+        first = (PROC / "stat").read_text("ascii").splitlines()[0].split()
+        return int(first[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def cpu_seconds() -> dict[int, tuple[str, float, int]]:
+    """Name, seconds of CPU and parent of each process, by its id; empty where there is no /proc."""
+    found = {}
+    tick = os.sysconf("SC_CLK_TCK")
+    for file in PROC.glob("[0-9]*/stat"):
+        try:
+            start, _, rest = file.read_text("utf-8", errors="replace").rpartition(")")
+        except OSError:
+            continue  # it ended meanwhile
+        fields = rest.split()
+        pid, _, name = start.partition(" (")
+        found[int(pid)] = (name, (int(fields[11]) + int(fields[12])) / tick, int(fields[1]))
+    return found
+
+
+def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
+    """Processes that hold memory of a GPU and are not ours."""
+    query = [
+        "nvidia-smi",
+        "--query-compute-apps=pid,process_name,used_memory",
+        "--format=csv,noheader,nounits",
+    ]
+    try:
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = []
+    for line in lines.splitlines():
+        pid, name, megabytes = (part.strip() for part in line.split(",", 2))
+        if int(pid) not in mine:
+            found.append({"pid": int(pid), "name": name, "gpu_mb": megabytes})
+    return found

@@ -1,0 +1,106 @@
+"""How thoroughly to measure, and what is found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pare.targets.intervals import Speedup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How thoroughly to measure. `fresh` repeats what the store already holds.
+
+    launches: fresh processes of each arm, one after another. seconds: of timing in all, but at least two
+    rounds a launch. calls: how many there must be of each arm, whatever time it takes. texts: drawn from
+    the test split. peak: whether the machine's multiply peak is measured too.
+    """
+
+    mode: Literal["quick", "strict"] = "quick"
+    launches: int = 5
+    seconds: float = 10
+    calls: int = 0
+    texts: int = 512
+    peak: bool = True
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if self.launches < 2:
+            raise ValueError(f"launches={self.launches}: at least 2 are needed, or there is no interval")
+        if not self.seconds > 0 or self.calls < 0 or self.texts < 1:
+            raise ValueError(
+                f"seconds={self.seconds}, calls={self.calls}, texts={self.texts}: "
+                "seconds must be above 0, calls at least 0, texts at least 1"
+            )
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Texts a second in batches: padded as they come, and sorted by length first."""
+
+    batch: int
+    padded_per_s: float
+    bucketed_per_s: float
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a text needs, what is done, and what this machine could do; peak: None where nobody knows."""
+
+    flops_per_text: float
+    flops_per_s: float
+    peak_flops_per_s: float | None
+    fraction: float | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one checkpoint costs on one target.
+
+    speedup: against the baseline. control: of the baseline against itself, in another process: what is no
+    larger than that is noise. throughput_per_s: of the largest batch, sorted by length. load_ms, first_ms:
+    loading the graph, and its first call.
+    """
+
+    hardware: str
+    runtime: str
+    device: str
+    precision: str
+    lowering: str
+    threads: int
+    batch: int
+    length: int | None
+    mode: str
+    latency_ms: Mapping[str, float]  # p50, p90 …, n
+    end_to_end_ms: Mapping[str, float] | None  # from the text to the answer; None at a fixed length
+    load_ms: float
+    first_ms: float
+    throughput_per_s: float
+    throughput_batch: int
+    rates: Sequence[Rate]
+    size_mb: float
+    memory_mb: float | None
+    arithmetic: Arithmetic | None
+    energy_j: float | None  # a text, in the largest batch
+    speedup: Speedup
+    end_to_end_speedup: Speedup | None
+    control: Speedup
+    conditions: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Measurement":
+        end_to_end, arithmetic = value["end_to_end_speedup"], value["arithmetic"]
+        return cls(
+            **{
+                **value,
+                "speedup": Speedup(**value["speedup"]),
+                "control": Speedup(**value["control"]),
+                "end_to_end_speedup": None if end_to_end is None else Speedup(**end_to_end),
+                "rates": tuple(Rate(**rate) for rate in value["rates"]),
+                "arithmetic": None if arithmetic is None else Arithmetic(**arithmetic),
+            }
+        )

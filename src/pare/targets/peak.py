@@ -1,0 +1,63 @@
+"""The machine's own matrix-multiply peak, in a process that multiplies large square matrices when asked to.
+
+    python -m pare.targets.peak DEVICE THREADS
+
+Reads names of precisions on stdin, and answers each with floating-point operations a second, or null where
+this machine has no fast way to multiply in it.
+"""
+
+import json
+import os
+import sys
+import time
+
+SIZE = {"cpu": 1536, "cuda": 8192}
+REPEATS = 3
+
+
+def main(device: str, threads: int) -> None:
+    if hasattr(os, "sched_setaffinity") and device == "cpu":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    import torch
+
+    torch.set_num_threads(threads)
+    say(True)
+    for line in sys.stdin:
+        say(peak(line.strip(), device))
+
+
+def peak(precision: str, device: str) -> float | None:
+    """The best of a few: what disturbs only makes it slower."""
+    import torch
+
+    if (precision, device) == ("fp16", "cpu"):  # emulated, a hundred times slower than FP32
+        return None
+    size = SIZE[device]
+    if precision == "int8":
+        sides = [torch.randint(-127, 127, (size, size), dtype=torch.int8, device=device) for _ in "ab"]
+        multiply = torch._int_mm
+    else:
+        kinds = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+        if precision not in kinds:
+            return None
+        sides = [torch.randn(size, size, device=device).to(kinds[precision]) for _ in "ab"]
+        multiply = torch.mm
+    seconds = []
+    for _ in range(REPEATS):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        multiply(*sides)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
+def say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

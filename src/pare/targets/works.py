@@ -1,0 +1,89 @@
+"""What the arms of a comparison are fed: the same texts for each, as its own tokenizer reads them."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pare.answering import padded
+from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.decoding import Text
+from pare.errors import StageFailed
+from pare.targets.arm import END_TO_END
+from pare.targets.hardware import Hardware
+from pare.tasks.text import TextEncoder
+
+LATENCY = "latency"
+#: batches of each size that throughput is taken from
+SAMPLE = 4
+
+
+def padded_work(batch: int) -> str:
+    return f"padded{batch}"
+
+
+def bucketed_work(batch: int) -> str:
+    return f"bucketed{batch}"
+
+
+@dataclass(frozen=True)
+class Works:
+    """Files for one arm. counts: inputs by the name of the work; lengths: real tokens of the texts timed."""
+
+    inputs: Path
+    texts: Path
+    counts: dict[str, int]
+    lengths: tuple[int, ...]
+    about: dict[str, Any]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.counts or name == END_TO_END
+
+
+def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> Works:
+    """Batches of `hardware.batch` texts for latency, of each throughput batch as they come and by length."""
+    folder.mkdir()
+    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+    rows = [e.ids for e in encoder.encode(texts, places=False)]
+    lengths = [min(len(row), hardware.length or len(row)) for row in rows]
+    order = list(range(len(rows)))
+    random.Random(0).shuffle(order)  # a file sorted by length would make padding look cheap
+    if len(rows) < hardware.batch:
+        raise StageFailed(f"measuring: {len(rows)} texts are fewer than hardware.batch={hardware.batch}")
+    groups = {LATENCY: whole_batches(order, hardware.batch)}
+    by_length = sorted(order, key=lengths.__getitem__)
+    for batch in hardware.throughput_batches:
+        groups[padded_work(batch)] = spread(whole_batches(order, batch))
+        groups[bucketed_work(batch)] = spread(whole_batches(by_length, batch))
+    arrays: dict[str, np.ndarray] = {}
+    for name, batches in groups.items():
+        for number, batch_rows in enumerate(batches):
+            ids, mask = padded([rows[i] for i in batch_rows], checkpoint.pad_id, hardware.length)
+            arrays[f"{name}_{number}_ids"], arrays[f"{name}_{number}_mask"] = ids, mask
+    np.savez(folder / "inputs.npz", allow_pickle=False, **arrays)
+    batched = [[texts[i] for i in batch_rows] for batch_rows in groups[LATENCY]]
+    (folder / "texts.json").write_text(json.dumps(batched), encoding="utf-8")
+    return Works(
+        inputs=folder / "inputs.npz",
+        texts=folder / "texts.json",
+        counts={name: len(batches) for name, batches in groups.items()},
+        lengths=tuple(lengths[i] for batch_rows in groups[LATENCY] for i in batch_rows),
+        about={key: checkpoint.record[key] for key in ("max_length", "pad_id", "outputs")},
+    )
+
+
+def spread(batches: Sequence[list[int]]) -> list[list[int]]:
+    """A few that stand for all: of batches in the order of length, short and long ones."""
+    count = min(SAMPLE, len(batches))
+    return [batches[(2 * i + 1) * len(batches) // (2 * count)] for i in range(count)]
+
+
+def whole_batches(order: Sequence[int], size: int) -> list[list[int]]:
+    """Texts again from the first where there are fewer than one batch."""
+    if len(order) < size:
+        return [[order[i % len(order)] for i in range(size)]]
+    return [list(order[i : i + size]) for i in range(0, len(order) - size + 1, size)]
