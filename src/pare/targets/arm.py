@@ -4,7 +4,8 @@
 
 It begins with what loading took, the first call, and the megabytes that came with the model and its longest
 call. {"calls": N, "work": NAME, "first": I, "warm": W} makes W calls that nobody times, then runs the inputs
-I, I+1, … of that work and answers with the milliseconds of each. The work "end_to_end" begins with the text: tokens, the graph, and the answer.
+I, I+1, … of that work and answers with the milliseconds of each. The work "end_to_end" begins with the text:
+tokens, the graph, and the answer.
 """
 
 import json
