@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from pare.tasks.metrics import label_rates, label_scores, matthews
+from pare.metrics import label_rates, label_scores, matthews
 
 NAMES = ["a", "b", "c", "d"]
 

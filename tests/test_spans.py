@@ -9,6 +9,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 
 from pare.bundle import write_bundle
 from pare.errors import DataError
+from pare.metrics import span_scores
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stages.finetune import Finetune
@@ -16,7 +17,6 @@ from pare.store import Store
 from pare.tasks.annotated import Annotated, Conll
 from pare.tasks.bio import tagged
 from pare.tasks.files import Files
-from pare.tasks.metrics import span_scores
 from pare.tasks.prompts import Prompts
 from pare.tasks.spans import Spans
 from pare.training import Training

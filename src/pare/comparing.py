@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: what a row adds above and below the line of a metric that is one sum over another
-Share = tuple[float, float]
+from pare.metrics import Share
 
 
 @dataclass(frozen=True)

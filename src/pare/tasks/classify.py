@@ -6,12 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pare.comparing import Share
 from pare.errors import DataError
+from pare.judging import Judge, LabelJudge
 from pare.ondemand import changed
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.example import Encoded, Example
-from pare.tasks.metrics import Answer, f1_share, label_rates, label_scores, matthews
 from pare.tasks.naming import label_names
 from pare.tasks.sourced import Sourced
 from pare.tasks.sources import Splits
@@ -100,35 +99,8 @@ class Classify(Sourced):
             )
         return changed(self.data[split], lambda e: {"label": ids.get(e.label, IGNORED_LABEL)})
 
-    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
-        pairs = self._pairs(split, answers)
-        if self.primary == "accuracy":
-            return [(float(set(gold) == set(said)), 1.0) for gold, said in pairs]
-        if self.primary == "micro_f1":
-            return [f1_share(gold, said) for gold, said in pairs]
-        if self.primary == "f1":
-            wanted = {self.positive}
-            return [f1_share(wanted & set(gold), wanted & set(said)) for gold, said in pairs]
-        return None
-
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        pairs = self._pairs(split, answers)
-        scores = label_scores(pairs)
-        if not self.several:
-            scores["mcc"] = matthews(
-                *([next(iter(side)) for side in column] for column in zip(*pairs, strict=True))
-            )
-        if self.positive is not None:
-            names = ("precision", "recall", "f1")
-            scores |= dict(zip(names, label_rates(pairs, self.positive), strict=True))
-        return scores
-
-    def _pairs(self, split: Split, answers: Sequence[Any]) -> list[Answer]:
-        """What holds and what was said, for each text."""
-        return [
-            (example.labels, answer["label"] if self.several else (answer["label"],))
-            for example, answer in zip(self.data[split], answers, strict=True)
-        ]
+    def judge(self) -> Judge:
+        return LabelJudge(primary=self.primary, several=self.several, positive=self.positive)
 
 
 def renamed(example: Example, names: Mapping[str, str], known: set[str]) -> Example:

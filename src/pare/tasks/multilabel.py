@@ -1,18 +1,17 @@
 """Texts with labels that lie in one another: whoever says a label says all above it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pare.judging import Judge, LabelJudge
 from pare.ondemand import changed
 from pare.outputs import Output
 from pare.tasks.classify import Classify
 from pare.tasks.example import Example
-from pare.tasks.metrics import Answer, label_scores
 from pare.tasks.sources import Splits
-from pare.tasks.task import Split
+from pare.tasks.task import LABELLED
 from pare.tasks.taxonomy import Graph, Paths, Taxonomy, graph_of
 
 
@@ -84,17 +83,20 @@ class Multilabel(Classify):
         )
         return (replace(output, implied=implied),)
 
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        scores = super().score(split, answers)
-        if self.flat:
-            return scores
-        pairs = self._pairs(split, answers)
-        for level in range(1, 1 + max(map(self.tree.level, self.names))):
-            scores[f"level{level}_f1"] = label_scores([self.at(level, pair) for pair in pairs])["micro_f1"]
-        scores["consistent"] = sum(set(said) >= set(self.tree.closed(said)) for _, said in pairs) / len(pairs)
-        return scores
+    def judge(self) -> Judge:
+        return self._judge
 
-    def at(self, level: int, pair: Answer) -> Answer:
-        """What of an answer lies on one level."""
-        gold, said = ([label for label in side if self.tree.level(label) == level] for side in pair)
-        return gold, said
+    @cached_property
+    def _judge(self) -> Judge:
+        judge = LabelJudge(primary=self.primary, several=self.several, positive=self.positive)
+        if self.flat:
+            return judge
+        labels = set(self.names)
+        if self.unseen == "count":  # those of the data are judged, too
+            labels |= {label for split in LABELLED for e in self.data[split] for label in e.labels}
+        deepest = max(map(self.tree.level, self.names))
+        return replace(
+            judge,
+            levels={x: level for x in sorted(labels) if (level := self.tree.level(x)) <= deepest},
+            above={x: tuple(sorted(above)) for x in sorted(labels) if (above := self.tree.above(x))},
+        )

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from pare.errors import ConfigError
+from pare.judging import Judge, SeveralJudge
 from pare.ondemand import changed, chosen, one_after_another
 from pare.outputs import Labels, Output
 from pare.provenance import digest
@@ -62,16 +63,16 @@ class Several(Task):
             )
         )
 
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        primaries = []
-        for name, task, part in self._parts(split, answers):
-            start = f"{name}_"
-            own = [{key.removeprefix(start): value for key, value in answer.items()} for answer in part]
-            found = task.score(split, own)
-            scores |= {f"{name}_{metric}": value for metric, value in found.items()}
-            primaries.append(found[task.primary])
-        return {"mean": sum(primaries) / len(primaries), **scores}
+    def truths(self, split: Split) -> Sequence[Mapping[str, Any]]:
+        """Each under the name of its task."""
+        return one_after_another(
+            *(changed(task.truths(split), partial(under, name)) for name, task in self.tasks.items())
+        )
+
+    def judge(self) -> Judge:
+        return SeveralJudge(
+            primary=self.primary, parts={name: task.judge() for name, task in self.tasks.items()}
+        )
 
     def _parts(self, split: Split, rows: Sequence[Any]) -> Iterator[tuple[str, Task, Sequence[Any]]]:
         """What belongs to each task, of rows in the order of `texts`."""
@@ -85,3 +86,7 @@ class Several(Task):
 def with_name(name: str, labels: Labels) -> Labels:
     """For the heads as this task calls them."""
     return {f"{name}_{head}": value for head, value in labels.items()}
+
+
+def under(name: str, truth: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: truth}

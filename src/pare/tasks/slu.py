@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pare.comparing import Share
 from pare.errors import DataError
+from pare.judging import Judge, SluJudge
 from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
-from pare.tasks.bio import Labelled
 from pare.tasks.example import Encoded
-from pare.tasks.metrics import f1_share, span_scores
 from pare.tasks.sourced import Sourced
-from pare.tasks.spans import Way, check_spans, span_labels, span_output, spans_said, spans_there
+from pare.tasks.spans import Way, check_spans, span_labels, span_output
 from pare.tasks.task import LABELLED, Split
 
 
@@ -52,25 +49,5 @@ class Slu(Sourced):
 
         return OnDemand(len(rows), at)
 
-    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
-        rows = self._rows(split, answers)
-        if self.primary == "exact_match":
-            return [(float(right and gold == said), 1.0) for right, gold, said in rows]
-        if self.primary == "intent_accuracy":
-            return [(float(right), 1.0) for right, _, _ in rows]
-        return [f1_share(gold, said) for _, gold, said in rows]
-
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        rows = self._rows(split, answers)
-        return {
-            "exact_match": sum(right and gold == said for right, gold, said in rows) / len(rows),
-            "intent_accuracy": sum(right for right, _, _ in rows) / len(rows),
-            "slot_f1": span_scores([(gold, said) for _, gold, said in rows])["f1"],
-        }
-
-    def _rows(self, split: Split, answers: Sequence[Any]) -> list[tuple[bool, set[Labelled], set[Labelled]]]:
-        """Whether the intent is right, the slots that are there, and those that were said."""
-        return [
-            (answer["intent"] == u.label, spans_there(u), spans_said(answer["slots"]))
-            for u, answer in zip(self.data[split], answers, strict=True)
-        ]
+    def judge(self) -> Judge:
+        return SluJudge(primary=self.primary)

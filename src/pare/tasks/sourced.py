@@ -1,12 +1,13 @@
 """Tasks whose examples come from a source."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pare.errors import DataError
+from pare.ondemand import changed
 from pare.outputs import Output
 from pare.provenance import digest, digest_of_rows
 from pare.tasks.example import Example
@@ -31,7 +32,7 @@ class Sourced(Task):
             if not self.data[split]:
                 raise DataError(f"{self.source.setting}: no rows for {split}")
         self.check_examples()
-        known = self.score("dev", [truth(self.outputs(), example) for example in self.data["dev"]])
+        known = self.score("dev", self.truths("dev"))
         if self.primary not in known:
             raise DataError(f"task.primary: found {self.primary!r}; one of {sorted(known)} is needed")
 
@@ -59,6 +60,9 @@ class Sourced(Task):
 
     def examples(self, split: Split) -> Sequence[Example]:
         return self.data[split]
+
+    def truths(self, split: Split) -> Sequence[Mapping[str, Any]]:
+        return changed(self.data[split], partial(truth, self.outputs()))
 
 
 def truth(outputs: Sequence[Output], example: Example) -> dict[str, Any]:

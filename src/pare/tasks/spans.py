@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-from pare.comparing import Share
 from pare.decoding import OUTSIDE
 from pare.errors import DataError
+from pare.judging import Judge, SpanJudge
 from pare.ondemand import OnDemand
 from pare.outputs import IGNORED_LABEL, Labels, Output
 from pare.tasks.bio import Labelled, tags_of
 from pare.tasks.example import Encoded, Example
-from pare.tasks.metrics import f1_share, span_scores
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.sourced import Sourced
 from pare.tasks.task import Split
@@ -46,19 +45,8 @@ class Spans(Sourced):
         rows = self.data[split]
         return OnDemand(len(rows), lambda i: {output.name: span_labels(output, rows[i], encoded[i])})
 
-    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
-        pairs = self._pairs(split, answers)
-        if self.primary == "exact_match":
-            return [(float(gold == said), 1.0) for gold, said in pairs]
-        return [f1_share(gold, said) for gold, said in pairs] if self.primary == "f1" else None
-
-    def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
-        return span_scores(self._pairs(split, answers))
-
-    def _pairs(self, split: Split, answers: Sequence[Any]) -> list[tuple[set[Labelled], set[Labelled]]]:
-        """The spans that are there and those that were said, for each text."""
-        rows = zip(self.data[split], answers, strict=True)
-        return [(spans_there(example), spans_said(answer["spans"])) for example, answer in rows]
+    def judge(self) -> Judge:
+        return SpanJudge(primary=self.primary)
 
 
 def span_output(name: str, examples: Sequence[Example], by: Way) -> Output:
@@ -98,7 +86,3 @@ def places_of(labels: tuple[str, ...]) -> dict[str, int]:
 
 def spans_there(example: Example) -> set[Labelled]:
     return {(span.start, span.end, span.label) for span in example.spans}
-
-
-def spans_said(answer: Sequence[dict[str, Any]]) -> set[Labelled]:
-    return {(span["start"], span["end"], span["label"]) for span in answer}

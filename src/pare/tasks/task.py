@@ -1,12 +1,13 @@
 """A task: data, what the model must answer, and how an answer is judged. Knows nothing of compression."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pare.comparing import Share
 from pare.decoding import Text
+from pare.judging import Judge
+from pare.metrics import Share
 from pare.outputs import Labels, Output
 from pare.tasks.columns import texts_of
 from pare.tasks.example import Encoded, Example
@@ -65,10 +66,18 @@ class Task(ABC):
     def labels(self, split: Split, encoded: Sequence[Encoded]) -> Sequence[Labels]:
         """Label ids for each text of a labelled split, aligned with its tokens."""
 
-    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
-        """What each answer adds above and below the line, where the primary metric is a sum over another."""
-        return None
+    @abstractmethod
+    def truths(self, split: Split) -> Sequence[Mapping[str, Any]]:
+        """What holds of each text of a labelled split, as the judge takes it."""
 
     @abstractmethod
+    def judge(self) -> Judge:
+        """Tells how good answers are; knows labels, but no rows."""
+
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         """Metrics of the answers that `pare.decoding` made: fractions, higher is better; holds `primary`."""
+        return self.judge().score(self.truths(split), answers)
+
+    def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
+        """What each answer adds above and below the line, where the primary metric is a sum over another."""
+        return self.judge().shares(self.truths(split), answers)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Sequence, Set
 from typing import TypeVar
 
-from pare.comparing import Share
-
+Share = tuple[
+    float, float
+]  # what a row adds above and below the line of a metric that is one sum over another
 Answer = tuple[Collection[str], Collection[str]]  # the labels that hold, and those that were said
 Span = tuple[int, int, str]  # start, end, kind
 T = TypeVar("T", bound=Hashable)
