@@ -11,23 +11,23 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 #: lowest first; a module may import from its own room or from rooms further up in this list
 ROOMS = (
-    ("errors", "comparing", "ondemand", "offline"),
-    ("files",),
+    ("errors", "metrics", "ondemand", "offline"),
+    ("files", "comparing", "judging"),
     ("provenance", "progress", "outputs", "decoding", "feeding"),
     ("artifact",),
     ("store", "checkpoint"),
     ("encoders", "tasks", "losses", "parallel", "resuming", "batches", "runtimes", "thresholds"),
     ("lowering", "training", "answering", "bundled"),
-    ("teacher", "importance"),
+    ("teacher", "importance", "forwarding"),
     ("distillation", "pruning"),
     ("stages", "targets"),
-    ("strategy", "build"),
+    ("strategy", "build", "steps"),
     ("pipeline",),
     ("search",),
-    ("result",),
+    ("result", "evaluation"),
     ("report", "bundle", "study", "tracking"),
-    ("config",),
-    ("experiment", "sweeps"),
+    ("config", "status"),
+    ("experiment", "evaluating", "sweeps"),
     ("entry", "cli"),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

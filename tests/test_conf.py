@@ -13,7 +13,7 @@ from pare.search import Auto
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
-from pare.targets.measuring import Measure
+from pare.targets.measurement import Measure
 from pare.tasks.task import Task
 from pare.tracking import Tracker
 

@@ -5,10 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 
 from pare.decoding import Text, decode
-from pare.encoders.network import Network
 from pare.outputs import Output
 from pare.tasks.example import Encoded
 
@@ -35,18 +33,6 @@ def logits_of_run(
         logits = run(*padded([encoded[i].ids for i in rows], pad_id))
         for place, i in enumerate(rows):
             yield i, {name: values[place] for name, values in logits.items()}
-
-
-def network_run(network: Network) -> Run:
-    """Runs a network where it is, in FP32."""
-
-    def run(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-        device = next(network.parameters()).device
-        with torch.inference_mode():
-            found = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-        return {name: value.float().cpu().numpy() for name, value in found.items()}
-
-    return run
 
 
 def batches_by_length(lengths: Sequence[int], size: int) -> Iterator[list[int]]:

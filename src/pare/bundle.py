@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pare import decoding, feeding
 from pare.bundled import predict
-from pare.checkpoint import SHIPPED, TOKENIZER, Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.evaluation import Evaluation, files_of
 from pare.files import write_json
 from pare.provenance import versions
 from pare.runtimes.session import PACKAGES, RUNTIMES, module_file
@@ -17,7 +18,23 @@ RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
 
 
-def write_bundle(folder: Path, checkpoint: Checkpoint, pairs: bool, about: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What there is in a bundle besides what it takes to predict.
+
+    evaluation: what `pare evaluate` needs elsewhere: the texts and labels of test, and the baseline's graphs.
+    """
+
+    evaluation: bool = True
+
+
+def write_bundle(
+    folder: Path,
+    checkpoint: Checkpoint,
+    pairs: bool,
+    about: Mapping[str, Any],
+    evaluation: Evaluation | None = None,
+) -> None:
     """Fills `folder`, all at once or not at all.
 
     pairs: whether it reads pairs of texts. about: how it was made and what it scored.
@@ -25,7 +42,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, pairs: bool, about: Mappi
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    for name in (*SHIPPED[checkpoint.format], TOKENIZER):
+    for name in files_of(checkpoint):
         shutil.copyfile(checkpoint.path / name, unfinished / name)
     for module in (predict, decoding, feeding):
         source = Path(str(module.__file__))
@@ -50,5 +67,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint, pairs: bool, about: Mappi
     (unfinished / "requirements.txt").write_text(
         "".join(f"{name}=={version}\n" for name, version in needs.items()), encoding="utf-8"
     )
+    if evaluation is not None:
+        evaluation.write(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)

@@ -1,4 +1,4 @@
-"""`pare …`: what you do with data before a run, and with the store afterwards."""
+"""`pare …`: what you do with data before a run, and with bundles and the store afterwards."""
 
 import argparse
 import os
@@ -36,9 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     get.add_argument("folder", type=Path)
     data = commands.add_parser("data", help="look at a task's data before training on it")
     data.add_argument("overrides", nargs="+", help="as run.py takes them: task=ocnli model=bert_base_zh")
-    options = parser.parse_args(arguments)
+    evaluate = commands.add_parser("evaluate", help="score and measure a bundle on this machine")
+    evaluate.add_argument("bundle", type=Path, help="the folder that a run wrote")
+    evaluate.add_argument(
+        "overrides", nargs="*", help="as run.py takes them, of the target only: hardware=cpu measure=strict"
+    )
+    evaluate.add_argument("--out", type=Path, metavar="FOLDER", help="a new one (default: below runs/)")
+    options, more = parser.parse_known_args(arguments)
+    if unknown := [word for word in more if options.command != "evaluate" or word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
+        if options.command == "evaluate":
+            return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out)
         return look_at_data(options.overrides) if options.command == "data" else look_after(options)
+    except KeyboardInterrupt:
+        return 130
     except PareError as e:
         for line in getattr(e, "problems", [str(e)]):
             print(f"error: {line}", file=sys.stderr)
@@ -70,6 +82,14 @@ def look_at_data(overrides: Sequence[str]) -> int:
     task, model = task_and_model(overrides)
     encoder = TextEncoder(tokenizer_for(model, task), NO_LIMIT)
     report.show_survey(task.name, survey(task, encoder))
+    return 0
+
+
+def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None) -> int:
+    """Needs neither PyTorch nor anything else that training does."""
+    from pare.evaluating import evaluate
+
+    evaluate(bundle, overrides, folder)
     return 0
 
 

@@ -14,6 +14,7 @@ from pare.errors import ConfigError
 from pare.provenance import digest
 
 if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
+    from pare.bundle import Contents
     from pare.encoders.model import Model
     from pare.pipeline import Expect
     from pare.search import Auto
@@ -37,11 +38,14 @@ TOP_LEVEL = (
     "compression",
     "hardware",
     "measure",
+    "bundle",
     "store",
     "tracker",
 )
 SEEDS = 2**63  # what PyTorch takes
-UNTRACKED = ("name", "store", "tracker", "measure", "expect")  # what does not change the result
+MOVABLE = ("hardware", "measure")  # what `pare evaluate` may choose anew
+WHOLE = ("experiment", "sweep")  # groups whose files may set any key
+UNTRACKED = ("name", "store", "tracker", "measure", "bundle", "expect")  # what does not change the result
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Job:
     expect: "Expect | None"
     hardware: "Hardware"
     measure: "Measure"
+    contents: "Contents"  # of the bundle
     tracker: "Tracker | None"
     store: Path
     config: Mapping[str, Any]
@@ -86,6 +91,7 @@ def first_line(error: Exception) -> str:
 
 def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""
+    from pare.bundle import Contents
     from pare.encoders.model import Model
     from pare.pipeline import Expect
     from pare.search import Auto
@@ -124,6 +130,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         problems.append(f"compression.auto: chooses the whole strategy; drop {', '.join(compression)}")
     hardware = part("hardware", Hardware)
     measure = part("measure", Measure)
+    contents = part("bundle", Contents)
     tracker = part("tracker", Tracker | None)
     root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
@@ -147,7 +154,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         raise ConfigError(problems)
     return Job(
         name=str(config["name"]),
-        key=digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16],
+        key=key_of(config),
         seed=seed,
         task=task,
         finetune=finetune,
@@ -156,6 +163,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         expect=expect,
         hardware=hardware,
         measure=measure,
+        contents=contents,
         tracker=tracker,
         store=root,
         config=config,
@@ -163,20 +171,93 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     )
 
 
-def task_and_model(overrides: Sequence[str]) -> "tuple[Task, Model]":
-    """What a command line composes, of what needs no strategy or target."""
+def key_of(config: Mapping[str, Any]) -> str:
+    """Names what a job does: the same key, the same result."""
+    return digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A job's config on another target, and the overrides that would make it at home."""
+
+    hardware: "Hardware"
+    measure: "Measure"
+    config: Mapping[str, Any]
+    overrides: Sequence[str]
+
+
+def moved(home: Mapping[str, Any], typed: Sequence[str], given: Sequence[str]) -> Move:
+    """A job on the target that `given` chooses; nothing but the target and the measuring can be chosen.
+
+    home: its config. typed: its overrides; those of its own hardware go where `given` has hardware=…, and so
+    with measure.
+    """
+    from pare.targets.hardware import Hardware
+    from pare.targets.measurement import Measure
+
+    keys = override_keys(given)
+    problems = [
+        f"{override}: hardware and measure can be chosen here; all else is in the bundle as it is"
+        for override, key in zip(given, keys, strict=True)
+        if key.partition(".")[0] not in MOVABLE
+    ]
+    if problems:
+        raise ConfigError(problems)
+    kept = [
+        (override, key)
+        for override, key in zip(typed, override_keys(typed), strict=True)
+        if (top := key.partition(".")[0]) not in MOVABLE or top not in keys
+    ]
+    # an experiment may set its target's batch, whichever target it is
+    composing = [override for override, key in kept if key.partition(".")[0] in (*WHOLE, *MOVABLE)]
+    chosen = composed([*composing, *given])
+    problems += [
+        f"{key}: found {chosen.get(key)!r}; a group of keys is needed"
+        for key in MOVABLE
+        if not isinstance(chosen.get(key), DictConfig)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    # a target may refer to the job, hardware.length=${task.max_length} say
+    whole = OmegaConf.create({**home, **{key: OmegaConf.to_container(chosen[key]) for key in MOVABLE}})
+    nodes = {key: plain(whole[key]) for key in MOVABLE}
+    hardware = build(nodes["hardware"], "hardware", problems, Hardware)
+    measure = build(nodes["measure"], "measure", problems, Measure)
+    if problems:
+        raise ConfigError(problems)
+    return Move(hardware, measure, {**home, **nodes}, [*(override for override, _ in kept), *given])
+
+
+def override_keys(overrides: Sequence[str]) -> list[str]:
+    """What each override changes: a group or a key."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return [str(o.key_or_group) for o in OverridesParser.create().parse_overrides(list(overrides))]
+    except HydraException as e:
+        raise ConfigError(one_line(e)) from None
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """What a command line composes."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+            return compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException, ValueError) as e:  # `measure=5` is a ValueError
+        raise ConfigError(one_line(e)) from None
+
+
+def task_and_model(overrides: Sequence[str]) -> "tuple[Task, Model]":
+    """What a command line composes, of what needs no strategy or target."""
     from pare.encoders.model import Model
     from pare.tasks.task import Task
 
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
-            cfg = compose("config", overrides=list(overrides))
-            config = plain(OmegaConf.create({key: cfg[key] for key in ("task", "model")}))
-    except (HydraException, OmegaConfBaseException) as e:
-        raise ConfigError(one_line(e)) from None
+    cfg = composed(overrides)
+    config = plain(OmegaConf.create({key: cfg[key] for key in ("task", "model")}))
     problems: list[str] = []
     task = build(config["task"], "task", problems, Task)
     model = build(config["model"], "model", problems, Model)

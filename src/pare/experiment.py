@@ -1,23 +1,25 @@
 """One job from its config to its result: the whole story on one screen."""
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from pare import report
 from pare.bundle import write_bundle
+from pare.checkpoint import Checkpoint
 from pare.comparing import difference
 from pare.config import Job, job_of
-from pare.files import atomic_write_text, write_json
-from pare.pipeline import Pipeline, Step
+from pare.evaluation import Evaluation, Home
+from pare.pipeline import Pipeline
 from pare.provenance import environment
-from pare.result import BUNDLE, CONFIG, RESULT, STATUS, Result, stage_record
+from pare.result import BUNDLE, Result
 from pare.search import Choice, search
+from pare.status import Note, told
+from pare.steps import Step, stage_record
 from pare.store import Store
+from pare.strategy import devices_of
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +27,11 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig, overrides: list[str], folder: Path, group: str) -> Result:
     """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`."""
     job = job_of(cfg, overrides)
-    (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
-    atomic_write_text(folder / CONFIG, report.yaml_of(job.config))
-    status: dict[str, Any] = {"state": "running", "job": job.name, "key": job.key, "started": time.time()}
-    write_json(folder / STATUS, status)
-    try:
-        result = carry_out(job, folder, group, status)
-    except BaseException as e:
-        interrupted = isinstance(e, (KeyboardInterrupt, SystemExit))
-        status |= {
-            "state": "interrupted" if interrupted else "failed",
-            "error": {"kind": type(e).__name__, "message": str(e)},
-            "ended": time.time(),
-        }
-        write_json(folder / STATUS, status)
-        raise
-    write_json(folder / STATUS, status | {"state": "done", "ended": time.time()})
-    return result
+    with told(folder, job.name, job.key, job.config) as note:
+        return carry_out(job, folder, group, note)
 
 
-def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Result:
+def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
     store = Store(job.store)
     show = report.Terminal()
     pipeline = Pipeline(store, job.task, job.seed, job.hardware, show.progress)
@@ -52,7 +39,7 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
 
     def on_step(step: Step) -> None:
         done.append(step.name)
-        write_json(folder / STATUS, status | {"stages": done})
+        note(done)
         show.step(step)
 
     chosen = choose(job, pipeline, on_step, show)
@@ -81,7 +68,8 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
         difference=difference(before, after) if before and after else None,
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
-    write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about)
+    evaluation = evaluation_of(job, chosen, graphs, result) if job.contents.evaluation else None
+    write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about, evaluation)
     result.write(folder)
     show.result(result, folder)
     if job.tracker is not None:
@@ -90,6 +78,24 @@ def carry_out(job: Job, folder: Path, group: str, status: dict[str, Any]) -> Res
         except Exception as e:  # a tracker never fails a job
             log.warning("tracker: %s: %s; the result is in %s", type(e).__name__, e, folder)
     return result
+
+
+def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result: Result) -> Evaluation:
+    """What it takes to judge and measure the result elsewhere."""
+    home = Home(
+        name=job.name,
+        key=job.key,
+        overrides=job.overrides,
+        seed=job.seed,
+        task=job.task.name,
+        threads=job.finetune.train.threads,
+        devices=devices_of(chosen.strategy),
+        stages=result.stages,
+        tried=result.tried,
+        config=job.config,
+    )
+    truths = job.task.truths("test")
+    return Evaluation(home, job.task.judge(), job.task.texts("test"), truths, graphs)
 
 
 def choose(job: Job, pipeline: Pipeline, on_step: Callable[[Step], None], show: report.Terminal) -> Choice:

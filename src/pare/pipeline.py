@@ -19,15 +19,15 @@ from pare.runtimes.session import PACKAGES
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Context, Gate, Stage
+from pare.steps import Scores, Step, Verdict
 from pare.store import Entry, Store
 from pare.strategy import BASELINE, Strategy
+from pare.targets.answers import answers_of
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import measure
-from pare.targets.scoring import answers_of
+from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
-
-Scores = Mapping[str, float]
 
 SCORES, MEASUREMENT = "scores.json", "measurement.json"
 
@@ -56,35 +56,6 @@ class Expect:
                 f"expect: {metric} of the fine-tuned model is {scores[metric]:.4f} on dev, "
                 f"{self.value:g} ± {self.tolerance:g} was expected; nothing was compressed"
             )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a gate said: which metric fell by how much, what was allowed, and what was done about it."""
-
-    metric: str
-    drop: float
-    max_drop: float
-    passed: bool
-    action: str  # passed | stop | skip | keep | escalate
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage as it went."""
-
-    name: str
-    kind: str
-    key: str
-    cached: bool
-    seconds: float
-    computed_s: float  # what it took when it was computed, whoever computed it
-    checkpoint: Checkpoint
-    scores: Scores  # on dev
-    previous: Scores | None
-    baseline: Scores | None
-    verdict: Verdict | None = None
-    used: bool = True  # False where a gate went on without it
 
 
 @dataclass(frozen=True)
@@ -262,7 +233,8 @@ class Pipeline:
         }
 
         def write(folder: Path) -> Mapping[str, Any]:
-            answers = answers_of(checkpoint, self.task, split, self.hardware)
+            run = runner(checkpoint, self.hardware)
+            answers = answers_of(checkpoint, self.task.texts(split), run)
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             return {"checkpoint": checkpoint.digest, "split": split}
 

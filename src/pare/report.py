@@ -13,10 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from pare.pipeline import Step
 from pare.progress import Advance
 from pare.result import BUNDLE, RESULT, Result
-from pare.search import Trial
+from pare.steps import Step, Trial
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measurement
 from pare.tasks.survey import PERCENTILES, Survey
@@ -75,13 +74,16 @@ class Terminal:
             if trial["taken"]:
                 self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried")
         self.console.print(stage_table(result))
+        self.comparison(result, folder)
+        self.console.print(
+            f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True
+        )
+
+    def comparison(self, result: Result, folder: Path) -> None:
         self.console.print(comparison_table(result))
         for line in caveats(result):
             self.console.print(line, soft_wrap=True)
         self.console.print(f"result  {folder / RESULT}", soft_wrap=True)
-        self.console.print(
-            f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True
-        )
 
 
 def points(value: float | None, signed: bool = False) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from pare.comparing import Difference
 from pare.errors import PareError
 from pare.files import write_json
-from pare.pipeline import Step
 from pare.targets.measurement import Measurement
 
 SCHEMA = "pare/result@1"
@@ -77,28 +76,3 @@ class Result:
             tried=value.get("tried", ()),
             difference=Difference(**value["difference"]) if value.get("difference") else None,
         )
-
-
-def stage_record(step: Step) -> dict[str, Any]:
-    """One step as `result.json` has it."""
-    delta = {
-        against: {metric: step.scores[metric] - before[metric] for metric in step.scores}
-        for against, before in (("previous", step.previous), ("baseline", step.baseline))
-        if before is not None
-    }
-    return {
-        "name": step.name,
-        "kind": step.kind,
-        "key": step.key,
-        "cached": step.cached,
-        "seconds": round(step.seconds, 3),
-        "computed_s": step.computed_s,
-        "format": step.checkpoint.format,
-        "params": step.checkpoint.parameters,
-        "shape": step.checkpoint.facts.get("shape"),
-        "size_mb": step.checkpoint.model_bytes() / 1e6,
-        "scores": dict(step.scores),
-        "delta": delta,
-        "gate": None if step.verdict is None else asdict(step.verdict),
-        "used": step.used,
-    }

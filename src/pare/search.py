@@ -5,12 +5,12 @@ It explains itself: every trial is kept with what it scored, what it cost and wh
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pare.errors import ConfigError, GateFailed, StageFailed
-from pare.pipeline import Expect, Outcome, Pipeline, Step
+from pare.pipeline import Expect, Outcome, Pipeline
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
+from pare.steps import Step, Trial
 from pare.strategy import Strategy
 from pare.targets.measurement import Measure, Measurement
 
@@ -61,23 +61,6 @@ class Auto:
             elif most is not None and value is not None and value > most:
                 found.append(f"{cost} is {value:.3g}, {most:g} is allowed")
         return found
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate as it went. drop is on dev; what was not measured is None."""
-
-    name: str
-    why: str  # empty where it passed
-    drop: float | None = None
-    speedup: float | None = None
-    latency_ms: float | None = None
-    size_mb: float | None = None
-    memory_mb: float | None = None
-    taken: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,8 @@ def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
     if gate.on_fail == "escalate" and stage.escalation is None:
         return [f"{where}.gate.on_fail: escalate needs {where}.escalation, a dearer stage"]
     return []
+
+
+def devices_of(strategy: Strategy) -> tuple[str, ...]:
+    """Where what a strategy makes can run."""
+    return tuple(d for d in Stage.devices if all(d in stage.devices for _, stage in strategy))

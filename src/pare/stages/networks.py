@@ -11,12 +11,13 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer
 
-from pare.answering import answers_of_run, logits_of_run, network_run
+from pare.answering import answers_of_run, logits_of_run
 from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
+from pare.forwarding import network_run
 from pare.ondemand import OnDemand, changed
 from pare.outputs import Output, has_places
 from pare.tasks.example import singly

@@ -1,0 +1,82 @@
+"""Compress here, evaluate there: a bundle judged and measured on another target, its result as if at home."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pare.checkpoint import Checkpoint
+from pare.comparing import difference
+from pare.config import TOKEN, Move, key_of, moved
+from pare.errors import ConfigError
+from pare.evaluation import Evaluation, candidate, read_evaluation
+from pare.provenance import environment
+from pare.report import Terminal
+from pare.result import Result
+from pare.status import told
+from pare.targets.answers import answers_of, graph_run
+from pare.targets.hardware import Hardware
+from pare.targets.measuring import measure
+
+
+def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Result:
+    """Writes config.yaml, status.json and result.json into `folder`, a new one."""
+    given = read_evaluation(bundle)
+    final = candidate(bundle)
+    move = moved(given.home.config, given.home.overrides, overrides)
+    check(final, given.home.devices, move.hardware)
+    folder = folder or Path("runs") / time.strftime(f"%Y-%m-%d/%H-%M-%S-{TOKEN}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(f"--out: {folder}: {e.strerror}") from None
+    if any(folder.iterdir()):
+        raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
+    show = Terminal()
+    with told(folder, given.home.name, key_of(move.config), move.config):
+        result = result_of(given, final, move, show)
+        result.write(folder)
+    show.comparison(result, folder)
+    return result
+
+
+def check(final: Checkpoint, devices: Sequence[str], hardware: Hardware) -> None:
+    """Raises ConfigError where the target cannot run the model, or is not here."""
+    if final.format != hardware.runs:
+        raise ConfigError(
+            f"hardware={hardware.name}: {hardware.runtime} runs {hardware.runs} graphs, "
+            f"but {final.model_file} is {final.format}; a target whose runtime takes that is needed"
+        )
+    if hardware.device not in devices:
+        raise ConfigError(
+            f"hardware={hardware.name}: {final.model_file} runs on {', '.join(devices)}, "
+            f"not on {hardware.device}"
+        )
+    hardware.check()
+
+
+def result_of(given: Evaluation, final: Checkpoint, move: Move, show: Terminal) -> Result:
+    home, hardware = given.home, move.hardware
+    measured, baseline_measured, best = measure(
+        final, given.baselines, given.texts, hardware, move.measure, show.progress
+    )
+    before, after = (
+        answers_of(checkpoint, given.texts, graph_run(checkpoint, hardware))
+        for checkpoint in (given.baselines[best], final)
+    )
+    first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
+    return Result(
+        name=home.name,
+        key=key_of(move.config),
+        overrides=move.overrides,
+        seed=home.seed,
+        task=home.task,
+        environment=environment() | {"threads": home.threads},
+        stages=[{**stage, "cached": True} for stage in home.stages],
+        primary=given.judge.primary,
+        scores=given.judge.score(given.truths, after),
+        baseline_scores=given.judge.score(given.truths, before),
+        measurement=measured,
+        baseline_measurement=baseline_measured,
+        tried=home.tried,
+        difference=difference(first, second) if first and second else None,
+    )

@@ -1,0 +1,34 @@
+"""What a folder says of the job that fills it: config.yaml, and status.json however the job ends."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pare.files import atomic_write_text, write_json
+from pare.report import yaml_of
+from pare.result import CONFIG, RESULT, STATUS
+
+Note = Callable[[list[str]], None]
+
+
+@contextmanager
+def told(folder: Path, name: str, key: str, config: Mapping[str, Any]) -> Iterator[Note]:
+    """Yields what takes the stages that are done."""
+    (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
+    atomic_write_text(folder / CONFIG, yaml_of(config))
+    status: dict[str, Any] = {"state": "running", "job": name, "key": key, "started": time.time()}
+    write_json(folder / STATUS, status)
+    try:
+        yield lambda stages: write_json(folder / STATUS, status | {"stages": stages})
+    except BaseException as e:
+        interrupted = isinstance(e, (KeyboardInterrupt, SystemExit))
+        status |= {
+            "state": "interrupted" if interrupted else "failed",
+            "error": {"kind": type(e).__name__, "message": str(e)},
+            "ended": time.time(),
+        }
+        write_json(folder / STATUS, status)
+        raise
+    write_json(folder / STATUS, status | {"state": "done", "ended": time.time()})

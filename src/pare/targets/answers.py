@@ -1,0 +1,24 @@
+"""The answers of a graph on texts, in the target's runtime: the very artifact that would be deployed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pare.answering import Run, answers_of_run
+from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.decoding import Text
+from pare.outputs import has_places
+from pare.runtimes.session import session_class
+from pare.targets.hardware import Hardware
+from pare.tasks.text import TextEncoder
+
+
+def answers_of(checkpoint: Checkpoint, texts: Sequence[Text], run: Run) -> list[dict[str, Any]]:
+    """One answer for each text, in order."""
+    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+    encoded = encoder.encode(texts, places=has_places(checkpoint.outputs))
+    return answers_of_run(run, checkpoint.outputs, texts, encoded, checkpoint.pad_id)
+
+
+def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:
+    session_of = session_class(hardware.runtime)
+    return session_of(str(checkpoint.model_file), hardware.device, hardware.threads).run

@@ -1,0 +1,258 @@
+"""`pare evaluate`: a bundle judged and measured elsewhere joins the study as if it had run at home."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands import TINY, result_of, status_of
+from pare.bundle import write_bundle
+from pare.cli import main
+from pare.config import composed, key_of, moved, plain
+from pare.errors import ConfigError
+from pare.evaluation import candidate, read_evaluation
+from pare.experiment import run
+from pare.study.summary import collect
+from small import OPENVINO
+
+HEAVY = ("torch", "transformers", "nncf", "torch_pruning", "accelerate", "onnx")
+JOB = (*TINY, "compression=int8", "train.steps=150", "train.learning_rate=3e-3", "hardware.batch=2")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job whose store is gone."""
+    root = tmp_path_factory.mktemp("home")
+    job = [*JOB, f"store.root={root / 'store'}"]
+    (root / "job").mkdir()
+    run(composed(job), job, root / "job", "group")
+    shutil.rmtree(root / "store")
+    return root / "job"
+
+
+@pytest.fixture
+def bundle(home: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(home / "bundle", tmp_path / "moved"))
+
+
+def refused(bundle: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    """What is said of a bundle that cannot be evaluated, in one line, before anything is written."""
+    out = bundle.parent / "out"
+    assert main(["evaluate", str(bundle), *overrides, "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not out.exists()
+    return line
+
+
+def test_it_scores_as_at_home_without_anything_that_training_needs(
+    home: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nfor name in {HEAVY}:\n    sys.modules[name] = None\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    code = "import sys; from pare.cli import main; sys.exit(main(sys.argv[1:]))"
+    finished = subprocess.run(
+        [sys.executable, "-c", code, "evaluate", str(bundle), "--out", "away"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    for word in ("exact_match", "latency p50", "result  away/result.json"):
+        assert word in finished.stdout
+    there, here = result_of(home), result_of(tmp_path / "away")
+    assert there.keys() == here.keys()
+    for same in ("schema", "name", "key", "overrides", "seed", "task", "primary", "tried", "scores"):
+        assert here[same] == there[same], same
+    assert 0 < here["scores"]["intent_accuracy"] < 1
+    assert here["baseline"]["scores"].keys() == there["baseline"]["scores"].keys()
+    assert here["stages"] == [{**stage, "cached": True} for stage in there["stages"]]
+    assert here["environment"]["threads"] == there["environment"]["threads"]
+    for key in ("hardware", "precision", "lowering", "threads", "batch", "length", "size_mb"):
+        assert here["measurement"][key] == there["measurement"][key], key
+    assert status_of(tmp_path / "away")["state"] == "done"
+    assert (tmp_path / "away" / "config.yaml").read_text() == (home / "config.yaml").read_text()
+    assert [row.result is not None for row in collect([home, tmp_path / "away"], [[], []])] == [True, True]
+
+
+def test_on_other_hardware_it_is_the_job_that_home_would_run_there(home: Path, bundle: Path) -> None:
+    out = bundle.parent / "away"
+    chosen = ["hardware=cpu", "hardware.threads=1", "measure.launches=3"]
+    assert main(["evaluate", str(bundle), "--out", str(out), *chosen]) == 0
+    result = result_of(out)
+    kept = [o for o in result_of(home)["overrides"] if not o.startswith("hardware")]
+    assert result["overrides"] == [*kept, *chosen]
+    config = plain(composed(result["overrides"]))
+    assert yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8")) == config
+    assert result["key"] == key_of(config) != result_of(home)["key"]
+    assert (result["measurement"]["hardware"], result["measurement"]["batch"]) == ("cpu", 1)
+    assert result["scores"] == result_of(home)["scores"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        ([], []),
+        ([], ["hardware=cpu"]),
+        (["hardware=cpu", "hardware.batch=8"], ["hardware=cpu_1thread"]),
+        (["hardware.batch=8"], ["hardware.length=16"]),
+        (["experiment=uie"], ["hardware=cpu"]),
+        (["sweep=seeds", "measure.seconds=7"], ["measure.launches=3"]),
+        (["measure.launches=7"], ["measure=strict"]),
+        (["task.max_length=24"], ["hardware.length=${task.max_length}"]),
+    ],
+)
+def test_a_job_on_another_target_is_what_its_overrides_compose(
+    typed: list[str], given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARE_DATA", "somewhere")
+    move = moved(plain(composed(typed)), typed, given)
+    assert move.config == plain(composed(move.overrides))
+    assert move.hardware.name == move.config["hardware"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("task=car_en", "task=car_en: hardware and measure can be chosen here"),
+        ("seed=1", "seed=1: hardware and measure can be chosen here"),
+        ("hardware=nowhere", "Could not find 'hardware/nowhere'"),
+        ("hardware.speed=1", "Could not override 'hardware.speed'"),
+        ("+hardware.speed=1", "hardware.speed: Hardware has no such key"),
+        ("hardware.threads=0", "hardware.threads=0: must be at least 1"),
+        ("hardware.threads=4096", "hardware.threads: 4096 asked for"),
+        ("hardware=cpu,cpu_1thread", "hardware=cpu,cpu_1thread"),
+        ("hardware", "hardware"),
+        ("~hardware", "hardware: found None; a group of keys is needed"),
+        ("measure=5", "Config group override must be a string or a list"),
+        ("hardware.length=${nope}", "hardware.length: Interpolation key 'nope' not found"),
+        ("measure.launches=1", "measure.launches=1: at least 2 are needed"),
+        ("hardware=cuda", "hardware=cuda: {bundle}/model.onnx runs on cpu, not on cuda"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(
+    bundle: Path, override: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told.format(bundle=bundle) in refused(bundle, capsys, override)
+
+
+def test_another_runtime_needs_another_graph(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert OPENVINO.runtime == "openvino"
+    said = refused(bundle, capsys, "hardware=openvino")
+    assert said == (
+        f"error: hardware=openvino: openvino runs openvino graphs, but {bundle}/model.onnx is onnx; "
+        "a target whose runtime takes that is needed"
+    )
+
+
+def without_evaluation(bundle: Path) -> None:
+    shutil.rmtree(bundle / "evaluation")
+
+
+def without_model(bundle: Path) -> None:
+    (bundle / "model.onnx").unlink()
+
+
+def cut_short(bundle: Path) -> None:
+    rows = bundle / "evaluation" / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes()[:-20])
+
+
+def of_tomorrow(bundle: Path) -> None:
+    file = bundle / "evaluation" / "home.json"
+    file.write_text(file.read_text(encoding="utf-8").replace("evaluation@1", "evaluation@9"))
+
+
+def no_json(bundle: Path) -> None:
+    (bundle / "evaluation" / "home.json").write_text("version https://git-lfs.github.com/spec/v1")
+
+
+def poorer(bundle: Path) -> None:
+    file = bundle / "evaluation" / "home.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    del record["seed"], record["stages"]
+    file.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (shutil.rmtree, "{bundle}: no such folder; a bundle that a run wrote is needed"),
+        (
+            without_evaluation,
+            "{bundle}/evaluation: not found; it is left in a bundle by a run with bundle",
+        ),
+        (without_model, "{bundle}/model.onnx: not found; the bundle is incomplete, copy it again"),
+        (cut_short, "{bundle}/evaluation/rows.jsonl: its digest is "),
+        (
+            of_tomorrow,
+            "{bundle}/evaluation/home.json: schema 'pare/evaluation@9'; this version of",
+        ),
+        (no_json, "{bundle}/evaluation/home.json: not an object of JSON; the bundle is damaged"),
+        (poorer, "{bundle}/evaluation/home.json: seed, stages missing; the bundle is damaged"),
+    ],
+)
+def test_a_damaged_bundle_is_named(
+    bundle: Path, spoil: Callable[[Path], None], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(bundle)
+    assert f"error: {told.format(bundle=bundle)}" in refused(bundle, capsys)
+
+
+def test_a_folder_that_holds_something_is_left_as_it_is(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = result_of(home)
+    assert main(["evaluate", str(bundle), "--out", str(home)]) == 2
+    assert "a new folder is needed" in capsys.readouterr().err
+    assert result_of(home) == before
+
+
+def test_pairs_and_their_truths_come_back(bundle: Path, tmp_path: Path) -> None:
+    """A bundle is a checkpoint too."""
+    known = read_evaluation(bundle)
+    pairs = replace(known, texts=[("one\u2028line", "\N{GRINNING FACE}")], truths=[{"label": "x"}])
+    write_bundle(tmp_path / "again", candidate(bundle), True, {}, pairs)
+    found = read_evaluation(tmp_path / "again")
+    assert (found.texts, found.truths, found.judge) == (pairs.texts, pairs.truths, known.judge)
+    assert [one.record for one in found.baselines] == [one.record for one in known.baselines]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_baseline_is_linked_where_the_file_system_allows_it(
+    bundle: Path, tmp_path: Path, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*files: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not allowed:
+        monkeypatch.setattr(os, "link", refuse)
+    known = read_evaluation(bundle)
+    write_bundle(tmp_path / "again", candidate(bundle), False, {}, known)
+    for old, new in zip(known.baselines, read_evaluation(tmp_path / "again").baselines, strict=True):
+        assert old.model_file.read_bytes() == new.model_file.read_bytes()
+        assert old.model_file.samefile(new.model_file) == allowed
+    assert not (tmp_path / "again" / "model.onnx").samefile(bundle / "model.onnx")
+
+
+def test_an_unwritten_evaluation_leaves_the_bundle_before(bundle: Path, tmp_path: Path) -> None:
+    known = read_evaluation(bundle)
+    write_bundle(tmp_path / "again", candidate(bundle), False, {"task": "before"})
+    assert not (tmp_path / "again" / "evaluation").exists()
+    with pytest.raises(ConfigError, match="evaluation: not found"):
+        read_evaluation(tmp_path / "again")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_bundle(tmp_path / "again", candidate(bundle), False, {}, replace(known, texts=[float("nan")]))
+    assert json.loads((tmp_path / "again" / "bundle.json").read_text())["task"] == "before"
