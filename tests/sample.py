@@ -30,6 +30,7 @@ MEASURED = Measurement(
     speedup=Speedup(median=3.0, low=2.5, high=3.5),
     end_to_end_speedup=Speedup(median=2.0, low=1.5, high=2.5),
     control=Speedup(median=1.0, low=0.875, high=1.125),
+    ran={},
     conditions={"seconds": 10.0, "steal": 0.0, "foreign": [], "settled": True},
     fingerprint={},
 )

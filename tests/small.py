@@ -29,6 +29,7 @@ FINETUNE = Finetune(
 )
 HARDWARE = Hardware(name="here")
 OPENVINO = Hardware(name="there", runtime="openvino")
+TORCH = Hardware(name="there", runtime="torch")
 QUICK = Training(steps=5, precision="fp32", threads=1)
 
 

@@ -31,12 +31,17 @@ def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFac
 
 
 def predict(
-    folder: Path, guard: Path, *texts: str, stdin: bytes = b"", hidden: tuple[str, ...] = ()
+    folder: Path,
+    guard: Path,
+    *texts: str,
+    stdin: bytes = b"",
+    hidden: tuple[str, ...] = (),
+    used: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
-    """What the bundle's script prints where Pare, PyTorch and what is `hidden` cannot be imported."""
-    absent = ("torch", "transformers", "onnx", "pare", *hidden)
+    """What the bundle's script prints where Pare, PyTorch and what is `hidden`, but not `used`, is absent."""
+    absent = {"torch", "transformers", "onnx", "pare", *hidden} - {*used}
     (guard / "sitecustomize.py").write_text(
-        f"import sys\nfor name in {absent}:\n    sys.modules[name] = None\n"
+        f"import sys\nfor name in {sorted(absent)}:\n    sys.modules[name] = None\n"
     )
     finished = subprocess.run(
         [sys.executable, str(folder / "predict.py"), *texts],

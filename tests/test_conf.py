@@ -18,12 +18,18 @@ from pare.tasks.task import Task
 from pare.tracking import Tracker
 
 CONF = conf_folder()
+TORCH = ["hardware=torch", "compression=torch"]
 OPENVINO = ["hardware=openvino", "compression=openvino"]
 EXTRA = {
     "mine": ["task.train=rows.tsv"],
     "my_spans": ["task.source.train=rows.conll"],
     "my_commands": ["task.source.train=rows.tsv"],
-    "cuda": ["compression=width"],
+    **{gpu: ["compression=width"] for gpu in ("cuda", "v100", "t4", "a10", "a100", "h100", "h200")},
+    **{name: ["hardware=torch"] for name in ("torch_bf16", "torch_fp16")},
+    "torch": TORCH,
+    "tensorrt": ["hardware=tensorrt", "compression=tensorrt"],
+    "tensorrt_fp16": ["hardware=tensorrt"],
+    "cuda_graph": TORCH[1:],
     "openvino": OPENVINO,
     "openvino_int8": OPENVINO[:1],
 }  # what an option cannot do without

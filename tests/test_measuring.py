@@ -1,5 +1,7 @@
 """Measuring: real processes, paired blocks, a control, and what else went on."""
 
+import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -57,12 +59,28 @@ def test_a_measurement_knows_what_it_measured(root: Path) -> None:
     assert large.speedup.median == 1
     assert small.control == large.control
     assert small.control.low <= small.control.median <= small.control.high
+    assert small.ran["quantized_matmuls"] > 0.5
+    assert large.ran["matmuls"] == {"fp32": 1}
+    assert small.ran["providers"].keys() == {"CPUExecutionProvider"}
     assert small.arithmetic is not None
     assert large.arithmetic is not None
     assert small.arithmetic.flops_per_text == large.arithmetic.flops_per_text
     assert large.arithmetic.fraction is not None
     assert 0 < large.arithmetic.fraction < 1
     assert Measurement.from_json(small.as_json()) == small
+
+
+def test_what_calls_itself_int8_and_multiplies_in_float_is_not_shown_as_int8(
+    graph: Checkpoint, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(graph.path, tmp_path / "boasts")
+    record = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    record["facts"]["precision"] = "int8"
+    (folder / "checkpoint.json").write_text(json.dumps(record), "utf-8")
+    hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
+    boasts = Checkpoint(folder, "boasts")
+    found, _, _ = measure(boasts, [graph], TASK.texts("test"), hardware, settings, silent)
+    assert found.precision == "fp32 (int8 asked)"
 
 
 def test_at_a_fixed_length_only_the_model_is_timed(graph: Checkpoint) -> None:

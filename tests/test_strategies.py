@@ -10,7 +10,8 @@ from commands import TINY, result_of, run
 from pare.config import conf_folder
 
 CONF = conf_folder()
-ELSEWHERE = {"openvino", "openvino_int8"}  # on a target of their own, see test_openvino
+#: on a target of their own, see test_openvino and test_torch
+ELSEWHERE = {"openvino", "openvino_int8", "torch", "torch_bf16", "torch_fp16"}
 STRATEGIES = sorted({path.stem for path in (CONF / "compression").glob("*.yaml")} - ELSEWHERE)
 
 

@@ -1,4 +1,4 @@
-"""The folder you deploy: graph, tokenizer, labels, and a script that needs neither Pare nor PyTorch."""
+"""The folder you deploy: graph, tokenizer, labels, and a script; needs no Pare, PyTorch only for programs."""
 
 import shutil
 from collections.abc import Mapping
@@ -49,7 +49,9 @@ def write_bundle(
         shutil.copyfile(source, unfinished / source.name)
     runtime = RUNTIMES[checkpoint.format]
     shutil.copyfile(module_file(runtime), unfinished / "session.py")
-    needs = {k: v for k, v in versions((*PACKAGES[runtime], "tokenizers", "numpy")).items() if v}
+    found = versions((*PACKAGES[runtime], "tokenizers", "numpy"))
+    # 2.13.0+cpu is a build, which no index of packages has by that name
+    needs = {name: version.partition("+")[0] for name, version in found.items() if version}
     write_json(
         unfinished / RECORD,
         {

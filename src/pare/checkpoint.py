@@ -11,17 +11,19 @@ from pare.errors import PareError
 from pare.files import write_json
 from pare.outputs import Output
 
-Format = Literal["torch", "onnx", "openvino", "cohort"]  # a cohort: several networks, one folder each
+#: torch: a network to go on with; program: one to run in PyTorch alone; cohort: networks, one folder each
+Format = Literal["torch", "onnx", "openvino", "program", "cohort"]
 
 SCHEMA = "pare/checkpoint@1"
 RECORD, TOKENIZER, HISTORY = "checkpoint.json", "tokenizer.json", "history.jsonl"
-ONNX_MODEL, OPENVINO_MODEL = "model.onnx", "model.xml"
+ONNX_MODEL, OPENVINO_MODEL, PROGRAM = "model.onnx", "model.xml", "program.json"
 
 #: what has to be shipped to run a model, the file that is opened first
 SHIPPED: Mapping[Format, tuple[str, ...]] = {
     "torch": ("model.safetensors",),
     "onnx": (ONNX_MODEL,),
     "openvino": (OPENVINO_MODEL, "model.bin"),
+    "program": (PROGRAM, "program.safetensors"),
 }
 
 

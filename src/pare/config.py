@@ -1,8 +1,10 @@
 """The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
@@ -97,6 +101,7 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
+    from pare.strategy import doubts
     from pare.strategy import problems as strategy_problems
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
@@ -152,6 +157,9 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
             problems += e.problems
     if problems:
         raise ConfigError(problems)
+    for where, stages in strategies.items():
+        for doubt in doubts(stages, hardware, where):
+            say_once(doubt)
     return Job(
         name=str(config["name"]),
         key=key_of(config),
@@ -264,6 +272,12 @@ def task_and_model(overrides: Sequence[str]) -> "tuple[Task, Model]":
     if problems:
         raise ConfigError(problems)
     return task, model
+
+
+@cache
+def say_once(line: str) -> None:
+    """A warning, which a sweep of many jobs repeats for none of them."""
+    log.warning("%s", line)
 
 
 def absent(config: Mapping[str, Any]) -> list[str]:

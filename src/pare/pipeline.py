@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pare.checkpoint import Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.errors import GateFailed, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
@@ -28,6 +28,7 @@ from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import measure
 from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
+from pare.tasks.text import TextEncoder
 
 SCORES, MEASUREMENT = "scores.json", "measurement.json"
 
@@ -226,6 +227,7 @@ class Pipeline:
             "split": split,
             "task": self.task_identity(),
             "device": self.hardware.device,
+            "engine": self.hardware.engine,
             "code": code_digest("pare.targets.scoring"),
             "versions": versions(
                 ("torch",) if checkpoint.format == "torch" else PACKAGES[self.hardware.runtime]
@@ -233,7 +235,7 @@ class Pipeline:
         }
 
         def write(folder: Path) -> Mapping[str, Any]:
-            run = runner(checkpoint, self.hardware)
+            run = runner(checkpoint, self.fitted(checkpoint))
             answers = answers_of(checkpoint, self.task.texts(split), run)
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             return {"checkpoint": checkpoint.digest, "split": split}
@@ -259,7 +261,7 @@ class Pipeline:
 
         def write(folder: Path) -> Mapping[str, Any]:
             texts = self.task.texts("test")
-            found = measure(final, graphs, texts, self.hardware, settings, self.progress)
+            found = measure(final, graphs, texts, self.fitted(final), settings, self.progress)
             value = {"candidate": found[0].as_json(), "baseline": found[1].as_json(), "best": found[2]}
             write_json(folder / MEASUREMENT, value)
             return {"hardware": self.hardware.name}
@@ -269,6 +271,14 @@ class Pipeline:
         candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
         return candidate, baseline, int(value["best"])
 
+    def fitted(self, checkpoint: Checkpoint) -> Hardware:
+        """The target with what its compiler has to know of the task's texts."""
+        if not self.hardware.standard_operators:
+            return self.hardware
+        encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+        lengths = [len(e.ids) for e in encoder.encode(self.task.texts("train"), places=False)]
+        return self.hardware.fitted(lengths, checkpoint.max_length, self.store.root / "cache")
+
     def task_identity(self) -> dict[str, Any]:
         """Which data and which code of the task a result comes from."""
         code = {module: code_digest(module) for module in code_of(self.task)}
@@ -277,10 +287,9 @@ class Pipeline:
     def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
         """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""
         export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
-        entries = [
-            self.produce(replace(export, lowering=lowering, gate=None), {"model": baseline})[0]
-            for lowering in ("fused", "plain")
-        ]
+        plain = replace(export, lowering="plain", precision="fp32", gate=None)
+        every = (plain,) if self.hardware.standard_operators else (replace(plain, lowering="fused"), plain)
+        entries = [self.produce(choice, {"model": baseline})[0] for choice in every]
         return [Checkpoint(entry.path, entry.digest) for entry in entries]
 
 

@@ -35,6 +35,13 @@ def problems(strategy: Strategy, hardware: Hardware, where: str = "compression")
                 f"{where}.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
                 f"not on hardware={hardware.name} ({hardware.device})"
             )
+        elif refused := hardware.refuses(stage.computes):
+            found.append(f"{where}.{name}: makes {stage.computes}, but {refused}")
+        elif hardware.standard_operators and not stage.standard:
+            found.append(
+                f"{where}.{name}: makes operators of ONNX Runtime's own, which TensorRT does not know; "
+                "take lowering: plain (export), lowering: qdq (quantize), fuse: false (half)"
+            )
         if stage.gate is not None:
             found += gate_problems(f"{where}.{name}", stage, stage.gate)
         have, made_by = stage.produces, name
@@ -43,9 +50,18 @@ def problems(strategy: Strategy, hardware: Hardware, where: str = "compression")
             found.append(
                 f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
                 f"strategy ends with {made_by}, which makes {have}; "
-                f"take compression/export={hardware.runs} and what it goes with"
+                f"take compression/export={hardware.export} and what it goes with"
             )
     return found
+
+
+def doubts(strategy: Strategy, hardware: Hardware, where: str = "compression") -> list[str]:
+    """What will work and yet not bring what one expects of it, one line each."""
+    return [
+        f"{where}.{name}: makes {stage.computes}, but {doubt}"
+        for name, stage in strategy
+        if (doubt := hardware.doubts(stage.computes))
+    ]
 
 
 def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:

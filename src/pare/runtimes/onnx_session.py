@@ -1,6 +1,10 @@
 """A graph loaded by ONNX Runtime. Imports nothing heavy: measuring processes and bundles load little else."""
 
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -10,20 +14,44 @@ try:
 except ImportError:
     from pare.feeding import feed
 
+PROVIDERS = {
+    "cpu": [["CPUExecutionProvider", {}]],
+    # or cards with TF32 would compute a float graph in it, which nobody asked for
+    "cuda": [["CUDAExecutionProvider", {"use_tf32": "0"}]],
+}
+
 
 class Session:
-    """One device, a fixed number of threads."""
+    """One device, a fixed number of threads.
 
-    def __init__(self, file: str, device: str = "cpu", threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+    options: "providers", pairs of a name and its own options, the one that is asked for first; "profile",
+    what the names of the profiler's files begin with.
+    """
+
+    def __init__(
+        self, file: str, device: str = "cpu", threads: int = 1, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.file, self.device, self.threads, self.options = file, device, threads, dict(options or {})
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = 3
         # an idle session must not burn the core that another arm is being timed on
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
-        self.session = onnxruntime.InferenceSession(file, options, providers=[provider])
-        if self.session.get_providers()[0] != provider:
-            raise RuntimeError(f"{provider} did not load; ONNX Runtime offers {self.session.get_providers()}")
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
+        if "profile" in self.options:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = self.options["profile"]
+        if device == "cuda":
+            preload()
+        providers = [tuple(provider) for provider in self.options.get("providers", PROVIDERS[device])]
+        self.provider = str(providers[0][0])
+        begun = time.perf_counter()
+        self.session = onnxruntime.InferenceSession(file, settings, providers=providers)
+        self.build_s = time.perf_counter() - begun
+        if self.session.get_providers()[0] != self.provider:
+            raise RuntimeError(
+                f"{self.provider} did not load; ONNX Runtime offers {self.session.get_providers()}"
+            )
+        self.session.disable_fallback()  # or an error in a run makes it go on with another provider
         (first, *_) = self.session.get_inputs()
         self.shape = first.shape
         self.dtype = np.int32 if "int32" in first.type else np.int64
@@ -34,6 +62,17 @@ class Session:
         answers: dict[str, np.ndarray] = feed(self._run, self.names, self.shape, self.dtype, ids, mask)
         return answers
 
+    def close(self) -> None:
+        """Frees what the graph holds, on the device as well."""
+        del self.session
+
     def _run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         values: Sequence[np.ndarray] = self.session.run(self.names, inputs)
         return values
+
+
+def preload() -> None:
+    """CUDA's libraries where pip put them, which the loader does not find by itself."""
+    if hasattr(onnxruntime, "preload_dlls"):
+        with redirect_stdout(sys.stderr):  # it prints what it does not find; stdout belongs to the caller
+            onnxruntime.preload_dlls()

@@ -32,6 +32,8 @@ class Dynamic(Stage):
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)  # the CUDA provider lacks these kernels
+    standard: ClassVar[bool] = False
+    computes: ClassVar[str | None] = "int8"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Export: the one bridge from a network to a graph, ONNX or OpenVINO, checked against PyTorch."""
+"""Export: the one bridge from a network to what a runtime runs, checked against PyTorch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from onnx import ModelProto
 
 from pare.batches import Row, collate
-from pare.checkpoint import ONNX_MODEL, OPENVINO_MODEL, TOKENIZER, Checkpoint, Format, write_record
+from pare.checkpoint import ONNX_MODEL, OPENVINO_MODEL, PROGRAM, TOKENIZER, Checkpoint, Format, write_record
 from pare.encoders.network import Network
 from pare.errors import StageFailed
-from pare.lowering import openvino
+from pare.lowering import openvino, torch_export
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
 from pare.runtimes.session import RUNTIMES, Session, session_class
@@ -26,15 +25,18 @@ from pare.stages.stage import Context, Stage
 class Export(Stage):
     """Writes the network as a graph with free batch and length.
 
-    format: ONNX, or what OpenVINO makes of it, for a target that it runs.
-    lowering: "fused" leaves attention as one node; "plain" is what the exporter makes of it; "fastest" is the
-      one of the two that measuring on the target shows to be faster.
-    tolerance: how far a logit may be from PyTorch's.
+    format: ONNX, or what OpenVINO makes of it, or a program that PyTorch runs alone, each for its target.
+    lowering: "fused" leaves attention as one node, and a program's query, key and value as one map; "plain"
+      is what the exporter makes of it; "fastest" is the one of the two that measuring on the target shows to
+      be faster.
+    precision: of a program; graphs become FP16 or BF16 in a stage of their own.
+    tolerance: how far a logit may be from PyTorch's in FP32.
     """
 
-    format: Literal["onnx", "openvino"] = "onnx"
+    format: Literal["onnx", "openvino", "program"] = "onnx"
     lowering: Lowering | Literal["fastest"] = "fused"
     opset: int = 17
+    precision: torch_export.Precision = "fp32"
     tolerance: float = 1e-3
 
     accepts: ClassVar[Format | None] = "torch"
@@ -44,13 +46,25 @@ class Export(Stage):
             raise ValueError(f"opset={self.opset}: must be in 17…20")
         if self.tolerance <= 0:
             raise ValueError(f"tolerance={self.tolerance}: must be above 0")
+        if self.precision != "fp32" and self.format != "program":
+            raise ValueError(f"precision={self.precision}: of {self.format} is what a half stage is for")
 
     @property
     def produces(self) -> Format:  # type: ignore[override]  # depends on a field only here
         return self.format
 
     @property
+    def standard(self) -> bool:  # type: ignore[override]
+        return self.lowering == "plain"
+
+    @property
+    def computes(self) -> str | None:  # type: ignore[override]
+        return None if self.precision == "fp32" else self.precision
+
+    @property
     def packages(self) -> tuple[str, ...]:  # type: ignore[override]
+        if self.format == "program":
+            return ("torch", "transformers", "safetensors")
         runtime = "onnxruntime-gpu" if self.format == "onnx" else "openvino"
         return ("torch", "transformers", "onnx", runtime)
 
@@ -59,14 +73,15 @@ class Export(Stage):
             raise StageFailed("export.lowering: fastest has to be measured first, which the pipeline does")
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
-        graph = to_onnx(network, self.lowering, self.opset)
         rows = rows_of(context.task, "train", encoder, first=16)
-        file = self.write(graph, context.output)
+        file = self.write(source, self.lowering, context.output)
         session = session_class(RUNTIMES[self.format])(str(file))
         difference = largest_difference(network, session, rows, encoder.pad_id)
+        session.close()
         if difference > self.tolerance:
+            kind = "program" if self.format == "program" else "graph"
             raise StageFailed(
-                f"export: the graph's logits differ from PyTorch's by {difference:.2g}, "
+                f"export: the {kind}'s logits differ from PyTorch's by {difference:.2g}, "
                 f"more than tolerance={self.tolerance}"
             )
         write_record(
@@ -77,11 +92,22 @@ class Export(Stage):
             max_length=source.max_length,
             pad_id=source.pad_id,
             parameters=source.parameters,
-            facts={**source.facts, "lowering": self.lowering, "largest_difference": difference},
+            facts={
+                **source.facts,
+                "lowering": self.lowering,
+                "largest_difference": difference,
+                **({"precision": self.precision} if self.format == "program" else {}),
+            },
         )
 
-    def write(self, graph: ModelProto, folder: Path) -> Path:
+    def write(self, source: Checkpoint, lowering: Lowering, folder: Path) -> Path:
         """The file that a runtime opens."""
+        network = open_network(source)  # of its own: lowering may change it
+        if self.format == "program":
+            program = torch_export.to_program(network, lowering, self.precision)
+            torch_export.save(program, network, self.precision, folder / PROGRAM)
+            return folder / PROGRAM
+        graph = to_onnx(network, lowering, self.opset)
         if self.format == "onnx":
             save(graph, folder / ONNX_MODEL)
             return folder / ONNX_MODEL

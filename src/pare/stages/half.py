@@ -36,6 +36,14 @@ class Half(Stage):
         """ONNX Runtime has no BF16 kernels for CPUs."""
         return ("cpu", "cuda") if self.precision == "fp16" else ("cuda",)
 
+    @property
+    def standard(self) -> bool:  # type: ignore[override]
+        return not self.fuse
+
+    @property
+    def computes(self) -> str:  # type: ignore[override]
+        return self.precision
+
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
         if source.facts.get("precision", "fp32") != "fp32":

@@ -39,6 +39,7 @@ class Nncf(Stage):
     accepts: ClassVar[Format | None] = "openvino"
     produces: ClassVar[Format] = "openvino"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    computes: ClassVar[str | None] = "int8"
     packages: ClassVar[tuple[str, ...]] = ("openvino", "nncf", "tokenizers")
 
     def __post_init__(self) -> None:

@@ -45,6 +45,7 @@ class Quantize(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
+    computes: ClassVar[str | None] = "int8"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
 
     def __post_init__(self) -> None:
@@ -63,6 +64,10 @@ class Quantize(Stage):
     def devices(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on a field only here
         """The CUDA provider lacks the integer kernels."""
         return ("cpu",) if self.lowering == "integer" else ("cpu", "cuda")
+
+    @property
+    def standard(self) -> bool:  # type: ignore[override]
+        return self.lowering == "qdq"
 
     def sensitive(self, source: Checkpoint) -> list[str]:
         if not self.keep_sensitive:

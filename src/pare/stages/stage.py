@@ -56,6 +56,8 @@ class Stage(ABC):
     accepts: ClassVar[Format | None]
     produces: ClassVar[Format]
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # where what it makes can run
+    computes: ClassVar[str | None] = None  # the precision of what it makes, where that is not FP32
+    standard: ClassVar[bool] = True  # what it makes needs operators of ONNX's own only
     packages: ClassVar[tuple[str, ...]] = ()  # libraries whose version changes the result
 
     @property

@@ -21,4 +21,5 @@ def answers_of(checkpoint: Checkpoint, texts: Sequence[Text], run: Run) -> list[
 
 def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:
     session_of = session_class(hardware.runtime)
-    return session_of(str(checkpoint.model_file), hardware.device, hardware.threads).run
+    options = hardware.session_options(checkpoint)
+    return session_of(str(checkpoint.model_file), hardware.device, hardware.threads, options).run

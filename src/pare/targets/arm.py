@@ -4,8 +4,8 @@
 
 It begins with what loading took, the first call, and the megabytes that came with the model and its longest
 call. {"calls": N, "work": NAME, "first": I, "warm": W} makes W calls that nobody times, then runs the inputs
-I, I+1, … of that work and answers with the milliseconds of each. The work "end_to_end" begins with the text:
-tokens, the graph, and the answer.
+I, I+1, … of that work and answers with the milliseconds of each; {"evidence": true} with what ran. The work
+"end_to_end" begins with the text: tokens, the graph, and the answer.
 """
 
 import json
@@ -41,7 +41,7 @@ def main(given: dict[str, Any]) -> None:
         arrays = dict(archive)
     before = pss_mb()
     began = time.perf_counter()
-    session = session_of(given["model"], given["device"], given["threads"])
+    session = session_of(given["model"], given["device"], given["threads"], given["options"])
     loaded = time.perf_counter()
     works: dict[str, Work] = {}
     for name in given["works"]:
@@ -61,6 +61,9 @@ def main(given: dict[str, Any]) -> None:
     )
     for line in sys.stdin:
         command = json.loads(line)
+        if "evidence" in command:
+            say(session.evidence(*(arrays[f"latency_0_{part}"] for part in ("ids", "mask"))))
+            continue
         if command["work"] == END_TO_END and END_TO_END not in works:
             works[END_TO_END] = from_text(given, session)
         calls = works[command["work"]]

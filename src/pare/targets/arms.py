@@ -68,6 +68,7 @@ class Arm:
             "model": str(checkpoint.model_file),
             "device": hardware.device,
             "threads": hardware.threads,
+            "options": hardware.session_options(checkpoint),
             "inputs": str(works.inputs),
             "works": works.counts,
             "texts": str(works.texts),
@@ -96,6 +97,11 @@ class Arm:
             if self.call_ms > LONG_MS:
                 return True
         return False
+
+    def evidence(self) -> dict[str, Any]:
+        """What ran, see `pare.runtimes.nodes.told`."""
+        found: dict[str, Any] = self.process.ask('{"evidence": true}')
+        return found
 
     @property
     def to_warm(self) -> int:

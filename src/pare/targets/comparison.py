@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pare.targets.arm import END_TO_END
 from pare.targets.arms import Arm, started
 from pare.targets.conditions import Watch
 from pare.targets.energy import meter
+from pare.targets.evidence import ran_as
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, speedup_of
 from pare.targets.measurement import Measure
@@ -54,6 +56,9 @@ class Comparison:
         #: by role and what: load_ms, first_ms, memory_mb of each launch
         self.facts: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.settled = True
+        #: by role: what ran, and the precision that this makes it
+        self.ran: dict[str, dict[str, Any]] = {}
+        self.precisions: dict[str, str] = {}
 
     def speedup(self, role: str = CANDIDATE, work: str = LATENCY) -> Speedup:
         return speedup_of(self.ratios[role, work])
@@ -68,6 +73,8 @@ class Comparison:
             arms = {}
             for role in self.drawn(self.sides):  # who starts first has other pages
                 arms[role] = self.start(role, stack)
+            if not self.ran:
+                self.hold(arms)
             for arm in arms.values():
                 self.settled &= arm.warm()
             calls = calls_in_block([arm.call_ms for arm in arms.values()])
@@ -88,6 +95,13 @@ class Comparison:
         for fact, value in arm.ready().items():
             self.facts[role, fact].append(value)
         return arm
+
+    def hold(self, arms: Mapping[str, Arm]) -> None:
+        """What was asked for against what runs; raises StageFailed where that is on another device."""
+        for role in (CANDIDATE, BASELINE):
+            asked = precision_of(self.sides[role].checkpoint)
+            self.ran[role] = arms[role].evidence()
+            self.precisions[role] = ran_as(asked, self.hardware.device, self.ran[role])
 
     def batches(self, arms: Mapping[str, Arm], late: Callable[[], bool] | None) -> None:
         """Every batch, or as many as there is time for, the largest first."""
@@ -151,6 +165,11 @@ def fastest(sides: Sequence[Side], hardware: Hardware, watch: Watch) -> int:
             for arm, found in zip(arms, times, strict=True):
                 found += arm.block(LATENCY, calls, number * calls)
     return min(range(len(sides)), key=lambda number: statistics.median(times[number]))
+
+
+def precision_of(checkpoint: Checkpoint) -> str:
+    """What a graph says of itself."""
+    return str(checkpoint.facts.get("precision", "fp32"))
 
 
 def calls_in_block(call_ms: Sequence[float]) -> int:

@@ -1,28 +1,52 @@
-"""Where the result must run: device, runtime, threads, batch and length."""
+"""Where the result must run: device, runtime and its providers, threads, batch and length."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 from typing import Any, Literal
 
-from pare.checkpoint import Format
+from pare.checkpoint import Checkpoint, Format
 from pare.errors import TargetError
 from pare.provenance import environment, versions
+from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
+from pare.targets import processor, tensorrt
+from pare.targets.card import Card
+from pare.targets.tensorrt import Shapes
 
 INSTALLED_BY: dict[Runtime, str] = {
     "onnxruntime": "pip install onnxruntime-gpu",
     "openvino": "pip install 'pare[openvino]'",
+    "torch": "pip install torch",
 }
+
+Provider = Literal["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
+TENSORRT: Provider = "TensorrtExecutionProvider"
+SCORED_AT_ONCE = 32  # texts, see `pare.answering`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """A target. Latency is measured at `batch` and `length` (None: the texts' own lengths)."""
+    """A target. Latency is measured at `batch` and `length` (None: the texts' own lengths).
+
+    providers: ONNX Runtime's, the one that is asked for first; none: the device's own.
+    compile: how PyTorch runs a program: operation by operation, by torch.compile, or as CUDA graphs.
+    card: the GPU that must be there, and what it can do.
+    shapes: those that TensorRT builds its engine for; none: from the task's data.
+    cache: where TensorRT keeps engines and timings; none: in the store.
+    """
 
     name: str
     device: Literal["cpu", "cuda"] = "cpu"
     runtime: Runtime = "onnxruntime"
+    providers: tuple[Provider, ...] = ()
+    compile: Literal["eager", "compile", "graphs"] = "eager"
+    card: Card | None = None
+    shapes: Shapes | None = None
+    cache: str | None = None
     threads: int = 1
     batch: int = 1
     length: int | None = None
@@ -40,11 +64,92 @@ class Hardware:
             raise ValueError(f"length={self.length}: must be at least 4")
         if self.runtime == "openvino" and self.device != "cpu":
             raise ValueError(f"device={self.device}: runtime=openvino runs on the cpu here")
+        if self.providers and self.runtime != "onnxruntime":
+            raise ValueError(f"providers: runtime={self.runtime} has none, they are ONNX Runtime's")
+        if self.providers and (self.providers[0] == "CPUExecutionProvider") != (self.device == "cpu"):
+            raise ValueError(f"providers: {self.providers[0]} does not run on device={self.device}")
+        if self.compile != "eager" and self.runtime != "torch":
+            raise ValueError(
+                f"compile={self.compile}: runtime={self.runtime} compiles by itself; it is PyTorch's"
+            )
+        if self.compile == "graphs" and self.device != "cuda":
+            raise ValueError(f"compile=graphs: CUDA graphs need device=cuda, found {self.device}")
+        if self.card is not None and self.device != "cuda":
+            raise ValueError(f"card: {self.card.name} is a GPU, device={self.device} is none")
 
     @property
     def runs(self) -> Format:
         """The checkpoint format that the runtime takes."""
         return next(format_ for format_, runtime in RUNTIMES.items() if runtime == self.runtime)
+
+    @property
+    def export(self) -> str:
+        """The option of compression/export that makes it."""
+        return "torch" if self.runtime == "torch" else self.runs
+
+    @property
+    def provider(self) -> Provider:
+        """The one of ONNX Runtime's that is asked for."""
+        own: Provider = "CUDAExecutionProvider" if self.device == "cuda" else "CPUExecutionProvider"
+        return self.providers[0] if self.providers else own
+
+    @property
+    def engine(self) -> str:
+        """What computes the answers: another engine may round them in another way."""
+        return {"onnxruntime": self.provider, "torch": self.compile}.get(self.runtime, self.runtime)
+
+    @property
+    def standard_operators(self) -> bool:
+        """Whether a graph may hold operators of ONNX's own only: TensorRT knows none of ONNX Runtime's."""
+        return self.runtime == "onnxruntime" and self.provider == TENSORRT
+
+    def fitted(self, lengths: Sequence[int], longest: int, cache: Path) -> "Hardware":
+        """With the shapes and the cache that TensorRT is given where the config says neither.
+
+        lengths: tokens of the task's texts. longest: tokens that the model reads at most.
+        """
+        if not self.standard_operators:
+            return self
+        largest = max(*self.throughput_batches, SCORED_AT_ONCE)
+        shapes = self.shapes or tensorrt.shapes_of(lengths, self.batch, largest, longest)
+        return replace(self, shapes=shapes, cache=self.cache or str(cache / "tensorrt"))
+
+    def session_options(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+        """What a session is told besides file, device and threads, as JSON.
+
+        checkpoint: what it will run; TensorRT has to know its precision, and keeps its engine.
+        """
+        if self.runtime == "torch":
+            return {"compile": self.compile}
+        if self.runtime != "onnxruntime" or not self.providers:
+            return {}
+        facts = {} if checkpoint is None else checkpoint.facts
+        told = {
+            "CPUExecutionProvider": {},
+            "CUDAExecutionProvider": {"use_tf32": "0"},
+            TENSORRT: tensorrt.options(
+                self.shapes,
+                str(facts.get("precision", "fp32")),
+                Path(self.cache) if self.cache else None,
+                "" if checkpoint is None else checkpoint.digest,
+                tensorrt.fixed_sides(facts),
+            ),
+        }
+        return {"providers": [[provider, told[provider]] for provider in self.providers]}
+
+    def refuses(self, precision: str | None) -> str | None:
+        """Why a precision cannot be computed here; None where it can."""
+        return None if self.card is None else self.card.lacks(precision)
+
+    def doubts(self, precision: str | None) -> str | None:
+        """Why a precision will not bring here what it is for; None where it will."""
+        if self.device == "cpu":
+            return processor.lacks(precision, processor.features())
+        if precision == "int8" and self.runtime == "onnxruntime" and self.provider != TENSORRT:
+            return (
+                f"{self.provider} has no integer kernels for it and computes in float; take hardware=tensorrt"
+            )
+        return None
 
     def check(self) -> None:
         """Raises TargetError if this machine is not such a target. Nothing falls back silently."""
@@ -55,11 +160,32 @@ class Hardware:
         here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self.device == "cpu" and self.threads > here:
             raise TargetError(f"hardware.threads: {self.threads} asked for, this machine has {here} cores")
-        if self.device == "cuda" and not environment()["gpu"]:
+        if self.device == "cuda":
+            self._check_gpu()
+        if self.compile == "compile":
+            self._check_compiler()
+
+    def _check_gpu(self) -> None:
+        found = environment()["gpu"]
+        assert isinstance(found, list)
+        if not found:
             raise TargetError(
                 f"hardware: {self.name} needs an NVIDIA GPU and none is found here (nvidia-smi lists none); "
                 "choose hardware=cpu or run on a machine with one"
             )
+        if self.card is not None and not self.card.is_named(found[0]):
+            raise TargetError(f"hardware.card: {self.card.name} asked for, this machine has {found[0]}")
+        if self.runtime == "torch" and not torch_finds_a_gpu():
+            raise TargetError("hardware.runtime: PyTorch finds no GPU here; its build may be for CPUs only")
+        if self.runtime == "onnxruntime" and (reason := loads(self.provider)):
+            raise TargetError(f"hardware.providers: {self.provider} did not load: {reason}")
+
+    def _check_compiler(self) -> None:
+        """What torch.compile writes its kernels for."""
+        if self.device == "cuda" and find_spec("triton") is None:
+            raise TargetError("hardware.compile: torch.compile needs triton on a GPU (pip install triton)")
+        if self.device == "cpu" and not any(map(which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+            raise TargetError("hardware.compile: torch.compile needs a C++ compiler on a CPU; none is found")
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes measurements comparable: the same fingerprint, the same hardware and runtime."""
@@ -70,3 +196,9 @@ class Hardware:
             "gpu": here["gpu"] if self.device == "cuda" else [],
             "runtime": {k: v for k, v in versions(PACKAGES[self.runtime]).items() if v},
         }
+
+
+def torch_finds_a_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

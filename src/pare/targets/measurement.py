@@ -58,8 +58,9 @@ class Measurement:
     """What one checkpoint costs on one target.
 
     speedup: against the baseline. control: of the baseline against itself, in another process: what is no
-    larger than that is noise. throughput_per_s: of the largest batch, sorted by length. load_ms, first_ms:
-    loading the graph, and its first call.
+    larger than that is noise. precision: that most of the work was done in, and what was asked for where
+    that is another; ran: providers, kernels, what fell back. throughput_per_s: of the largest batch, sorted
+    by length. load_ms, first_ms: loading the graph, and its first call.
     """
 
     hardware: str
@@ -85,6 +86,7 @@ class Measurement:
     speedup: Speedup
     end_to_end_speedup: Speedup | None
     control: Speedup
+    ran: Mapping[str, Any]
     conditions: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
 

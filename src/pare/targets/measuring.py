@@ -17,7 +17,7 @@ from pare.decoding import Text
 from pare.progress import Progress
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Process
-from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, fastest
+from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, fastest, precision_of
 from pare.targets.conditions import Conditions, Watch, lease
 from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
@@ -87,7 +87,7 @@ def measurement(
         hardware=hardware.name,
         runtime=hardware.runtime,
         device=hardware.device,
-        precision=precision_of(side.checkpoint),
+        precision=found.precisions[role],
         lowering=str(side.checkpoint.facts.get("lowering")),
         threads=hardware.threads,
         batch=hardware.batch,
@@ -108,6 +108,7 @@ def measurement(
         speedup=speedup(LATENCY) or NO_CHANGE,
         end_to_end_speedup=speedup(END_TO_END),
         control=found.speedup(CONTROL),
+        ran=found.ran[role],
         conditions={**conditions.as_json(), "settled": found.settled},
         fingerprint=hardware.fingerprint(),
     )
@@ -126,10 +127,6 @@ def arithmetic(found: Comparison, role: str, peak: float | None) -> Arithmetic:
     per_text = mean_flops(side.checkpoint.facts["shape"], side.works.lengths)
     done = found.hardware.batch * per_text / (statistics.fmean(found.times[role, LATENCY]) / 1e3)
     return Arithmetic(per_text, done, peak or None, done / peak if peak else None)
-
-
-def precision_of(checkpoint: Checkpoint) -> str:
-    return str(checkpoint.facts.get("precision", "fp32"))
 
 
 @contextmanager

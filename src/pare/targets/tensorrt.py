@@ -1,0 +1,78 @@
+"""What TensorRT is told when ONNX Runtime builds an engine: the shapes to expect, precisions, caches.
+
+Options of the provider: https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INPUTS = ("input_ids", "attention_mask")
+FLAGS = {"fp16": "trt_fp16_enable", "bf16": "trt_bf16_enable", "int8": "trt_int8_enable"}
+SHORTEST = 2  # tokens: of an empty text, its two marks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """Between which shapes an engine works, and for which it is tuned; each is texts and tokens."""
+
+    least: tuple[int, ...]
+    usual: tuple[int, ...]
+    most: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for side in range(2):
+            found = [shape[side] if len(shape) == 2 else 0 for shape in (self.least, self.usual, self.most)]
+            if found != sorted(found) or found[0] < 1:
+                raise ValueError(
+                    f"least={list(self.least)}, usual={list(self.usual)}, most={list(self.most)}: "
+                    "two numbers each, texts and tokens, none smaller than the one before"
+                )
+
+
+def shapes_of(lengths: Sequence[int], batch: int, largest_batch: int, longest: int) -> Shapes:
+    """From the tokens of the task's texts. longest: how many the model reads at most."""
+    cut = [min(length, longest) for length in lengths] or [longest]
+    return Shapes(
+        least=(1, min(SHORTEST, *cut)),
+        usual=(batch, max(min(cut), round(statistics.median(cut)))),
+        most=(max(batch, largest_batch), longest),
+    )
+
+
+def options(
+    shapes: Shapes | None,
+    precision: str,
+    cache: Path | None,
+    digest: str,
+    fixed: Sequence[int | None] = (None, None),
+) -> dict[str, str]:
+    """The provider's options, all of them text.
+
+    precision: the graph's. cache: the folder of engines and timings. digest: of the checkpoint; ONNX Runtime
+    names an engine by its graph without its weights, so each checkpoint has a folder of its own. fixed: the
+    sides that the graph's inputs have for good.
+    """
+    found = {flag: str(int(precision == name)) for name, flag in FLAGS.items()}
+    if precision == "int8":
+        found[FLAGS["fp16"]] = "1"  # what stands outside Q/DQ: without it TensorRT computes that in FP32
+    if shapes is not None and None in fixed:
+        for name, shape in (("min", shapes.least), ("opt", shapes.usual), ("max", shapes.most)):
+            sides = [given or side for given, side in zip(fixed, shape, strict=True)]
+            told = "x".join(map(str, sides))
+            found[f"trt_profile_{name}_shapes"] = ",".join(f"{value}:{told}" for value in INPUTS)
+    if cache is not None and digest:
+        found |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(cache / digest[:16]),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(cache / "timing"),
+        }
+    return found
+
+
+def fixed_sides(facts: Mapping[str, Any]) -> list[int | None]:
+    """What a `shape` stage has fixed."""
+    return list(facts.get("input_shape", (None, None)))

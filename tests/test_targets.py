@@ -1,0 +1,177 @@
+"""Targets say before anything is computed what they cannot do: cards, processors, providers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from commands import TINY, run
+from pare.build import build
+from pare.config import conf_folder
+from pare.errors import TargetError
+from pare.runtimes.probe import loads
+from pare.stages.dynamic import Dynamic
+from pare.stages.export import Export
+from pare.stages.half import Half
+from pare.stages.quantize import Quantize
+from pare.strategy import doubts, problems
+from pare.targets.card import Card
+from pare.targets.hardware import Hardware
+from pare.targets.processor import features, features_in, lacks
+
+CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
+EXPORT = ("export", Export())
+QDQ = ("quantize", Quantize(lowering="qdq"))
+
+
+def card(name: str) -> Card:
+    found: list[str] = []
+    node: Any = OmegaConf.to_container(OmegaConf.load(conf_folder() / "hardware" / f"{name}.yaml"))["card"]  # type: ignore[call-overload,index]
+    made: Card = build({"_target_": "pare.targets.card.Card", **node}, "hardware.card", found)
+    assert found == []
+    return made
+
+
+def on(name: str) -> Hardware:
+    return Hardware(name=name, device="cuda", card=card(name))
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_are_in_order(name: str) -> None:
+    """Never more of a wider number than of a narrower one; half precision everywhere."""
+    made = card(name)
+    assert made.name == name.upper()
+    assert made.tflops["fp16"] == 2 * made.tflops.get("tf32", made.tflops["fp16"] / 2) or name[0] == "h"
+    peaks = [made.tflops[p] for p in made.precisions if p != "bf16"]
+    assert peaks == sorted(peaks)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Tesla V100-SXM2-16GB", "v100"), ("Tesla T4", "t4"), ("NVIDIA A10", "a10"), ("NVIDIA A10G", None),
+        ("NVIDIA A100-PCIE-40GB", "a100"), ("NVIDIA A100 80GB PCIe", "a100"), ("NVIDIA H100 PCIe", "h100"),
+        ("NVIDIA H100 80GB HBM3", "h100"), ("NVIDIA H200", "h200"), ("NVIDIA H200 NVL", "h200"),
+        ("NVIDIA GH200 480GB", None), ("NVIDIA L4", None),
+    ],
+)  # fmt: skip
+def test_cards_know_their_names(name: str, said: str | None) -> None:
+    assert [c for c in CARDS if card(c).is_named(name)] == ([said] if said else [])
+
+
+def test_int8_of_a_v100_is_refused() -> None:
+    (problem,) = problems((EXPORT, QDQ), on("v100"))
+    assert problem == (
+        "compression.quantize: makes int8, but V100 (volta, compute capability 7.0) has no INT8 matrix "
+        "units; it can fp32, fp16"
+    )
+    assert problems((EXPORT, QDQ), on("t4")) == []
+
+
+def test_bf16_of_a_t4_is_refused() -> None:
+    (problem,) = problems((EXPORT, ("half", Half(precision="bf16"))), on("t4"))
+    assert problem.startswith("compression.half: makes bf16, but T4 (turing, compute capability 7.5)")
+    assert problems((EXPORT, ("half", Half(precision="bf16"))), on("a10")) == []
+    assert problems((EXPORT, ("half", Half())), on("t4")) == []
+
+
+def test_fp8_is_for_hopper() -> None:
+    assert "T4" in str(card("t4").lacks("fp8"))
+    assert "A100" in str(card("a100").lacks("fp8"))
+    assert card("h100").lacks("fp8") is None
+
+
+def test_a_card_without_a_gpu_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"^card: T4 is a GPU, device=cpu is none$"):
+        Hardware(name="here", card=card("t4"))
+
+
+@pytest.mark.parametrize("tflops", [{"fp16": 1.0}, {"fp32": 0.0}, {"fp32": 1.0, "int9": 2.0}])
+def test_a_card_of_nonsense_is_refused(tflops: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"^tflops"):
+        replace(card("t4"), tflops=tflops)
+
+
+def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pare.targets.hardware.environment", lambda: {"gpu": ["NVIDIA H200"]})
+    monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: None)
+    with pytest.raises(TargetError, match=r"^hardware\.card: T4 asked for, this machine has NVIDIA H200$"):
+        on("t4").check()
+    on("h200").check()
+
+
+def test_a_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pare.targets.hardware.environment", lambda: {"gpu": ["NVIDIA H200"]})
+    monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: "libcublas.so: not found")
+    wanted = r"^hardware\.providers: CUDAExecutionProvider did not load: libcublas\.so: not found$"
+    with pytest.raises(TargetError, match=wanted):
+        Hardware(name="cuda", device="cuda").check()
+
+
+def test_a_provider_is_tried_not_believed() -> None:
+    """onnxruntime-gpu lists CUDA wherever it is installed."""
+    assert loads("CPUExecutionProvider") is None
+    reason = loads("NoSuchExecutionProvider")
+    assert reason is not None
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"providers": ("CUDAExecutionProvider",)}, "does not run on device=cpu"),
+        ({"runtime": "openvino", "providers": ("CPUExecutionProvider",)}, "runtime=openvino has none"),
+        ({"device": "cuda", "providers": ("CPUExecutionProvider",)}, "does not run on device=cuda"),
+    ],
+)
+def test_providers_belong_to_a_device(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Hardware(name="here", **given)
+
+
+def test_features_are_those_that_all_cores_have() -> None:
+    text = "model name\t: x\nflags\t\t: fpu avx2 avx512_vnni\n\nflags\t\t: fpu avx2\n"
+    assert features_in(text) == {"fpu", "avx2"}
+    assert features_in("Features\t: fp asimd asimddp bf16\n") == {"fp", "asimd", "asimddp", "bf16"}
+    assert features_in("nothing of the kind") == frozenset()
+
+
+def test_a_cpu_without_the_instructions_is_named() -> None:
+    old = {"fpu", "avx2"}
+    assert lacks("bf16", old) == "this CPU has no instructions for BF16 (avx512_bf16, amx_bf16, bf16)"
+    assert str(lacks("int8", old)).startswith("this CPU has no instructions for INT8 (avx512_vnni, ")
+    assert lacks("bf16", {*old, "amx_bf16"}) is None
+    assert lacks("int8", {*old, "asimddp"}) is None
+    assert lacks("fp32", old) is None
+    assert lacks(None, old) is None
+    assert lacks("int8", frozenset()) is None  # nobody knows
+
+
+def test_int8_without_vnni_is_doubted_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pare.targets.processor.features", lambda: frozenset({"avx2"}))
+    strategy = (EXPORT, ("quantize", Dynamic()))
+    assert problems(strategy, Hardware(name="here")) == []
+    (doubt,) = doubts(strategy, Hardware(name="here"))
+    assert doubt.startswith("compression.quantize: makes int8, but this CPU has no instructions for INT8")
+
+
+def test_int8_in_the_cuda_provider_is_doubted() -> None:
+    (doubt,) = doubts((EXPORT, QDQ), on("t4"))
+    assert "CUDAExecutionProvider has no integer kernels for it and computes in float" in doubt
+
+
+def test_a_doubt_is_a_line_of_its_own_on_the_terminal(tmp_path: Path) -> None:
+    if lacks("fp16", features()) is None:
+        pytest.skip("this CPU computes in FP16, or nobody knows")
+    done = run(
+        *TINY, "compression=half", "model=micro", f"store.root={tmp_path}/store",
+        f"hydra.run.dir={tmp_path}/run", "task.source.train=60", "train.steps=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (
+        "compression.half: makes fp16, but this CPU has no instructions for FP16" in done.stdout + done.stderr
+    )
+    assert json.loads((tmp_path / "run" / "status.json").read_text("utf-8"))["state"] == "done"

@@ -1,0 +1,179 @@
+"""What TensorRT is told, as far as a machine without one can tell: names, shapes, caches, refusals."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+from omegaconf import OmegaConf
+
+from pare.build import build
+from pare.checkpoint import Checkpoint
+from pare.config import conf_folder
+from pare.errors import TargetError
+from pare.runtimes.session import session_class
+from pare.stages.dynamic import Dynamic
+from pare.stages.export import Export
+from pare.stages.half import Half
+from pare.stages.quantize import Quantize
+from pare.stages.shape import Shape
+from pare.stages.stage import Stage
+from pare.strategy import problems
+from pare.targets.hardware import Hardware
+from pare.targets.tensorrt import Shapes, options, shapes_of
+from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
+
+TENSORRT = Hardware(
+    name="there", device="cuda", providers=("TensorrtExecutionProvider", "CUDAExecutionProvider")
+)
+PLAIN = ("export", Export(lowering="plain"))
+SHAPES = Shapes(least=(1, 2), usual=(1, 12), most=(32, 64))
+LIBRARY = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_tensorrt.so"
+
+
+def made(root: Path, *strategy: tuple[str, Stage]) -> Checkpoint:
+    return pipeline(root).execute(FINETUNE, strategy, ignore).final
+
+
+def test_shapes_come_from_lengths_and_batches() -> None:
+    assert shapes_of([9, 5, 30, 12, 7], 1, 32, 64) == Shapes(least=(1, 2), usual=(1, 9), most=(32, 64))
+    assert shapes_of([90, 5, 90], 4, 2, 64) == Shapes(least=(1, 2), usual=(4, 64), most=(4, 64))
+    assert shapes_of([1], 1, 1, 1) == Shapes(least=(1, 1), usual=(1, 1), most=(1, 1))
+    assert shapes_of([], 1, 8, 64).most == (8, 64)
+
+
+@pytest.mark.parametrize("wrong", [{"least": (2, 4)}, {"most": (1, 3)}, {"usual": (1,)}, {"least": (0, 1)}])
+def test_shapes_in_another_order_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="none smaller than the one before"):
+        Shapes(**{"least": (1, 2), "usual": (1, 4), "most": (8, 16), **wrong})
+
+
+def test_the_options_are_what_the_provider_reads() -> None:
+    assert options(SHAPES, "fp16", Path("/cache"), "0123456789abcdef01") == {
+        "trt_fp16_enable": "1",
+        "trt_bf16_enable": "0",
+        "trt_int8_enable": "0",
+        "trt_profile_min_shapes": "input_ids:1x2,attention_mask:1x2",
+        "trt_profile_opt_shapes": "input_ids:1x12,attention_mask:1x12",
+        "trt_profile_max_shapes": "input_ids:32x64,attention_mask:32x64",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": "/cache/0123456789abcdef",
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": "/cache/timing",
+    }
+
+
+@pytest.mark.skipif(not LIBRARY.is_file(), reason="this ONNX Runtime comes without TensorRT's provider")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+def test_the_provider_knows_every_option(precision: str) -> None:
+    known = LIBRARY.read_bytes()
+    for name in options(SHAPES, precision, Path("/cache"), "0123"):
+        assert b"\0" + name.encode() + b"\0" in known, name
+
+
+def test_each_precision_is_let_in_by_its_graph() -> None:
+    def flags(precision: str) -> list[str]:
+        return [n for n, v in options(None, precision, None, "").items() if v == "1"]
+
+    assert flags("fp32") == []
+    assert flags("bf16") == ["trt_bf16_enable"]
+    assert flags("int8") == ["trt_fp16_enable", "trt_int8_enable"]
+
+
+def test_sides_that_are_fixed_stay_so() -> None:
+    told = options(SHAPES, "fp32", None, "", (None, 16))
+    assert told["trt_profile_max_shapes"] == "input_ids:32x16,attention_mask:32x16"
+    assert not any("profile" in name for name in options(SHAPES, "fp32", None, "", (4, 16)))
+
+
+def test_a_session_is_told_what_its_checkpoint_is(root: Path, tmp_path: Path) -> None:
+    there = TENSORRT.fitted([9, 5, 30, 12, 7], 32, tmp_path)
+    integer = made(
+        root, PLAIN, ("quantize", Quantize(calibration_rows=8, lowering="qdq")), ("shape", Shape(length=16))
+    )
+    (tensorrt, told), cuda = there.session_options(integer)["providers"]
+    assert (tensorrt, cuda) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", {"use_tf32": "0"}])
+    assert told["trt_int8_enable"] == "1"
+    assert told["trt_profile_opt_shapes"] == "input_ids:1x16,attention_mask:1x16"
+    assert told["trt_engine_cache_path"] == f"{tmp_path}/tensorrt/{integer.digest[:16]}"
+    (_, blind), _ = there.session_options()["providers"]
+    assert "trt_engine_cache_path" not in blind  # of a graph that has no name of its own
+
+
+def test_two_checkpoints_never_share_an_engine(root: Path, tmp_path: Path) -> None:
+    """ONNX Runtime names engines by the graph without its weights."""
+    there = TENSORRT.fitted([9], 32, tmp_path)
+    one, other = (
+        made(root, PLAIN, ("half", Half(fuse=False, keep_float=k))) for k in (("Erf",), ("Softmax",))
+    )
+    paths = [
+        dict(there.session_options(c)["providers"])["TensorrtExecutionProvider"]["trt_engine_cache_path"]
+        for c in (one, other)
+    ]
+    assert paths[0] != paths[1]
+
+
+def test_the_pipeline_takes_shapes_from_the_training_texts(root: Path) -> None:
+    checkpoint = made(root, PLAIN)
+    fitted = pipeline(root, hardware=TENSORRT).fitted(checkpoint)
+    assert fitted.cache == str(root / "cache" / "tensorrt")
+    assert fitted.shapes is not None
+    assert fitted.shapes.most == (32, checkpoint.max_length)
+    assert 4 <= fitted.shapes.usual[1] <= TASK.max_length
+    assert pipeline(root).fitted(checkpoint) == HARDWARE
+    given = replace(TENSORRT, shapes=SHAPES, cache="/elsewhere")
+    assert pipeline(root, hardware=given).fitted(checkpoint) == given
+
+
+def test_the_baseline_has_standard_operators_too(root: Path) -> None:
+    there = pipeline(root, hardware=TENSORRT)
+    baseline = pipeline(root).execute(FINETUNE, (PLAIN,), ignore).baseline
+    assert [g.facts["lowering"] for g in there.baseline_graphs((PLAIN,), baseline)] == ["plain"]
+
+
+def test_operators_that_tensorrt_does_not_know_are_refused() -> None:
+    half, qdq = ("half", Half(fuse=False)), ("quantize", Quantize(lowering="qdq"))
+    assert problems((PLAIN, half), TENSORRT) == problems((PLAIN, qdq), TENSORRT) == []
+    for strategy in (
+        (("export", Export()),),
+        (("export", Export(lowering="fastest")),),
+        (PLAIN, ("half", Half())),
+    ):
+        (said,) = problems(strategy, TENSORRT)
+        assert "which TensorRT does not know; take lowering: plain (export)" in said
+    (said,) = problems((PLAIN, ("quantize", Dynamic())), TENSORRT)
+    assert "runs on cpu, not on hardware=there (cuda)" in said
+
+
+def test_the_target_of_the_config_is_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    node: Any = OmegaConf.to_container(OmegaConf.load(conf_folder() / "hardware" / "tensorrt.yaml"))
+    node.pop("defaults")
+    found: list[str] = []
+    there = build({"_target_": "pare.targets.hardware.Hardware", "device": "cuda", **node}, "hardware", found)
+    assert found == []
+    assert (there.engine, there.standard_operators) == ("TensorrtExecutionProvider", True)
+    node["shapes"] = {"least": [1, 2], "usual": [1, 12], "most": [32, 64]}
+    there = build({"_target_": "pare.targets.hardware.Hardware", "device": "cuda", **node}, "hardware", found)
+    assert there.shapes == SHAPES
+    monkeypatch.setattr("pare.targets.hardware.environment", lambda: {"gpu": ["NVIDIA T4"]})
+    monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: f"no {provider}")
+    with pytest.raises(
+        TargetError, match=r"TensorrtExecutionProvider did not load: no TensorrtExecutionProvider$"
+    ):
+        there.check()
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no GPU build"
+)
+def test_where_tensorrt_does_not_load_nothing_else_runs(root: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would go on with the CPU."""
+    from pare.runtimes.probe import loads
+
+    if loads("TensorrtExecutionProvider") is None:
+        pytest.skip("TensorRT is here")
+    checkpoint = made(root, PLAIN)
+    told = TENSORRT.fitted([9], 32, tmp_path).session_options(checkpoint)
+    with pytest.raises(RuntimeError, match=r"^TensorrtExecutionProvider did not load; ONNX Runtime offers "):
+        session_class("onnxruntime")(str(checkpoint.model_file), "cuda", 1, told)
