@@ -19,6 +19,7 @@ from pare.stages.half import Half
 from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
 from pare.stages.stage import Stage
+from pare.store import Store
 from pare.strategy import problems
 from pare.targets.hardware import Hardware
 from pare.targets.tensorrt import Shapes, options, shapes_of
@@ -124,6 +125,14 @@ def test_the_pipeline_takes_shapes_from_the_training_texts(root: Path) -> None:
     assert pipeline(root).fitted(checkpoint) == HARDWARE
     given = replace(TENSORRT, shapes=SHAPES, cache="/elsewhere")
     assert pipeline(root, hardware=given).fitted(checkpoint) == given
+
+
+def test_what_the_store_removes_leaves_engines(tmp_path: Path) -> None:
+    engine = tmp_path / "cache" / "tensorrt" / "0123" / "graph.engine"
+    engine.parent.mkdir(parents=True)
+    engine.touch()
+    Store(tmp_path).gc(unused_days=0)
+    assert engine.is_file()
 
 
 def test_the_baseline_has_standard_operators_too(root: Path) -> None:
