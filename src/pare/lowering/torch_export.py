@@ -92,7 +92,9 @@ def attend(
         places = torch.arange(query.shape[2], device=query.device)
         near = (places[:, None] - places[None, :]).abs() < sliding_window
         seen = seen & near[None, None]
-    added = torch.where(seen, 0.0, FAR).to(query.dtype)  # once for all layers: `shared` sees to it
+    # once for all layers, `shared` sees to it; and by arithmetic: no number comes from the host, whose copies
+    # cannot be captured in a CUDA graph
+    added = (seen.to(query.dtype) - 1.0) * -FAR
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=scaling)
     return mixed.transpose(1, 2), None
 
