@@ -1,0 +1,398 @@
+"""Pare's INT8 beside what other tools make of the same fine-tuned checkpoint: quality, latency, size.
+
+    PARE_DATA=… PARE_MODELS=… python benchmarks/peers.py [--quick] [--only 'ort*'] [--json FILE]
+
+MiniLM fine-tuned on BANKING77. Every tool gets the same FP32 graph (the exporter's, attention spelled out),
+the same 256 training texts to calibrate on and, to tune, the same dev texts; each works in an environment of
+its own below PARE_PEERS (artifacts/peers), made by pip from the versions in its script in peer_arms/. All
+graphs are then scored on all test texts and timed in one rotation on one thread of one ONNX Runtime. The
+graphs are kept below PARE_PEERS, the numbers in benchmarks/cells/; a tool that fails is a row that says why.
+--quick: ONNX Runtime's own recipes, fewer rounds, no cells. --report: no runs, only the cells there are.
+"""
+
+import argparse
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from kernels import kernels
+from rotation import Ratio, Timing, timed
+from running import CELLS, ROOT, Claim, keep, report, run, store, write_page
+from timed_graph import Graph
+
+from pare.answering import batches_by_length, padded
+from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.comparing import difference
+from pare.config import task_and_model
+from pare.encoders.network import load
+from pare.files import write_json
+from pare.lowering.calibration import sample
+from pare.lowering.graph import save
+from pare.lowering.onnx_export import to_onnx
+from pare.store import Store
+from pare.tasks.task import Split, Task
+from pare.tasks.text import TextEncoder
+
+PAGE = ROOT / "docs" / "peers.md"
+SCRIPTS = ROOT / "benchmarks" / "peer_arms"
+HOME = Path(os.environ.get("PARE_PEERS", ROOT / "artifacts" / "peers"))
+JOB = ("task=banking77", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4", "train.epochs=6")
+BRIEF = ("hardware=cpu_1thread", "measure.pairs=5", "measure.calls=5")  # it is measured here
+FP32, PLAIN, INT8, DYNAMIC = "pare/FP32", "pare/FP32, plain", "pare/INT8", "pare/INT8, dynamic"
+OURS = {INT8: ("compression=int8",), DYNAMIC: ("compression=int8_dynamic",)}
+CALIBRATION, SEED = 256, 0
+#: rounds, calls a block
+KINDS = {"one": (30, 25), "batch": (20, 4)}
+QUICK = {"one": (8, 15), "batch": (6, 3)}
+SHAPES = {"one": "batch 1", "batch": "batch 32"}
+
+#: by tool: its script, the package whose version is shown, its recipes
+TOOLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "ort": ("ort_dynamic.py", "onnxruntime", ("plain", "optimized", "optimized, per channel")),
+    "ort static": (
+        "ort_static.py",
+        "onnxruntime",
+        (
+            "QDQ",
+            "QDQ, linear maps",
+            "optimized, QDQ",
+            "optimized, QDQ, linear maps",
+            "optimized, QOperator",
+        ),
+    ),
+    "optimum": (
+        "optimum_onnx.py",
+        "optimum-onnx",
+        ("dynamic", "O2, dynamic", "static", "static, linear maps"),
+    ),
+    "olive": ("olive_ai.py", "olive-ai", ("dynamic", "static")),
+    "neural-compressor": ("inc.py", "neural-compressor", ("dynamic", "static", "static, QDQ")),
+}
+
+
+def peers() -> list[str]:
+    return [f"{tool}/{recipe}" for tool, (_, _, recipes) in TOOLS.items() for recipe in recipes]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Token ids and the right label of each text."""
+
+    ids: Sequence[Sequence[int]]
+    labels: np.ndarray
+    pad_id: int
+
+    def batches(self, size: int) -> Iterable[tuple[list[int], np.ndarray, np.ndarray]]:
+        """Texts of similar length: which, ids, mask."""
+        for rows in batches_by_length([len(row) for row in self.ids], size):
+            yield rows, *padded([self.ids[i] for i in rows], self.pad_id)
+
+
+def rows_of(task: Task, split: Split, encoder: TextEncoder) -> Rows:
+    encoded = encoder.encode(task.texts(split), places=False)
+    labels = [row["label"] for row in task.labels(split, encoded)]
+    return Rows([e.ids for e in encoded], np.array(labels), encoder.pad_id)
+
+
+def network() -> tuple[Checkpoint, dict[str, Path]]:
+    """The fine-tuned network, and Pare's quantized graphs."""
+    shelf, graphs = Store(store()), {}
+    for name, overrides in OURS.items():
+        stages = run(name, (*JOB, *overrides, *BRIEF), SEED)["stages"]
+        first, last = (shelf.get(stages[i]["key"]) for i in (0, -1))
+        assert first is not None
+        assert last is not None
+        graphs[name] = Checkpoint(last.path, last.digest).model_file
+    return Checkpoint(first.path, first.digest), graphs
+
+
+def give(source: Checkpoint, task: Task, folder: Path) -> None:
+    """Writes what every recipe starts from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = load(source.path, source.outputs)
+    save(to_onnx(trained, "plain", 17), folder / "model.onnx")
+    save(to_onnx(trained, "fused", 17), folder.with_suffix(".fused.onnx"))
+    config = trained.encoder.config
+    write_json(folder / "config.json", config.to_dict())
+    shape = {
+        "heads": config.num_attention_heads,
+        "hidden": config.hidden_size,
+        "layers": config.num_hidden_layers,
+    }
+    (folder / "shape.json").write_text(json.dumps(shape), "utf-8")
+    encoder = TextEncoder.load(source.path / TOKENIZER, source.max_length)
+    texts = task.texts("train")
+    chosen = sample([len(text) for text in texts], CALIBRATION, "random", SEED)
+    encoded = encoder.encode([texts[i] for i in chosen], places=False)
+    np.savez(folder / "calibration.npz", **{f"ids_{i}": np.array(e.ids) for i, e in enumerate(encoded)})
+    dev = rows_of(task, "dev", encoder)
+    arrays: dict[str, np.ndarray] = {}
+    for i, (rows, ids, mask) in enumerate(dev.batches(32)):
+        arrays |= {f"ids_{i}": ids, f"mask_{i}": mask, f"labels_{i}": dev.labels[rows]}
+    np.savez(folder / "dev.npz", **arrays)
+
+
+class Unavailable(Exception):
+    """Why there is no graph."""
+
+
+def required(script: Path) -> tuple[str, ...]:
+    """REQUIRES of a recipe's script, which cannot be imported here."""
+    for node in ast.parse(script.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "REQUIRES":
+            return tuple(ast.literal_eval(node.value))
+    raise ValueError(f"{script}: no REQUIRES")
+
+
+def environment(script: Path) -> Path:
+    """The Python of an environment that has what the script requires."""
+    requires = required(script)
+    folder = HOME / requires[0].replace("==", "-")
+    python, ready = folder / "bin" / "python", folder / "ready.txt"
+    if ready.is_file() and ready.read_text("utf-8").split("\n") == list(requires):
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    called([sys.executable, "-m", "venv", str(folder)], "venv")
+    called([str(python), "-m", "pip", "install", *requires], "pip")
+    ready.write_text("\n".join(requires), "utf-8")
+    return python
+
+
+def called(command: Sequence[str], says: str, folder: Path | None = None, seconds: int = 1800) -> None:
+    """In a folder, without this process's paths; raises Unavailable with the last thing it said."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=clean, cwd=folder, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{says}: not done after {seconds} s") from None
+    if done.returncode:
+        raise Unavailable(f"{says}: {reason(done.stdout, done.stderr)}")
+
+
+def reason(stdout: str, stderr: str) -> str:
+    """One line: which requirements pip found to be at odds, or the last error."""
+    said = [line.strip() for line in (*stdout.splitlines(), *stderr.splitlines()) if line.strip()]
+    conflicts = [line for line in said if " depends on " in line]
+    errors = [line for line in said if "error" in line.lower()] or said[-1:] or ["no message"]
+    return ("; ".join(dict.fromkeys(conflicts)) or errors[-1])[:300].replace("|", "/")
+
+
+def quantized(name: str, given: Path, graphs: Path) -> Path:
+    """The graph that a tool's recipe makes."""
+    tool, _, recipe = name.partition("/")
+    script = SCRIPTS / TOOLS[tool][0]
+    python = environment(script)
+    output = graphs / f"{slug(name)}.onnx"
+    if not output.is_file():
+        with TemporaryDirectory(dir=graphs) as folder:
+            made = Path(folder) / "model.onnx"
+            called([str(python), str(script), recipe, str(given), str(made)], script.name, Path(folder))
+            if not made.is_file():
+                raise Unavailable(f"{script.name}: wrote no graph")
+            made.rename(output)
+    return output
+
+
+def tool_version(name: str) -> str:
+    """Of a peer, what its script requires; of Pare, the runtime's."""
+    tool = name.partition("/")[0]
+    if tool not in TOOLS:
+        return f"onnxruntime {version('onnxruntime-gpu')}"
+    script, package, _ = TOOLS[tool]
+    found = [r.partition("==")[2] for r in required(SCRIPTS / script) if r.startswith(f"{package}==")]
+    return found[0]
+
+
+def right(model: Path, rows: Rows) -> np.ndarray:
+    """Of each text, whether the graph's answer is right."""
+    graph = Graph(model, 1)
+    found = np.zeros(len(rows.ids), bool)
+    for places, ids, mask in rows.batches(32):
+        found[places] = graph.run(graph.feed(ids, mask)).argmax(-1) == rows.labels[places]
+    return found
+
+
+def above(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """By how much the second is right more often, with an interval, in points."""
+    sides = ([(float(x), 1.0) for x in side] for side in (one, other))
+    return {key: 100 * value for key, value in asdict(difference(*sides)).items()}
+
+
+def write_inputs(file: Path, rows: Rows, texts: int) -> None:
+    """Single texts as they come, and whole batches of 32 of similar length."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def put(kind: str, number: int, ids: np.ndarray, mask: np.ndarray) -> None:
+        arrays[f"{kind}_{number}_ids"], arrays[f"{kind}_{number}_mask"] = ids, mask
+
+    for i in range(texts):
+        put("one", i, *padded([rows.ids[i]], rows.pad_id))
+    batches = [(ids, mask) for places, ids, mask in rows.batches(32) if len(places) == 32]
+    order = np.random.default_rng(SEED).permutation(len(batches))
+    for number, i in enumerate(order):
+        put("batch", number, *batches[i])
+    np.savez(file, **arrays)
+
+
+def measured(only: str, kinds: Mapping[str, tuple[int, int]], home: Path) -> dict[str, dict[str, Any]]:
+    """A cell for each graph, all from one rotation."""
+    task, _ = task_and_model(list(JOB))
+    source, graphs = network()
+    given = home / "given" / source.digest[:16]
+    if not (given / "dev.npz").is_file():
+        give(source, task, given)
+    made = home / "graphs" / source.digest[:16]
+    made.mkdir(parents=True, exist_ok=True)
+    graphs = {FP32: given.with_suffix(".fused.onnx"), PLAIN: given / "model.onnx", **graphs}
+    cells: dict[str, dict[str, Any]] = {}
+    for name in peers():
+        if not fnmatch(name, only):
+            continue
+        say(name)
+        try:
+            graphs[name] = quantized(name, given, made)
+        except Unavailable as e:
+            cells[name] = {"name": name, "version": tool_version(name), "failed": str(e)}
+    test = rows_of(task, "test", TextEncoder.load(source.path / TOKENIZER, source.max_length))
+    answers = {}
+    for name, graph in list(graphs.items()):
+        say(f"{name}: scored")
+        try:
+            answers[name] = right(graph, test)
+        except Exception as e:  # a graph that the runtime refuses is a finding
+            if name not in peers():
+                raise
+            reason = str(e).strip().splitlines()[0][:300]
+            cells[name] = {"name": name, "version": tool_version(name), "failed": f"does not run: {reason}"}
+            del graphs[name]
+    with TemporaryDirectory() as folder:
+        inputs = Path(folder) / "inputs.npz"
+        write_inputs(inputs, test, 512)
+        timings = timed(graphs, INT8, inputs, kinds, says=say)
+    one = padded([test.ids[0]], test.pad_id)
+    for name, graph in graphs.items():
+        cells[name] = {
+            "name": name,
+            "version": tool_version(name),
+            "rows": len(test.ids),
+            "accuracy": float(answers[name].mean()),
+            "above_fp32": above(answers[FP32], answers[name]),
+            "above_pare": above(answers[INT8], answers[name]),
+            "size_mb": graph.stat().st_size / 1e6,
+            **{kind: asdict(timing) for kind, timing in timings[name].items()},
+            "kernels": asdict(kernels(graph, *one)),
+        }
+    return cells
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def slug(name: str) -> str:
+    return name.replace("/", ".").replace(", ", "-").replace(" ", "_")
+
+
+def cell_file(name: str) -> Path:
+    return CELLS / f"peer.{slug(name)}.json"
+
+
+def names() -> list[str]:
+    return [FP32, PLAIN, INT8, DYNAMIC, *peers()]
+
+
+def read() -> dict[str, dict[str, Any]]:
+    files = {name: cell_file(name) for name in names()}
+    return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
+
+
+def timing(cell: Mapping[str, Any], kind: str) -> Timing:
+    return Timing(**{**cell[kind], "ratio": Ratio(**cell[kind]["ratio"])})
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """One row a graph; a ratio above 1 is slower than Pare's INT8."""
+    head = ["tool", "recipe", "version", "accuracy", "points above FP32, 95 %"]
+    for says in SHAPES.values():
+        head += [f"{says}: p50 ms", "over Pare's INT8, 95 %"]
+    head += ["MB", "integer products"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, cell in found.items():
+        tool, _, recipe = name.partition("/")
+        if "failed" in cell:
+            lines.append(
+                f"| {tool} | {recipe} | {cell['version']} | {cell['failed']} " + "|" * (len(head) - 3)
+            )
+            continue
+        gap = cell["above_fp32"]
+        row = [
+            tool, recipe, cell["version"], f"{100 * cell['accuracy']:.2f}",
+            f"{gap['mean']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]",
+        ]  # fmt: skip
+        for kind in SHAPES:
+            taken = timing(cell, kind)
+            ratio = taken.ratio
+            row += [f"{taken.p50_ms:.2f}", f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"]
+        ran = cell["kernels"]
+        row += [f"{cell['size_mb']:.1f}", f"{ran['integer']} of {ran['linear']}"]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
+    """Lower ends of intervals: what is certain. A peer whose answers are worse for certain is no rival."""
+    ours = found.get(INT8)
+    lost = None if ours is None else -float(ours["above_fp32"]["mean"])
+    result = [Claim("points that Pare's INT8 loses to FP32", lost, 0.5)]
+    ran = {name: cell for name, cell in found.items() if name in peers() and "failed" not in cell}
+    rivals = {name: cell for name, cell in ran.items() if cell["above_pare"]["high"] >= 0}
+    for kind, says in SHAPES.items():
+        for name, cell in rivals.items():
+            slower = 1 / timing(cell, kind).ratio.high
+            result.append(Claim(f"{says}: latency of Pare's INT8 over {name}, at least", slower, 1.0))
+    size = None
+    if ours is not None and rivals:
+        size = ours["size_mb"] / min(cell["size_mb"] for cell in rivals.values())
+    result.append(Claim("size of Pare's INT8 over the smallest of the others", size, 1.01))
+    best = max((cell["above_pare"]["low"] for cell in rivals.values()), default=None)
+    result.append(Claim("points that any other is above Pare's INT8, at least", best, 0.0))
+    for name in peers():
+        if name not in found:
+            result.append(Claim(f"{name}", None, 1.0))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.quick:
+        found = measured("ort*", QUICK, HOME)
+        report(table(found), claims(found), arguments.json)
+        return
+    if not arguments.report:
+        for name, cell in measured(arguments.only, KINDS, HOME).items():
+            keep(cell_file(name), cell)
+    found = read()
+    write_page(PAGE, table(found), claims(found))
+    report(table(found), claims(found), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
