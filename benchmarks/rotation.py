@@ -44,7 +44,8 @@ def started(model: Path, inputs: Path, threads: int) -> Iterator[Block]:
     command = [sys.executable, str(ARM), str(model), str(inputs), str(threads)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         stdin, stdout = process.stdin, process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
 
         def answer() -> list[float]:
             line = stdout.readline()

@@ -59,7 +59,7 @@ def dynamic(given: Given, output: Path) -> None:
 
 
 def optimized_dynamic(given: Given, output: Path) -> None:
-    """Its optimization level 2 first: "basic and extended general optimizations, transformers-specific fusions"."""
+    """Its optimization level 2 first: "basic and extended general optimizations, transformers-specific"."""
     from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
     from transformers import AutoConfig
 
@@ -75,7 +75,7 @@ def static(given: Given, output: Path) -> None:
 
 
 def static_linear(given: Given, output: Path) -> None:
-    """As its example for text classification: MatMul and Add, but no LayerNorm, no GELU, no skip connection."""
+    """As its example for text classification: MatMul and Add, no LayerNorm, GELU or skip connection."""
     from optimum.onnxruntime.preprocessors import QuantizationPreprocessor
     from optimum.onnxruntime.preprocessors.passes import (
         ExcludeGeLUNodes,

@@ -10,9 +10,7 @@ REQUIRES = ("onnxruntime==1.31.1", "onnx==1.23.2", "sympy==1.14.0", "torch==2.13
 def quantized(graph: str, output: Path, per_channel: bool = False) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(
-        prepared(graph, output), output, weight_type=QuantType.QInt8, per_channel=per_channel
-    )
+    quantize_dynamic(prepared(graph, output), output, weight_type=QuantType.QInt8, per_channel=per_channel)
 
 
 def plain(given: Given, output: Path) -> None:
