@@ -45,7 +45,7 @@ from pare.targets.conditions import Watch
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
-from pare.targets.works import LATENCY, write_works
+from pare.targets.works import LATENCY, Works, write_works
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated
 from pare.training import Training
@@ -90,11 +90,11 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
     graph = graph_of(name)
     slowed = Checkpoint(shutil.copytree(graph.path, folder / "slowed"), "slowed")
     sides = [
-        Side(checkpoint, write_works(folder / f"works{number}", checkpoint, TASK.texts("test"), HARDWARE))
+        Side(checkpoint, works_of(folder / f"works{number}", checkpoint), HARDWARE)
         for number, checkpoint in enumerate((slowed, graph))
     ]
     began = time.perf_counter()
-    found = Comparison(sides[0], sides[1], HARDWARE, settings, Watch())
+    found = Comparison(sides[0], sides[1], settings, Watch())
     for _ in range(settings.launches):
         found.launch()
     return {
@@ -104,6 +104,10 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
         "planted": plain(found.speedup(CANDIDATE)),
         "control": plain(found.speedup(CONTROL)),
     }
+
+
+def works_of(folder: Path, checkpoint: Checkpoint) -> Works:
+    return write_works(folder, checkpoint, TASK.texts("test"), HARDWARE)
 
 
 def plain(speedup: Speedup) -> list[float]:
@@ -121,7 +125,7 @@ def minute(folder: Path, number: int) -> Cell:
 def run(folder: Path, number: int) -> Cell:
     """The graph alone for a while, then the graph alone again: the ratio of their medians."""
     graph = graph_of("small")
-    works = write_works(folder / "works", graph, TASK.texts("test"), HARDWARE)
+    works = works_of(folder / "works", graph)
     medians = []
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
@@ -138,7 +142,7 @@ def run(folder: Path, number: int) -> Cell:
 def overhead(folder: Path, number: int) -> Cell:
     """Seconds a call in the harness's loop over seconds a call in a bare one, in turn, in this process."""
     graph = graph_of("small")
-    works = write_works(folder / "works", graph, TASK.texts("test"), HARDWARE)
+    works = works_of(folder / "works", graph)
     session = Session(str(graph.model_file))
     with np.load(works.inputs) as archive:
         pairs = [(archive[f"latency_{i}_ids"], archive[f"latency_{i}_mask"]) for i in range(64)]

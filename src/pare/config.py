@@ -21,11 +21,11 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.pipeline import Expect
     from pare.search import Auto
     from pare.stages.finetune import Finetune
-    from pare.strategy import Strategy
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
+    from pare.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class Job:
     seed: int
     task: "Task"
     finetune: "Finetune"
-    strategy: "Strategy"  # empty where `auto` chooses
     auto: "Auto | None"
     expect: "Expect | None"
     hardware: "Hardware"
+    ways: "Sequence[Way]"  # the strategy on each target to choose from; most jobs have one
     measure: "Measure"
     contents: "Contents"  # of the bundle
     tracker: "Tracker | None"
@@ -102,12 +102,12 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
     from pare.strategy import doubts
-    from pare.strategy import problems as strategy_problems
-    from pare.targets.hardware import Hardware
+    from pare.targets.hardware import Automatic, Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
     from pare.training import Training
+    from pare.ways import ways
 
     config = plain(cfg)
     problems = [
@@ -145,8 +145,11 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     if auto is not None:
         strategies = {f"compression.auto.candidates.{n}": list(s) for n, s in auto.strategies().items()}
     checks = [task.check, hardware.check, lambda: finetune.check("model")]
+    if auto is not None and isinstance(hardware, Automatic):
+        problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     for where, stages in strategies.items():
-        problems += strategy_problems(stages, hardware, where)
+        open_ways, impossible = ways(stages, hardware, where)
+        problems += [] if open_ways else impossible
         checks += [_check(stage, f"{where}.{name}") for name, stage in stages]
     if tracker is not None:
         checks.append(tracker.check)
@@ -166,10 +169,10 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         seed=seed,
         task=task,
         finetune=finetune,
-        strategy=strategy,
         auto=auto,
         expect=expect,
         hardware=hardware,
+        ways=open_ways,
         measure=measure,
         contents=contents,
         tracker=tracker,

@@ -14,7 +14,7 @@ from pare.report import Terminal
 from pare.result import Result
 from pare.status import told
 from pare.targets.answers import answers_of, graph_run
-from pare.targets.hardware import Hardware
+from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measuring import measure
 
 
@@ -23,7 +23,8 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
     given = read_evaluation(bundle)
     final = candidate(bundle)
     move = moved(given.home.config, given.home.overrides, overrides)
-    check(final, given.home.devices, move.hardware)
+    hardware = target_of(final, move.hardware)
+    check(final, given.home.devices, hardware)
     folder = folder or Path("runs") / time.strftime(f"%Y-%m-%d/%H-%M-%S-{TOKEN}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,10 +34,17 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
         raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
     show = Terminal()
     with told(folder, given.home.name, key_of(move.config), move.config):
-        result = result_of(given, final, move, show)
+        result = result_of(given, final, move, hardware, show)
         result.write(folder)
     show.comparison(result, folder)
     return result
+
+
+def target_of(final: Checkpoint, hardware: Hardware) -> Hardware:
+    """With hardware=auto the runtime that takes the model as it is."""
+    if not isinstance(hardware, Automatic):
+        return hardware
+    return next((target for target in hardware.candidates() if target.runs == final.format), hardware)
 
 
 def check(final: Checkpoint, devices: Sequence[str], hardware: Hardware) -> None:
@@ -54,8 +62,8 @@ def check(final: Checkpoint, devices: Sequence[str], hardware: Hardware) -> None
     hardware.check()
 
 
-def result_of(given: Evaluation, final: Checkpoint, move: Move, show: Terminal) -> Result:
-    home, hardware = given.home, move.hardware
+def result_of(given: Evaluation, final: Checkpoint, move: Move, hardware: Hardware, show: Terminal) -> Result:
+    home = given.home
     measured, baseline_measured, best = measure(
         final, given.baselines, given.texts, hardware, move.measure, show.progress
     )

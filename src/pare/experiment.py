@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from pare import report
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
+from pare.choosing import take_quickest
 from pare.comparing import difference
 from pare.config import Job, job_of
 from pare.evaluation import Evaluation, Home
@@ -34,7 +35,7 @@ def run(cfg: DictConfig, overrides: list[str], folder: Path, group: str) -> Resu
 def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
     store = Store(job.store)
     show = report.Terminal()
-    pipeline = Pipeline(store, job.task, job.seed, job.hardware, show.progress)
+    pipelines = [Pipeline(store, job.task, job.seed, way.hardware, show.progress) for way in job.ways]
     done: list[str] = []
 
     def on_step(step: Step) -> None:
@@ -42,7 +43,7 @@ def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
         note(done)
         show.step(step)
 
-    chosen = choose(job, pipeline, on_step, show)
+    pipeline, chosen = choose(job, pipelines, on_step, show)
     outcome = chosen.outcome
     graphs = pipeline.baseline_graphs(chosen.strategy, outcome.baseline)
     measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, job.measure)
@@ -98,9 +99,15 @@ def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result
     return Evaluation(home, job.task.judge(), job.task.texts("test"), truths, graphs)
 
 
-def choose(job: Job, pipeline: Pipeline, on_step: Callable[[Step], None], show: report.Terminal) -> Choice:
-    """The strategy carried out; with `compression=auto` the one that the search takes."""
+def choose(
+    job: Job, pipelines: Sequence[Pipeline], on_step: Callable[[Step], None], show: report.Terminal
+) -> tuple[Pipeline, Choice]:
+    """The strategy carried out; of `compression=auto` and `hardware=auto` what is taken."""
+    pipeline = pipelines[0]
     if job.auto is not None:
-        return search(job.auto, pipeline, job.finetune, job.measure, on_step, show.trial, job.expect)
-    outcome = pipeline.execute(job.finetune, job.strategy, on_step, job.expect)
-    return Choice(job.strategy, outcome, ())
+        told = (job.measure, on_step, show.trial, job.expect)
+        return pipeline, search(job.auto, pipeline, job.finetune, *told)
+    if len(pipelines) > 1:
+        return take_quickest(job.ways, pipelines, job.finetune, job.measure, on_step, show.trial, job.expect)
+    strategy = job.ways[0].strategy
+    return pipeline, Choice(strategy, pipeline.execute(job.finetune, strategy, on_step, job.expect), ())

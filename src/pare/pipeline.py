@@ -25,7 +25,7 @@ from pare.strategy import BASELINE, Strategy
 from pare.targets.answers import answers_of
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure, Measurement
-from pare.targets.measuring import measure
+from pare.targets.measuring import latencies_ms, measure
 from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder
@@ -270,6 +270,25 @@ class Pipeline:
         value = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
         candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
         return candidate, baseline, int(value["best"])
+
+    def quickest(self, finals: Sequence[tuple[Checkpoint, Hardware]], settings: Measure) -> list[float]:
+        """Milliseconds of a call of each, all measured together; from the store unless `fresh`."""
+        identity = {
+            "choice": [[final.digest, target, target.fingerprint()] for final, target in finals],
+            "data": self.task.fingerprint(),
+            "settings": asdict(settings),
+            "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm")],
+            "taken": time.time_ns() if settings.fresh else None,
+        }
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            found = latencies_ms(finals, self.task.texts("test"), settings, self.progress)
+            write_json(folder / MEASUREMENT, {"latency_ms": found})
+            return {"hardware": self.hardware.name}
+
+        entry, _ = self.store.produce(digest(identity), "measurement", write)
+        found: list[float] = json.loads((entry.path / MEASUREMENT).read_text("utf-8"))["latency_ms"]
+        return found
 
     def fitted(self, checkpoint: Checkpoint) -> Hardware:
         """The target with what its compiler has to know of the task's texts."""

@@ -66,7 +66,9 @@ class Terminal:
     def trial(self, trial: Trial) -> None:
         """One line as `auto` has tried a strategy."""
         told = f"[yellow]{trial.why}[/yellow]" if trial.why else "passes"
-        cost = "" if trial.drop is None else f"{-100 * trial.drop:+.2f} points, {trial.speedup:.2f}x: "
+        cost = f"{trial.latency_ms:.3f} ms: " if trial.latency_ms is not None else ""
+        if trial.drop is not None:
+            cost = f"{-100 * trial.drop:+.2f} points, {trial.speedup:.2f}x: "
         self.console.print(f"[bold]{trial.name}[/bold]: {cost}{told}", soft_wrap=True)
 
     def result(self, result: Result, folder: Path) -> None:

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,28 +26,32 @@ from pare.targets.works import LATENCY, Works, bucketed_work, padded_work
 CANDIDATE, BASELINE, CONTROL = "candidate", "baseline", "control"
 #: about how long a block of calls takes: short beside what disturbs, long beside a switch of arms
 BLOCK_MS = 40
+#: blocks of each side where only the quickest is looked for
+ROUNDS = 6
 #: what part of the time goes to what
 LATENCY_SHARE, END_TO_END_SHARE, BATCHES_SHARE = 0.5, 0.2, 0.3
 
 
 @dataclass(frozen=True)
 class Side:
-    """A checkpoint and what it is fed."""
+    """A checkpoint, where it runs, and what it is fed."""
 
     checkpoint: Checkpoint
     works: Works
+    hardware: Hardware
+
+    def started(self) -> AbstractContextManager[Arm]:
+        return started(self.checkpoint, self.works, self.hardware)
 
 
 class Comparison:
     """A candidate, its baseline, and the baseline once more as a control; adds up what launches find."""
 
-    def __init__(
-        self, candidate: Side, baseline: Side, hardware: Hardware, settings: Measure, watch: Watch
-    ) -> None:
+    def __init__(self, candidate: Side, baseline: Side, settings: Measure, watch: Watch) -> None:
         self.sides = {CANDIDATE: candidate, BASELINE: baseline, CONTROL: baseline}
-        self.hardware, self.settings, self.watch = hardware, settings, watch
+        self.hardware, self.settings, self.watch = candidate.hardware, settings, watch
         self.rng = random.Random(0)
-        self.meter = meter(hardware.device)
+        self.meter = meter(self.hardware.device)
         #: by role and work: milliseconds of calls; joules of each; log-ratios to the baseline, of each
         #: launch's blocks
         self.times: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -90,7 +94,7 @@ class Comparison:
             self.batches(arms, None if number == 0 else after(share * BATCHES_SHARE))
 
     def start(self, role: str, stack: ExitStack) -> Arm:
-        arm = stack.enter_context(started(self.sides[role].checkpoint, self.sides[role].works, self.hardware))
+        arm = stack.enter_context(self.sides[role].started())
         self.watch.own(arm.pid)
         for fact, value in arm.ready().items():
             self.facts[role, fact].append(value)
@@ -149,22 +153,24 @@ class Comparison:
         return self.rng.sample(list(roles), len(roles))
 
 
-def fastest(sides: Sequence[Side], hardware: Hardware, watch: Watch) -> int:
-    """The index of the side with the lowest median over a few interleaved blocks."""
-    if len(sides) == 1:
-        return 0
-    with ExitStack() as stack:
-        arms = [stack.enter_context(started(side.checkpoint, side.works, hardware)) for side in sides]
-        for arm in arms:
-            watch.own(arm.pid)
-            arm.ready()
-            arm.warm()
-        calls = calls_in_block([arm.call_ms for arm in arms])
-        times: list[list[float]] = [[] for _ in arms]
-        for number in range(6):
-            for arm, found in zip(arms, times, strict=True):
-                found += arm.block(LATENCY, calls, number * calls)
-    return min(range(len(sides)), key=lambda number: statistics.median(times[number]))
+def quickest(sides: Sequence[Side], launches: int, watch: Watch) -> list[float]:
+    """Milliseconds of a call of each side, blocks in turn, the mean over launches of the medians."""
+    medians: list[list[float]] = [[] for _ in sides]
+    for _ in range(launches):
+        with ExitStack() as stack:
+            arms = [stack.enter_context(side.started()) for side in sides]
+            for arm in arms:
+                watch.own(arm.pid)
+                arm.ready()
+                arm.warm()
+            calls = calls_in_block([arm.call_ms for arm in arms])
+            times: list[list[float]] = [[] for _ in arms]
+            for number in range(ROUNDS):
+                for arm, found in zip(arms, times, strict=True):
+                    found += arm.block(LATENCY, calls, number * calls, arm.to_warm)
+        for found, one in zip(medians, times, strict=True):
+            found.append(statistics.median(one))
+    return [statistics.fmean(found) for found in medians]
 
 
 def precision_of(checkpoint: Checkpoint) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -196,6 +196,22 @@ class Hardware:
             "gpu": here["gpu"] if self.device == "cuda" else [],
             "runtime": {k: v for k, v in versions(PACKAGES[self.runtime]).items() if v},
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Automatic(Hardware):
+    """Whichever runtime is the quickest, for each model, batch and length; `runtime` is not looked at."""
+
+    def candidates(self) -> tuple[Hardware, ...]:
+        """One for each runtime that is installed."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("runtime", "compile")}
+        found = []
+        for runtime in INSTALLED_BY:
+            if find_spec(runtime) is None or (runtime == "openvino" and self.device != "cpu"):
+                continue
+            compile_ = "graphs" if runtime == "torch" and self.device == "cuda" else "eager"
+            found.append(Hardware(**{**plain, "runtime": runtime, "compile": compile_}))
+        return tuple(found)
 
 
 def torch_finds_a_gpu() -> bool:

@@ -17,7 +17,7 @@ from pare.decoding import Text
 from pare.progress import Progress
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Process
-from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, fastest, precision_of
+from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, precision_of, quickest
 from pare.targets.conditions import Conditions, Watch, lease
 from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
@@ -38,16 +38,11 @@ def measure(
 ) -> tuple[Measurement, Measurement, int]:
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
     with TemporaryDirectory() as folder, lease(hardware.device, hardware.fingerprint()["gpu"]):
-        sides = [
-            Side(
-                checkpoint,
-                write_works(Path(folder) / str(number), checkpoint, texts[: settings.texts], hardware),
-            )
-            for number, checkpoint in enumerate((candidate, *baselines))
-        ]
+        graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
+        sides = fed(graphs, texts[: settings.texts], Path(folder))
         watch = Watch()
-        best = fastest(sides[1:], hardware, watch)
-        found = Comparison(sides[0], sides[1 + best], hardware, settings, watch)
+        best = least(quickest(sides[1:], 1, watch)) if len(baselines) > 1 else 0
+        found = Comparison(sides[0], sides[1 + best], settings, watch)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
         peaks: dict[str, float] = {}
         with (
@@ -64,6 +59,35 @@ def measure(
         measurement(found, role, peaks, conditions) for role in (CANDIDATE, BASELINE)
     )
     return candidate_measured, baseline_measured, best
+
+
+def latencies_ms(
+    graphs: Sequence[tuple[Checkpoint, Hardware]],
+    texts: Sequence[Text],
+    settings: Measure,
+    progress: Progress,
+) -> list[float]:
+    """Of graphs in different runtimes on one device, blocks in turn."""
+    hardware = graphs[0][1]
+    with (
+        TemporaryDirectory() as folder,
+        lease(hardware.device, hardware.fingerprint()["gpu"]),
+        progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
+    ):
+        return quickest(fed(graphs, texts[: settings.texts], Path(folder)), settings.launches, Watch())
+
+
+def fed(graphs: Sequence[tuple[Checkpoint, Hardware]], texts: Sequence[Text], folder: Path) -> list[Side]:
+    """Each with the same texts, as its own tokenizer reads them."""
+    return [
+        Side(checkpoint, write_works(folder / str(number), checkpoint, texts, hardware), hardware)
+        for number, (checkpoint, hardware) in enumerate(graphs)
+    ]
+
+
+def least(values: Sequence[float]) -> int:
+    """The place of the smallest."""
+    return min(range(len(values)), key=values.__getitem__)
 
 
 def measurement(

@@ -1,0 +1,49 @@
+"""`hardware=auto`: the strategy carried out for each runtime that is here, and the quickest result taken."""
+
+from collections.abc import Callable, Sequence
+
+from pare.errors import GateFailed, StageFailed
+from pare.pipeline import Expect, Outcome, Pipeline
+from pare.search import Choice
+from pare.stages.finetune import Finetune
+from pare.steps import Step, Trial
+from pare.targets.measurement import Measure
+from pare.ways import Way
+
+
+def take_quickest(
+    ways: Sequence[Way],
+    pipelines: Sequence[Pipeline],
+    finetune: Finetune,
+    settings: Measure,
+    on_step: Callable[[Step], None],
+    on_trial: Callable[[Trial], None],
+    expect: Expect | None,
+) -> tuple[Pipeline, Choice]:
+    """pipelines: one for each way. GateFailed, naming all that was tried, where none ends well."""
+    ended: dict[int, Outcome] = {}
+    failed: dict[int, str] = {}
+    for number, (way, pipeline) in enumerate(zip(ways, pipelines, strict=True)):
+        try:
+            ended[number] = pipeline.execute(finetune, way.strategy, on_step, expect)
+        except (GateFailed, StageFailed) as failure:
+            failed[number] = str(failure)
+    if not ended:
+        told = "; ".join(f"{ways[number].hardware.runtime}: {why}" for number, why in failed.items())
+        raise GateFailed(f"hardware={ways[0].hardware.name}: no runtime will do: {told}")
+    finals = [(outcome.final, ways[number].hardware) for number, outcome in ended.items()]
+    times = dict(zip(ended, pipelines[0].quickest(finals, settings), strict=True))
+    best = min(times, key=lambda number: times[number])
+    trials = []
+    for number, way in enumerate(ways):
+        outcome = ended.get(number)
+        trial = Trial(
+            name=way.hardware.runtime,
+            why=failed.get(number, ""),
+            latency_ms=times.get(number),
+            size_mb=outcome.final.model_bytes() / 1e6 if outcome else None,
+            taken=number == best,
+        )
+        trials.append(trial)
+        on_trial(trial)
+    return pipelines[best], Choice(ways[best].strategy, ended[best], tuple(trials))

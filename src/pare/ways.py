@@ -1,0 +1,58 @@
+"""One strategy on each runtime that is here: what `hardware=auto` chooses from."""
+
+from dataclasses import dataclass, replace
+
+from pare.errors import ConfigError
+from pare.stages.export import Export
+from pare.stages.nncf import Nncf
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Stage
+from pare.strategy import Strategy, problems
+from pare.targets.hardware import Automatic, Hardware
+
+
+@dataclass(frozen=True)
+class Way:
+    """A target, and the strategy that ends there."""
+
+    hardware: Hardware
+    strategy: Strategy
+
+
+def ways(strategy: Strategy, hardware: Hardware, where: str) -> tuple[list[Way], list[str]]:
+    """Those that can work, and why the others cannot, one line each. where: the strategy's config key."""
+    if not isinstance(hardware, Automatic):
+        impossible = problems(strategy, hardware, where)
+        return ([] if impossible else [Way(hardware, strategy)]), impossible
+    found, reasons = [], []
+    for target in hardware.candidates():
+        try:
+            translated = [(name, on(stage, f"{where}.{name}", target)) for name, stage in strategy]
+            target.check()
+            impossible = problems(translated, target, where)
+        except ConfigError as e:
+            impossible = list(e.problems)
+        if not impossible:
+            found.append(Way(target, translated))
+        reasons += [f"hardware={hardware.name}, {target.runtime}: {line}" for line in impossible]
+    return found, reasons
+
+
+def on(stage: Stage, where: str, target: Hardware) -> Stage:
+    """What does the same for another runtime; a strategy is written for ONNX Runtime."""
+    if target.runs == "onnx" or "onnx" not in (stage.accepts, stage.produces):
+        return stage
+    if isinstance(stage, Export):
+        if target.runs == "openvino":  # it finds attention itself, and NNCF knows its way around this
+            return replace(stage, format="openvino", lowering="plain")
+        return replace(stage, format="program")
+    if isinstance(stage, Quantize) and target.runs == "openvino":
+        return Nncf(
+            gate=stage.gate,
+            escalation=stage.escalation,
+            weights=stage.weights,
+            calibration_rows=stage.calibration_rows,
+            sampling=stage.sampling,
+            keep_float=stage.keep_float,
+        )
+    raise ConfigError(f"{where}: {stage.kind} is for ONNX graphs only")

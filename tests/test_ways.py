@@ -1,0 +1,129 @@
+"""hardware=auto: the same strategy on each runtime that is here, and the quickest result taken."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from commands import TINY, result_of, run
+from pare.choosing import take_quickest
+from pare.errors import GateFailed
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stages.export import Export
+from pare.stages.half import Half
+from pare.stages.nncf import Nncf
+from pare.stages.quantize import Quantize
+from pare.stages.width import Width
+from pare.steps import Trial
+from pare.store import Store
+from pare.targets.hardware import Automatic, Hardware
+from pare.targets.measurement import Measure
+from pare.ways import ways
+from small import FINETUNE, TASK, ignore
+
+
+def job(folder: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
+    return run(*overrides, f"store.root={folder}/store", f"hydra.run.dir={folder}/job")
+
+
+HERE = Automatic(name="auto", throughput_batches=(1,))
+INT8 = (("width", Width(keep=0.5)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))
+MEASURE = Measure(launches=2, seconds=0.2, texts=20, peak=False)
+
+
+def test_a_strategy_is_written_once_for_all_runtimes() -> None:
+    found, reasons = ways(INT8, HERE, "compression")
+    stages = {way.hardware.runtime: dict(way.strategy) for way in found}
+    assert list(stages) == ["onnxruntime", "openvino"]
+    assert isinstance(stages["onnxruntime"]["quantize"], Quantize)
+    assert isinstance(stages["openvino"]["quantize"], Nncf)
+    assert stages["openvino"]["quantize"].calibration_rows == 8
+    assert stages["openvino"]["width"] == stages["onnxruntime"]["width"]
+    assert reasons == ["hardware=auto, torch: compression.quantize: quantize is for ONNX graphs only"]
+
+
+def test_without_int8_pytorch_is_among_them() -> None:
+    found, reasons = ways(INT8[:2], HERE, "compression")
+    assert [way.hardware.runtime for way in found] == ["onnxruntime", "openvino", "torch"]
+    assert [dict(way.strategy)["export"].produces for way in found] == ["onnx", "openvino", "program"]
+    assert reasons == []
+
+
+def test_where_no_runtime_will_do_each_says_why() -> None:
+    cuda = Automatic(name="auto", device="cuda")
+    found, reasons = ways((("export", Export()), ("half", Half())), cuda, "compression")
+    assert found == []
+    assert [reason.split(": ")[0] for reason in reasons] == [
+        "hardware=auto, onnxruntime",
+        "hardware=auto, torch",
+    ]
+
+
+def test_another_target_has_one_way() -> None:
+    found, reasons = ways(INT8, Hardware(name="here"), "compression")
+    assert [(way.hardware.name, way.strategy) for way in found] == [("here", INT8)]
+    assert reasons == []
+
+
+def tried(root: Path, strategy: tuple[tuple[str, object], ...]) -> tuple[Pipeline, list[Trial]]:
+    trials: list[Trial] = []
+    found, _ = ways(strategy, HERE, "compression")  # type: ignore[arg-type]
+    pipelines = [Pipeline(Store(root), TASK, 0, way.hardware, silent) for way in found]
+    pipeline, choice = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, trials.append, None)
+    assert choice.tried == tuple(trials)
+    assert choice.outcome.final.format == pipeline.hardware.runs
+    return pipeline, trials
+
+
+def test_the_quickest_is_taken(root: Path) -> None:
+    pipeline, trials = tried(root, INT8[1:])
+    times = {trial.name: trial.latency_ms for trial in trials}
+    taken = [trial.name for trial in trials if trial.taken]
+    assert times.keys() == {"onnxruntime", "openvino"}
+    assert taken == [min(times, key=lambda name: times[name] or 0)] == [pipeline.hardware.runtime]
+    again, _ = tried(root, INT8[1:])
+    assert again.hardware == pipeline.hardware  # from the store: a second look might choose another
+
+
+def test_a_runtime_that_fails_is_left_out_and_says_why(root: Path) -> None:
+    impossible = (("export", Export(format="openvino", lowering="plain", tolerance=1e-30)),)
+    found, _ = ways(INT8[1:2], HERE, "compression")
+    found = [replace(way, strategy=impossible) if way.hardware.runs == "openvino" else way for way in found]
+    pipelines = [Pipeline(Store(root), TASK, 0, way.hardware, silent) for way in found]
+    _, choice = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, lambda trial: None, None)
+    why = {trial.name: trial.why for trial in choice.tried}
+    assert "differ from PyTorch's" in why["openvino"]
+    assert why["onnxruntime"] == why["torch"] == ""
+    with pytest.raises(GateFailed, match="hardware=auto: no runtime will do: openvino: export: the graph's"):
+        take_quickest(found[1:2], pipelines[1:2], FINETUNE, MEASURE, ignore, lambda trial: None, None)
+
+
+def test_the_command_takes_one_and_says_what_was_tried(tmp_path: Path) -> None:
+    done = job(tmp_path, *TINY, "compression=int8", "hardware=auto")
+    assert done.returncode == 0, done.stderr
+    result = result_of(tmp_path / "job")
+    assert {trial["name"] for trial in result["tried"]} == {"onnxruntime", "openvino"}
+    (taken,) = (trial["name"] for trial in result["tried"] if trial["taken"])
+    measured = result["measurement"]
+    assert (measured["hardware"], measured["runtime"]) == ("auto", taken)
+    assert result["baseline"]["measurement"]["runtime"] == taken
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("compression=auto", "hardware=auto"), "compression.auto: measures on one runtime"),
+        (
+            ("compression=width", "~compression/export", "hardware=auto"),
+            "hardware=auto, openvino: hardware.auto",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_runs(
+    tmp_path: Path, overrides: tuple[str, ...], told: str
+) -> None:
+    done = job(tmp_path, *overrides)
+    assert done.returncode == 2
+    assert told in done.stderr
