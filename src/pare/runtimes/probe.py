@@ -9,10 +9,12 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 
 
+@cache
 def loads(provider: str) -> str | None:
-    """None where it does; else why it does not."""
+    """None where it does; else why it does not. Asked once: a sweep checks each of its jobs."""
     done = subprocess.run(
         [sys.executable, "-m", "pare.runtimes.probe", provider], capture_output=True, text=True, check=False
     )
