@@ -13,7 +13,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = ROOT / "benchmarks" / "cells"
-START, END = "<!-- measured: start -->\n", "<!-- measured: end -->\n"
 
 
 def store() -> Path:
@@ -66,13 +65,16 @@ class Claim:
         return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"
 
 
-def write_page(page: Path, table: str, claims: Sequence[Claim]) -> None:
-    """Puts the table and the claims between the page's marks."""
-    before, _, rest = page.read_text("utf-8").partition(START)
-    _, _, after = rest.partition(END)
+def write_page(page: Path, table: str, claims: Sequence[Claim], name: str = "measured") -> None:
+    """Puts the table and the claims between the page's marks of that name."""
+    start, end = (f"<!-- {name}: {side} -->\n" for side in ("start", "end"))
+    before, found, rest = page.read_text("utf-8").partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{page}: no marks {start.strip()} and {end.strip()}")
     lines = "".join(f"| {claim.line()} |\n" for claim in claims)
     shown = f"| claim | measured | target | |\n|---|---|---|---|\n{lines}"
-    page.write_text(f"{before}{START}\n{table}\n{shown}\n{END}{after}", "utf-8")
+    page.write_text(f"{before}{start}\n{table}\n{shown}\n{end}{after}", "utf-8")
 
 
 def report(table: str, claims: Sequence[Claim], file: Path | None) -> None:

@@ -253,7 +253,7 @@ def main() -> None:
             found[kind] = cells(kind, counts[kind] if wanted else 0, place)
     lines = claims(found)
     if not options.quick:
-        write_page(PAGE, table(found), lines)
+        write_page(PAGE, table(found), lines, "trust")
     report(table(found), lines, options.json)
 
 

@@ -1,0 +1,194 @@
+"""Every runtime that is installed, in every precision it has, on two encoders, and how near the peak each is.
+
+    python benchmarks/runtimes.py [--quick] [--only 'minilm*'] [--json FILE]
+
+Random weights in the shapes of MiniLM-L6 and BERT base, inputs full of real tokens. All arms of a cell are
+timed in turn, a fresh process each; then each once more alone. What hardware=auto takes is the quickest in
+turn, and is held against the quickest alone. Share of peak: multiplications a second over what this machine
+does on one large matrix in that precision and with as many threads. A cell is kept in
+benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, one text, one thread.
+--report: no timing.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from running import CELLS, ROOT, Claim, keep, report, store, write_page
+
+from pare.checkpoint import Checkpoint
+from pare.encoders.model import Architecture, Model
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stages.export import Export
+from pare.stages.finetune import Finetune
+from pare.stages.nncf import Nncf
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Stage
+from pare.store import Store
+from pare.targets.flops import flops_of
+from pare.targets.hardware import Hardware
+from pare.targets.measurement import Measure
+from pare.targets.measuring import latencies_ms, least, peak_meter
+from pare.tasks.slu import Slu
+from pare.tasks.sources import Generated
+from pare.training import Training
+
+PAGE = ROOT / "docs" / "measuring.md"
+TASK = Slu(name="car", max_length=128, source=Generated(train=300, dev=40, test=300, unlabelled=0))
+ENCODERS = {
+    "minilm": Architecture(layers=6, hidden=384, heads=12, ffn=1536, positions=128, vocabulary=1500),
+    "bert_base": Architecture(layers=12, hidden=768, heads=12, ffn=3072, positions=128, vocabulary=1500),
+}
+SHAPES = {"b1x16": (1, 16), "b1x128": (1, 128), "b32x32": (32, 32)}
+THREADS = (1, 2)
+#: of one arm: the runtime, the precision, and the stages after fine-tuning
+ARMS: dict[str, tuple[str, str, tuple[tuple[str, Stage], ...]]] = {
+    "onnxruntime fused fp32": ("onnxruntime", "fp32", (("export", Export()),)),
+    "onnxruntime plain fp32": ("onnxruntime", "fp32", (("export", Export(lowering="plain")),)),
+    "openvino fp32": ("openvino", "fp32", (("export", Export(format="openvino", lowering="plain")),)),
+    "torch fp32": ("torch", "fp32", (("export", Export(format="program")),)),
+    "torch bf16": (
+        "torch",
+        "bf16",
+        (("export", Export(format="program", precision="bf16", tolerance=0.25)),),
+    ),
+    "onnxruntime int8": ("onnxruntime", "int8", (("export", Export()), ("quantize", Quantize()))),
+    "openvino int8": (
+        "openvino",
+        "int8",
+        (("export", Export(format="openvino", lowering="plain")), ("nncf", Nncf())),
+    ),
+}
+SETTINGS = Measure(launches=3, texts=64, peak=False)
+
+
+@cache
+def graph_of(encoder: str, arm: str) -> Checkpoint:
+    """Trained for one step: nobody asks what it says."""
+    runtime, _, stages = ARMS[arm]
+    train = Training(steps=1, batch_size=2, precision="fp32", threads=2)
+    finetune = Finetune(model=Model(architecture=ENCODERS[encoder]), train=train)
+    hardware = Hardware(name="here", runtime=runtime)  # type: ignore[arg-type]
+    pipeline = Pipeline(Store(store()), TASK, 0, hardware, silent)
+    return pipeline.execute(finetune, stages, lambda step: None).final
+
+
+def full_texts(tokens: int) -> list[str]:
+    """Texts that fill so many tokens: as many commands, one after another, as it takes."""
+    commands = [str(text) for text in TASK.texts("test")]
+    return ["，".join((commands * 2)[i : i + 2 + tokens // 2]) for i in range(SETTINGS.texts)]
+
+
+def cells() -> Iterator[tuple[str, str, str, int]]:
+    for encoder in ENCODERS:
+        for shape in SHAPES:
+            for threads in THREADS:
+                yield f"{encoder}.{shape}.{threads}", encoder, shape, threads
+
+
+def measured(encoder: str, shape: str, threads: int) -> dict[str, Any]:
+    batch, length = SHAPES[shape]
+    graphs = []
+    for arm, (runtime, _, _) in ARMS.items():
+        hardware = Hardware(
+            name="here",
+            runtime=runtime,  # type: ignore[arg-type]
+            threads=threads,
+            batch=batch,
+            length=length,
+            throughput_batches=(1,),
+        )
+        graphs.append((graph_of(encoder, arm), hardware))
+    texts = full_texts(length)
+    in_turn = latencies_ms(graphs, texts, SETTINGS, silent)
+    alone = [latencies_ms([graph], texts, SETTINGS, silent)[0] for graph in graphs]
+    with peak_meter(graphs[0][1], True) as peak:
+        peaks = {name: peak(name) for name in ("fp32", "bf16", "int8")}
+    flops = batch * flops_of(graphs[0][0].facts["shape"], length)
+    arms = {}
+    for arm, ms, by_itself in zip(ARMS, in_turn, alone, strict=True):
+        most = peaks[ARMS[arm][1]]
+        arms[arm] = {"ms": ms, "alone_ms": by_itself, "of_peak": flops / (ms / 1e3) / most if most else None}
+    return {"flops": flops, "peaks": peaks, "arms": arms}
+
+
+def table(found: dict[str, Any]) -> str:
+    rows = [
+        "| encoder | batch x tokens | threads | " + " | ".join(ARMS) + " |",
+        "|---|---|---|" + "---|" * len(ARMS),
+    ]
+    for name, encoder, shape, threads in cells():
+        if name in found:
+            arms = found[name]["arms"]
+            best = min(arms, key=lambda arm: arms[arm]["ms"])
+            told = []
+            for arm in ARMS:
+                share = arms[arm]["of_peak"]
+                text = f"{arms[arm]['ms']:.2f} ms" + ("" if share is None else f", {100 * share:.0f} %")
+                told.append(f"**{text}**" if arm == best else text)
+            rows.append(f"| {encoder} | {shape[1:].replace('x', ' x ')} | {threads} | {' | '.join(told)} |")
+    return "\n".join(rows) + "\n"
+
+
+#: share of peak with two threads, BERT base at 1 x 128
+GOALS = {"fp32": 0.75, "bf16": 0.60, "int8": 0.55}
+
+
+def claims(found: dict[str, Any]) -> list[Claim]:
+    slower = []
+    for cell in found.values():
+        times = [arm["ms"] for arm in cell["arms"].values()]
+        alone = [arm["alone_ms"] for arm in cell["arms"].values()]
+        slower.append(alone[least(times)] / min(alone))
+    lines = [
+        Claim(
+            f"hardware=auto over the quickest alone, the worst of {len(slower)} cells",
+            max(slower, default=None),
+            1.05,
+        )
+    ]
+    cell = found.get("bert_base.b1x128.2")
+    for precision, goal in GOALS.items():
+        shares = [
+            arm["of_peak"]
+            for name, arm in (cell["arms"] if cell else {}).items()
+            if ARMS[name][1] == precision and arm["of_peak"]
+        ]
+        says = f"BERT base, 1 x 128, 2 threads, {precision}: the best share of peak"
+        lines.append(Claim(says, max(shares, default=None), goal, True))
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found: dict[str, Any] = {}
+    for name, encoder, shape, threads in cells():
+        file = CELLS / f"runtimes.{name}.json"
+        wanted = fnmatch(name, "minilm.b1x16.1" if options.quick else options.only)
+        if options.quick and wanted:
+            found[name] = measured(encoder, shape, threads)
+            continue
+        if wanted and not options.report and not file.is_file() and threads <= (os.cpu_count() or 1):
+            keep(file, measured(encoder, shape, threads))
+            print(name, file.read_text("utf-8"), flush=True)
+        if file.is_file() and not options.quick:
+            found[name] = json.loads(file.read_text("utf-8"))
+    lines = claims(found)
+    if not options.quick:
+        write_page(PAGE, table(found), lines, "runtimes")
+    report(table(found), lines, options.json)
+
+
+if __name__ == "__main__":
+    main()
