@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 import onnxruntime
-from timed_graph import Graph
+from peer_arms.timed_graph import Graph
 
 #: kernels that multiply matrices: whether in integers
 KERNELS = {

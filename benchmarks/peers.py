@@ -7,7 +7,8 @@ the same 256 training texts to calibrate on and, to tune, the same dev texts; ea
 its own below PARE_PEERS (artifacts/peers), made by pip from the versions in its script in peer_arms/. All
 graphs are then scored on all test texts and timed in one rotation on one thread of one ONNX Runtime. The
 graphs are kept below PARE_PEERS, the numbers in benchmarks/cells/; a tool that fails is a row that says why.
---quick: ONNX Runtime's own recipes, fewer rounds, no cells. --report: no runs, only the cells there are.
+--quick: ONNX Runtime's own recipes, fewer rounds, no cells. --only: those alone, beside Pare's, in a rotation
+of their own. --report: no runs, only the cells there are.
 """
 
 import argparse
@@ -27,9 +28,9 @@ from typing import Any
 
 import numpy as np
 from kernels import kernels
+from peer_arms.timed_graph import Graph
 from rotation import Ratio, Timing, timed
 from running import CELLS, ROOT, Claim, keep, report, run, store, write_page
-from timed_graph import Graph
 
 from pare.answering import batches_by_length, padded
 from pare.checkpoint import TOKENIZER, Checkpoint
@@ -187,7 +188,8 @@ def reason(stdout: str, stderr: str) -> str:
     said = [line.strip() for line in (*stdout.splitlines(), *stderr.splitlines()) if line.strip()]
     conflicts = [line for line in said if " depends on " in line]
     errors = [line for line in said if "error" in line.lower()] or said[-1:] or ["no message"]
-    return ("; ".join(dict.fromkeys(conflicts)) or errors[-1])[:300].replace("|", "/")
+    told = "; ".join(dict.fromkeys(conflicts)) or errors[-1].split(". ")[0]
+    return told[:300].replace("|", "/")
 
 
 def quantized(name: str, given: Path, graphs: Path) -> Path:
@@ -247,14 +249,14 @@ def write_inputs(file: Path, rows: Rows, texts: int) -> None:
     np.savez(file, **arrays)
 
 
-def measured(only: str, kinds: Mapping[str, tuple[int, int]], home: Path) -> dict[str, dict[str, Any]]:
+def measured(only: str, kinds: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, Any]]:
     """A cell for each graph, all from one rotation."""
     task, _ = task_and_model(list(JOB))
     source, graphs = network()
-    given = home / "given" / source.digest[:16]
+    given = HOME / "given" / source.digest[:16]
     if not (given / "dev.npz").is_file():
         give(source, task, given)
-    made = home / "graphs" / source.digest[:16]
+    made = HOME / "graphs" / source.digest[:16]
     made.mkdir(parents=True, exist_ok=True)
     graphs = {FP32: given.with_suffix(".fused.onnx"), PLAIN: given / "model.onnx", **graphs}
     cells: dict[str, dict[str, Any]] = {}
@@ -383,11 +385,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.quick:
-        found = measured("ort*", QUICK, HOME)
+        found = measured("ort*", QUICK)
         report(table(found), claims(found), arguments.json)
         return
     if not arguments.report:
-        for name, cell in measured(arguments.only, KINDS, HOME).items():
+        for name, cell in measured(arguments.only, KINDS).items():
             keep(cell_file(name), cell)
     found = read()
     write_page(PAGE, table(found), claims(found))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-ARM = Path(__file__).with_name("timed_graph.py")
+ARM = Path(__file__).parent / "peer_arms" / "timed_graph.py"
 #: a block of calls from an input on: the milliseconds of each
 Block = Callable[[str, int, int], Sequence[float]]
 

@@ -59,7 +59,7 @@ def dynamic(given: Given, output: Path) -> None:
 
 
 def optimized_dynamic(given: Given, output: Path) -> None:
-    """Its optimization level 2 first: "basic and extended general optimizations, transformers-specific"."""
+    """Its optimization level 2 first: what ONNX Runtime's optimizer for BERT fuses."""
     from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
     from transformers import AutoConfig
 
@@ -75,7 +75,7 @@ def static(given: Given, output: Path) -> None:
 
 
 def static_linear(given: Given, output: Path) -> None:
-    """As its example for text classification: MatMul and Add, no LayerNorm, GELU or skip connection."""
+    """As its example for text classification: MatMul and Add, but not those of LayerNorm, GELU and skips."""
     from optimum.onnxruntime.preprocessors import QuantizationPreprocessor
     from optimum.onnxruntime.preprocessors.passes import (
         ExcludeGeLUNodes,

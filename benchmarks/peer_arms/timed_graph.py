@@ -26,9 +26,8 @@ class Graph:
         # an idle session must not burn the core that another is being timed on
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self.inputs = [
-            (i.name, np.int32 if "int32" in i.type else np.int64) for i in self.session.get_inputs()
-        ]
+        inputs = self.session.get_inputs()
+        self.inputs = [(i.name, np.int32 if "int32" in i.type else np.int64) for i in inputs]
         self.output = self.session.get_outputs()[0].name
 
     def feed(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
