@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(KINDS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    here = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    here = [str(Path(__file__).parent / "planted"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, here))
     Arm.module = "slowed_arm"
     counts = QUICK if options.quick else COUNTS
