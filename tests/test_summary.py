@@ -1,5 +1,6 @@
 """The table of a sweep: what each job came to, whatever became of it."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from pare.files import write_json
 from pare.result import STATUS
-from pare.study.summary import collect, distinguishing, sharing, summary_table
+from pare.study.summary import Row, caveats, collect, distinguishing, sharing, summary_table
 from sample import RESULT
 
 JOBS = [
@@ -58,3 +59,31 @@ def test_jobs_are_named_by_what_sets_them_apart() -> None:
 def test_sharing_counts_a_stage_once(folders: list[Path]) -> None:
     done = collect(folders[:1], JOBS[:1])
     assert sharing(done * 2).startswith("4 stages, 2 distinct, ")
+
+
+def measured(number: int, precision: str = "int8", hardware: str = "here", **fingerprint: object) -> Row:
+    m = replace(RESULT.measurement, precision=precision, hardware=hardware, fingerprint=fingerprint)
+    return Row(number, [f"seed={number}"], replace(RESULT, measurement=m), "")
+
+
+def test_rows_of_different_machines_are_not_compared_without_saying_so() -> None:
+    rows = [measured(0, cpu="A", cores=2, gpu=[]), measured(1, cpu="B", cores=4, gpu=["H200"])]
+    told = "\n".join(caveats(rows))
+    assert "different machines" in told
+    assert "jobs 0: A, 2 cores" in told
+    assert "jobs 1: B, 4 cores, H200" in told
+    assert caveats([rows[0], measured(2, cpu="A", cores=2, gpu=[])]) == []
+
+
+def test_what_fell_back_is_said() -> None:
+    told = caveats([measured(3, precision="fp32 (int8 asked)")])
+    assert told == ["[yellow]job 3 ran as fp32 (int8 asked)[/yellow]"]
+
+
+def test_targets_are_named_where_they_differ() -> None:
+    console = Console(width=300, file=StringIO(), record=True)
+    console.print(summary_table([measured(0), measured(1, hardware="there")]))
+    console.print(summary_table([measured(0), measured(1)]))
+    out = console.export_text()
+    assert out.count("here, onnxruntime, int8, 1 thread, batch 1") == 2  # here and t-here
+    assert out.count("target") == 1

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pare.report import wide_console
 from pare.result import RESULT, STATUS, Result
+from pare.targets.measurement import Measurement
 
 DONE = "done"
 
@@ -55,6 +56,8 @@ def print_summary(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence
     rows = collect(folders, jobs)
     console = wide_console()
     console.print(summary_table(rows))
+    for line in caveats(rows):
+        console.print(line, soft_wrap=True)
     console.print(sharing(rows))
     console.print(f"results {folder}", soft_wrap=True)
 
@@ -63,8 +66,10 @@ def summary_table(rows: Sequence[Row]) -> Table:
     table = Table(title="the sweep, on test", title_justify="left", box=box.SIMPLE_HEAD)
     first = next((row.result for row in rows if row.result), None)
     metric = first.primary if first else "score"
-    for column in ("job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"):
-        table.add_column(column, justify="left" if column in ("overrides",) else "right")
+    targets = len({target_of(row.result) for row in rows if row.result}) > 1
+    columns = ["job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"]
+    for column in (*columns, "target") if targets else columns:
+        table.add_column(column, justify="left" if column in ("overrides", "target") else "right")
     for row in rows:
         name = escape(" ".join(row.overrides))  # lists in brackets are no markup
         if row.result is None:
@@ -80,8 +85,41 @@ def summary_table(rows: Sequence[Row]) -> Table:
             f"{m.speedup.median:.2f}x [{m.speedup.low:.2f}, {m.speedup.high:.2f}]",
             f"{m.latency_ms['p50']:.3f}",
             f"{m.size_mb:.2f}",
+            *([target_of(found)] if targets else []),
         )
     return table
+
+
+def target_of(result: Result) -> str:
+    m = result.measurement
+    plural = "s" if m.threads > 1 else ""
+    return f"{m.hardware}, {m.runtime}, {m.precision}, {m.threads} thread{plural}, batch {m.batch}"
+
+
+def caveats(rows: Sequence[Row]) -> list[str]:
+    """What may not be compared from row to row, and what did not run as it was asked to, one line each."""
+    machines: dict[str, list[str]] = {}
+    asked = []
+    for row in rows:
+        if row.result is None:
+            continue
+        measured = row.result.measurement
+        machines.setdefault(machine_of(measured), []).append(str(row.number))
+        if "asked" in measured.precision:
+            asked.append(f"[yellow]job {row.number} ran as {measured.precision}[/yellow]")
+    if len(machines) < 2:
+        return asked
+    told = [f"  jobs {', '.join(numbers)}: {machine}" for machine, numbers in machines.items()]
+    return [
+        *asked,
+        "[yellow]measured on different machines: milliseconds compare within each only[/yellow]",
+        *told,
+    ]
+
+
+def machine_of(measured: Measurement) -> str:
+    found = measured.fingerprint
+    return ", ".join(map(str, (found.get("cpu"), f"{found.get('cores')} cores", *(found.get("gpu") or ()))))
 
 
 def sharing(rows: Sequence[Row]) -> str:
