@@ -31,6 +31,7 @@ from pare.stages.nncf import Nncf
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
 from pare.store import Store
+from pare.targets.conditions import Watch
 from pare.targets.flops import flops_of
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
@@ -108,7 +109,7 @@ def measured(encoder: str, shape: str, threads: int) -> dict[str, Any]:
     texts = full_texts(length)
     in_turn = latencies_ms(graphs, texts, SETTINGS, silent)
     alone = [latencies_ms([graph], texts, SETTINGS, silent)[0] for graph in graphs]
-    with peak_meter(graphs[0][1], True) as peak:
+    with peak_meter(graphs[0][1], True, Watch()) as peak:
         peaks = {name: peak(name) for name in ("fp32", "bf16", "int8")}
     flops = batch * flops_of(graphs[0][0].facts["shape"], length)
     arms = {}

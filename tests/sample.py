@@ -25,6 +25,8 @@ MEASURED = Measurement(
     rates=(Rate(32, 1500.0, 2000.0),),
     size_mb=1.5,
     memory_mb=None,  # not every system tells
+    gpu_memory_mb=None,
+    gpu_allocated_mb=None,
     arithmetic=Arithmetic(1e6, 2e9, 8e9, 0.25),
     energy_j=None,
     speedup=Speedup(median=3.0, low=2.5, high=3.5),

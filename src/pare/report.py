@@ -175,6 +175,9 @@ def comparison_table(result: Result) -> Table:
     row("size", lambda m: f"{m.size_mb:.2f} MB", times(base, small, lambda m: m.size_mb) + " smaller")
     if small.memory_mb is not None and base.memory_mb is not None:
         row("memory", lambda m: f"{m.memory_mb:.1f} MB", times(base, small, lambda m: m.memory_mb) + " less")
+    if small.gpu_memory_mb is not None and base.gpu_memory_mb is not None:
+        change = times(base, small, lambda m: m.gpu_memory_mb) + " less"
+        row("memory of the GPU", lambda m: f"{m.gpu_memory_mb:.0f} MB", change)
     if small.arithmetic is not None and small.arithmetic.fraction is not None:
         row("of the multiply peak", lambda m: share(m.arithmetic.fraction), "")
     if small.energy_j is not None and base.energy_j is not None:

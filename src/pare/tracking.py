@@ -104,7 +104,15 @@ def summary_of(result: Result) -> dict[str, Any]:
     for prefix, m in (("", result.measurement), ("baseline/", result.baseline_measurement)):
         found |= {f"{prefix}latency_ms/{k}": value for k, value in m.latency_ms.items() if k != "n"}
         found |= {f"{prefix}end_to_end_ms/{k}": v for k, v in (m.end_to_end_ms or {}).items() if k != "n"}
-        plain = ("load_ms", "first_ms", "throughput_per_s", "size_mb", "memory_mb", "energy_j")
+        plain = (
+            "load_ms",
+            "first_ms",
+            "throughput_per_s",
+            "size_mb",
+            "memory_mb",
+            "gpu_memory_mb",
+            "energy_j",
+        )
         found |= {f"{prefix}{name}": getattr(m, name) for name in plain}
         for rate in m.rates:
             found[f"{prefix}throughput_per_s/padded_{rate.batch}"] = rate.padded_per_s

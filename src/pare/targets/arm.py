@@ -29,6 +29,23 @@ def pss_mb() -> float | None:
         return None
 
 
+def gpu_memory() -> dict[str, float | None]:
+    """What this process holds of the GPU, as the driver says, and the most that PyTorch's allocator gave."""
+    found: dict[str, float | None] = {"gpu_memory_mb": None, "gpu_allocated_mb": None}
+    if "torch" in sys.modules:
+        found["gpu_allocated_mb"] = sys.modules["torch"].cuda.max_memory_allocated() / 2**20
+    try:
+        import pynvml  # nvidia-ml-py, where somebody installed it
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        found["gpu_memory_mb"] = next(p.usedGpuMemory / 2**20 for p in processes if p.pid == os.getpid())
+    except Exception:  # no driver, or a container that sees other process ids
+        return found
+    return found
+
+
 def main(given: dict[str, Any]) -> None:
     if hasattr(os, "sched_setaffinity") and given["device"] == "cpu":
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given["threads"]])
@@ -57,6 +74,7 @@ def main(given: dict[str, Any]) -> None:
             "load_ms": 1e3 * (loaded - began),
             "first_ms": 1e3 * (first - loaded),
             "memory_mb": None if now is None or before is None else now - before,
+            **(gpu_memory() if given["device"] == "cuda" else {}),
         }
     )
     for line in sys.stdin:

@@ -81,6 +81,8 @@ class Measurement:
     rates: Sequence[Rate]
     size_mb: float
     memory_mb: float | None
+    gpu_memory_mb: float | None  # of the process, as the driver says
+    gpu_allocated_mb: float | None  # the peak of PyTorch's allocator
     arithmetic: Arithmetic | None
     energy_j: float | None  # a text, in the largest batch
     speedup: Speedup

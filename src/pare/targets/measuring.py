@@ -46,7 +46,7 @@ def measure(
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
         peaks: dict[str, float] = {}
         with (
-            peak_meter(hardware, settings.peak) as peak,
+            peak_meter(hardware, settings.peak, watch) as peak,
             progress(f"measuring on {hardware.name}", settings.launches) as advance,
         ):
             for _ in range(settings.launches):
@@ -127,6 +127,8 @@ def measurement(
         size_mb=side.checkpoint.model_bytes() / 1e6,
         # pages of a mapped graph are halved where the control maps it as well
         memory_mb=max(found.facts[role, "memory_mb"], default=None),
+        gpu_memory_mb=max(found.facts[role, "gpu_memory_mb"], default=None),
+        gpu_allocated_mb=max(found.facts[role, "gpu_allocated_mb"], default=None),
         arithmetic=arithmetic(found, role, peaks.get(precision_of(side.checkpoint))),
         energy_j=statistics.fmean(joules) / rates[-1].batch if joules else None,
         speedup=speedup(LATENCY) or NO_CHANGE,
@@ -154,12 +156,13 @@ def arithmetic(found: Comparison, role: str, peak: float | None) -> Arithmetic:
 
 
 @contextmanager
-def peak_meter(hardware: Hardware, wanted: bool) -> Iterator[Callable[[str], float | None]]:
+def peak_meter(hardware: Hardware, wanted: bool, watch: Watch) -> Iterator[Callable[[str], float | None]]:
     """Asks for the multiply peak in a precision; None where there is no PyTorch to ask."""
     if not wanted or find_spec("torch") is None:
         yield lambda precision: None
         return
     process = Process("pare.targets.peak", hardware.device, str(hardware.threads))
+    watch.own(process.popen.pid)
     try:
         process.answer()
         yield process.ask
