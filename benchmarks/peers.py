@@ -13,6 +13,7 @@ of their own. --report: no runs, only the cells there are.
 
 import argparse
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -197,7 +198,7 @@ def quantized(name: str, given: Path, graphs: Path) -> Path:
     tool, _, recipe = name.partition("/")
     script = SCRIPTS / TOOLS[tool][0]
     python = environment(script)
-    output = graphs / f"{slug(name)}.onnx"
+    output = graphs / f"{slug(name)}.{code_of(script)}.onnx"
     if not output.is_file():
         with TemporaryDirectory(dir=graphs) as folder:
             made = Path(folder) / "model.onnx"
@@ -206,6 +207,12 @@ def quantized(name: str, given: Path, graphs: Path) -> Path:
                 raise Unavailable(f"{script.name}: wrote no graph")
             made.rename(output)
     return output
+
+
+def code_of(script: Path) -> str:
+    """Changes when what makes the graph does."""
+    text = script.read_bytes() + (SCRIPTS / "given.py").read_bytes()
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 def tool_version(name: str) -> str:
