@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from commands import ROOT, TINY, result_of, run
-from pare.answering import network_run
 from pare.bundle import write_bundle
 from pare.checkpoint import PROGRAM, SHIPPED, Checkpoint
 from pare.encoders.model import Architecture
 from pare.encoders.network import scratch
 from pare.errors import StageFailed
+from pare.forwarding import network_run
 from pare.lowering.torch_export import save, to_program
 from pare.outputs import Output
 from pare.runtimes.session import session_class
