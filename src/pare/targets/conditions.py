@@ -71,6 +71,8 @@ class Watch:
             if pid not in self.mine and parent not in self.mine and cores >= NOTICED:
                 strangers.append({"pid": pid, "name": name, "cores": round(cores, 2)})
         strangers.sort(key=lambda one: -float(str(one["cores"])))
+        for one in strangers[:TOP]:
+            one["name"] = command_of(int(str(one["pid"])), str(one["name"]))
         on_gpu = gpu_processes(self.mine) if device == "cuda" else []
         stolen = steal()
         share = (
@@ -105,6 +107,16 @@ def cpu_seconds() -> dict[int, tuple[str, float, int]]:
         pid, _, name = start.partition(" (")
         found[int(pid)] = (name, (int(fields[11]) + int(fields[12])) / tick, int(fields[1]))
     return found
+
+
+def command_of(pid: int, name: str) -> str:
+    """The program and its script, for many are called python; what else was typed may be secret."""
+    try:
+        told = (PROC / str(pid) / "cmdline").read_bytes().decode("utf-8", errors="replace").split("\0")
+    except OSError:
+        return name
+    words = [Path(word).name for word in told[:2] if word and not word.startswith("-")]
+    return " ".join(words) or name
 
 
 def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
