@@ -8,17 +8,15 @@ docs/methods.md. What training together saves is in shared_training.py, what kep
 cached_lessons.py. --quick: seed 0 on NLPCC 2018. --report: no runs, only the cells there are. --json FILE.
 """
 
-import argparse
 import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
-from running import CELLS, ROOT, Claim, floor2, keep, report, run, write_page
+from running import CELLS, ROOT, Claim, floor2, keep, options, report, run, write_page
 
 PAGE = ROOT / "docs" / "methods.md"
 
@@ -299,12 +297,8 @@ def slug(cell: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--only", default="*")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     only, seeds = arguments.only, [int(seed) for seed in arguments.seeds.split(",")]
     if arguments.quick:

@@ -11,7 +11,6 @@ graphs are kept below PARE_PEERS, the numbers in benchmarks/cells/; a tool that 
 of their own. --report: no runs, only the cells there are.
 """
 
-import argparse
 import ast
 import hashlib
 import json
@@ -31,7 +30,7 @@ import numpy as np
 from kernels import kernels
 from peer_arms.timed_graph import Graph
 from rotation import Ratio, Timing, timed
-from running import CELLS, ROOT, Claim, keep, report, run, store, write_page
+from running import CELLS, ROOT, Claim, keep, options, report, run, store, write_page
 
 from pare.answering import batches_by_length, padded
 from pare.checkpoint import TOKENIZER, Checkpoint
@@ -385,12 +384,7 @@ def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--only", default="*")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     if arguments.quick:
         found = measured("ort*", QUICK)
         report(table(found), claims(found), arguments.json)

@@ -1,5 +1,6 @@
 """What the benchmarks of many runs share: one run of run.py as a cell, claims, and tables in a page."""
 
+import argparse
 import json
 import math
 import os
@@ -13,6 +14,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = ROOT / "benchmarks" / "cells"
+
+
+def options(about: str) -> argparse.ArgumentParser:
+    """What every benchmark of many cells can be told."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the few that show it works")
+    parser.add_argument("--report", action="store_true", help="no runs, only the cells there are")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="the cells of these names")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the claims, too")
+    return parser
 
 
 def store() -> Path:

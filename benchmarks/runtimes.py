@@ -10,16 +10,14 @@ benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, o
 --report: no timing.
 """
 
-import argparse
 import json
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from running import CELLS, ROOT, Claim, keep, report, store, write_page
+from running import CELLS, ROOT, Claim, keep, options, report, store, write_page
 
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Architecture, Model
@@ -167,28 +165,23 @@ def claims(found: dict[str, Any]) -> list[Claim]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--only", default="*")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     found: dict[str, Any] = {}
     for name, encoder, shape, threads in cells():
         file = CELLS / f"runtimes.{name}.json"
-        wanted = fnmatch(name, "minilm.b1x16.1" if options.quick else options.only)
-        if options.quick and wanted:
+        wanted = fnmatch(name, "minilm.b1x16.1" if arguments.quick else arguments.only)
+        if arguments.quick and wanted:
             found[name] = measured(encoder, shape, threads)
             continue
-        if wanted and not options.report and not file.is_file() and threads <= (os.cpu_count() or 1):
+        if wanted and not arguments.report and not file.is_file() and threads <= (os.cpu_count() or 1):
             keep(file, measured(encoder, shape, threads))
             print(name, file.read_text("utf-8"), flush=True)
-        if file.is_file() and not options.quick:
+        if file.is_file() and not arguments.quick:
             found[name] = json.loads(file.read_text("utf-8"))
     lines = claims(found)
-    if not options.quick:
+    if not arguments.quick:
         write_page(PAGE, table(found), lines, "runtimes")
-    report(table(found), lines, options.json)
+    report(table(found), lines, arguments.json)
 
 
 if __name__ == "__main__":

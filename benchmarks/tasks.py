@@ -8,16 +8,14 @@ for every claim and writes both tables into docs/tasks.md. --quick: two sets. --
 cells there are.
 """
 
-import argparse
 import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
-from running import CELLS, ROOT, Claim, floor2, keep, report, run, write_page
+from running import CELLS, ROOT, Claim, floor2, keep, options, report, run, write_page
 
 from pare.config import task_and_model
 from pare.tasks.example import Example
@@ -136,12 +134,7 @@ def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--only", default="*")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     for name, (_, overrides) in SETS.items():
         file = CELLS / f"task.{name}.json"
         wanted = name in QUICK if arguments.quick else fnmatch(name, arguments.only)

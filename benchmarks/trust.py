@@ -10,7 +10,6 @@ the same process. Each kind is kept in benchmarks/cells/trust.*.json, and contin
 trials.
 """
 
-import argparse
 import json
 import math
 import os
@@ -22,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from running import CELLS, ROOT, Claim, keep, report, store, write_page
+from running import CELLS, ROOT, Claim, keep, options, report, store, write_page
 from scipy.stats import binom
 
 from pare.checkpoint import Checkpoint
@@ -39,7 +39,7 @@ from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.store import Store
 from pare.targets.arm import timed
-from pare.targets.arms import Arm, started
+from pare.targets.arms import Arm
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side
 from pare.targets.conditions import Watch
 from pare.targets.hardware import Hardware
@@ -114,6 +114,11 @@ def plain(speedup: Speedup) -> list[float]:
     return [speedup.low, speedup.median, speedup.high]
 
 
+def half_width(plain: list[float]) -> float:
+    low, median, high = plain
+    return Speedup(median, low, high).half_width
+
+
 def trial(folder: Path, number: int) -> Cell:
     return compared(folder, "small", TRIAL)
 
@@ -130,7 +135,7 @@ def run(folder: Path, number: int) -> Cell:
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
         times: list[float] = []
-        with started(graph, works, HARDWARE) as arm:
+        with Arm(graph, works, HARDWARE) as arm:
             arm.ready()
             arm.warm()
             while time.perf_counter() < end:
@@ -204,7 +209,7 @@ def claims(found: dict[str, list[Cell]]) -> list[Claim]:
         Claim("runs one after the other lie further apart: times", ratio, 3, True),
     ]
     for name in ARCHITECTURES:
-        widths = [100 * (m["control"][2] - m["control"][0]) / 2 for m in minutes if m["graph"] == name]
+        widths = [100 * half_width(m["control"]) for m in minutes if m["graph"] == name]
         says = f"half width within a minute, {name}: percent, the widest"
         lines.append(Claim(says, max(widths, default=None), 2))
     longest = max((m["seconds"] for m in minutes), default=None)
@@ -235,26 +240,21 @@ def table(found: dict[str, list[Cell]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--report", action="store_true")
-    parser.add_argument("--only", choices=list(KINDS))
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     here = [str(Path(__file__).parent / "planted"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, here))
     Arm.module = "slowed_arm"
-    counts = QUICK if options.quick else COUNTS
+    counts = QUICK if arguments.quick else COUNTS
     with tempfile.TemporaryDirectory() as fresh:
-        place = Path(fresh) if options.quick else CELLS
+        place = Path(fresh) if arguments.quick else CELLS
         found = {}
         for kind in KINDS:
-            wanted = not options.report and options.only in (None, kind)
+            wanted = not arguments.report and fnmatch(kind, arguments.only)
             found[kind] = cells(kind, counts[kind] if wanted else 0, place)
     lines = claims(found)
-    if not options.quick:
+    if not arguments.quick:
         write_page(PAGE, table(found), lines, "trust")
-    report(table(found), lines, options.json)
+    report(table(found), lines, arguments.json)
 
 
 if __name__ == "__main__":

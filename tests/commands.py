@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 
 ROOT = Path(__file__).parents[1]
 TINY = (  # whatever the strategy
@@ -23,7 +25,7 @@ TINY = (  # whatever the strategy
 SMALL = (*TINY, "compression.distill.train.steps=10")  # the default strategy
 
 
-def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, env: dict[str, str] | None = None) -> Finished:
     """`python run.py …` from the repository."""
     return subprocess.run(
         [sys.executable, "run.py", *arguments],
@@ -34,6 +36,11 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.Compl
         check=False,
         timeout=300,
     )
+
+
+def job(folder: Path, *overrides: str, env: dict[str, str] | None = None) -> Finished:
+    """One whose store and output are in that folder, store/ and job/, unless the overrides say otherwise."""
+    return run(f"store.root={folder / 'store'}", f"hydra.run.dir={folder / 'job'}", *overrides, env=env)
 
 
 def result_of(folder: Path) -> dict[str, Any]:

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import ROOT, TINY, run, status_of
+from commands import ROOT, TINY, job, run, status_of
 
 
 def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) -> list[str]:
     """The lines of a run that must be refused before anything is computed."""
-    store = (
-        () if any(o.startswith("store.root=") for o in overrides) else (f"store.root={tmp_path / 'store'}",)
-    )
-    finished = run(*overrides, *store, f"hydra.run.dir={tmp_path / 'job'}", env=env)
+    finished = job(tmp_path, *overrides, env=env)
     lines = finished.stderr.splitlines()
     assert finished.returncode == 2, finished.stderr
     assert lines

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY, result_of, run, status_of
+from commands import TINY, job, result_of, run, status_of
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_what_hydra_refuses_is_one_line_without_torch(
 
 
 def test_what_is_missing_altogether_is_listed_with_the_rest(tmp_path: Path) -> None:
-    finished = run(
-        "~task", "~tracker", "~compression", "seed=true", "train.learning_rate=nan", "measure.launches=0",
-        f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}",
+    finished = job(
+        tmp_path, "~task", "~tracker", "~compression", "seed=true", "train.learning_rate=nan",
+        "measure.launches=0",
     )  # fmt: skip
     assert finished.returncode == 2
     lines = finished.stderr.splitlines()

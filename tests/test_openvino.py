@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY, result_of, run
+from commands import TINY, job, result_of
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
@@ -107,11 +107,11 @@ def test_a_bundle_answers_as_scored(root: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["openvino", "openvino_int8"])
 def test_from_the_command_line(strategy: str, tmp_path: Path) -> None:
-    done = run(
+    done = job(
+        tmp_path,
         *TINY, "hardware=openvino", f"compression={strategy}", "model=micro",
-        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    measured = result_of(tmp_path / "run")
+    measured = result_of(tmp_path / "job")
     assert measured["measurement"]["runtime"] == measured["baseline"]["measurement"]["runtime"] == "openvino"
     assert measured["measurement"]["latency_ms"]["p50"] > 0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from commands import SMALL, result_of, run, status_of
+from commands import SMALL, job, result_of, run, status_of
 from pare.store import Store
 from wandb_files import named, records
 
@@ -26,11 +26,9 @@ class Done(NamedTuple):
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The default strategy on a few steps, with everything mirrored to an offline tracker."""
     root = tmp_path_factory.mktemp("run")
-    store, folder = root / "store", root / "job"
-    offline = ("tracker=wandb", "tracker.mode=offline")
-    finished = run(*SMALL, f"store.root={store}", f"hydra.run.dir={folder}", *offline)
+    finished = job(root, *SMALL, "tracker=wandb", "tracker.mode=offline")
     assert finished.returncode == 0, finished.stderr
-    return Done(store, folder, finished.stdout)
+    return Done(root / "store", root / "job", finished.stdout)
 
 
 def test_the_result_holds_its_contract(done: Done) -> None:
@@ -81,7 +79,7 @@ def test_the_same_command_again_computes_nothing(done: Done, tmp_path: Path) -> 
 
 
 def test_the_same_seed_in_another_store_gives_the_same_bits(done: Done, tmp_path: Path) -> None:
-    other = run(*SMALL, f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'job'}")
+    other = job(tmp_path, *SMALL)
     assert other.returncode == 0, other.stderr
 
     def digests(store: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import ROOT, TINY, result_of, run
+from commands import ROOT, TINY, job, result_of, run
 from pare.errors import GateFailed
 from pare.pipeline import Expect
 from pare.search import Auto, Choice, Trial, search
@@ -83,13 +83,13 @@ def test_a_model_that_is_not_what_was_promised_is_not_compressed(root: Path) -> 
 
 
 def test_auto_from_the_command_line(tmp_path: Path) -> None:
-    done = run(
+    done = job(
+        tmp_path,
         *TINY, "compression=auto", "~compression.auto.candidates.width_int8",
         "~compression.auto.candidates.width_qat", "compression.auto.max_drop=0.5",
-        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    tried = result_of(tmp_path / "run")["tried"]
+    tried = result_of(tmp_path / "job")["tried"]
     assert [trial["name"] for trial in tried] == ["as_it_is", "int8"]
     assert "taken: " in done.stdout
     assert (ROOT / "conf" / "compression" / "auto.yaml").is_file()

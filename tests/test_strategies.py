@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from commands import TINY, result_of, run
+from commands import TINY, job, result_of
 from pare.config import conf_folder
 
 CONF = conf_folder()
@@ -39,12 +39,12 @@ def short(strategy: str) -> list[str]:
 def test_every_strategy_runs(strategy: str, tmp_path: Path) -> None:
     model = "mini" if strategy in ("depth", "general") else "micro"
     layers = ["model.architecture.layers=6"] if strategy == "width_depth_int8" else []
-    done = run(
+    done = job(
+        tmp_path,
         *TINY, f"compression={strategy}", f"model={model}", *layers, *short(strategy),
         *(["compression.auto.max_drop=1.0"] if strategy == "auto" else []),
-        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    result = result_of(tmp_path / "run")
+    result = result_of(tmp_path / "job")
     assert result["measurement"]["latency_ms"]["p50"] > 0
-    assert (tmp_path / "run" / "bundle" / "predict.py").is_file()
+    assert (tmp_path / "job" / "bundle" / "predict.py").is_file()

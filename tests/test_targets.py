@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from commands import TINY, run
+from commands import TINY, job
 from pare.build import build
 from pare.config import conf_folder
 from pare.errors import TargetError
@@ -96,7 +96,7 @@ def test_a_card_of_nonsense_is_refused(tflops: dict[str, float]) -> None:
 
 
 def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pare.targets.hardware.environment", lambda: {"gpu": ["NVIDIA H200"]})
+    monkeypatch.setattr("pare.targets.hardware.gpus", lambda: ["NVIDIA H200"])
     monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: None)
     with pytest.raises(TargetError, match=r"^hardware\.card: T4 asked for, this machine has NVIDIA H200$"):
         on("t4").check()
@@ -104,7 +104,7 @@ def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pare.targets.hardware.environment", lambda: {"gpu": ["NVIDIA H200"]})
+    monkeypatch.setattr("pare.targets.hardware.gpus", lambda: ["NVIDIA H200"])
     monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: "libcublas.so: not found")
     wanted = r"^hardware\.providers: CUDAExecutionProvider did not load: libcublas\.so: not found$"
     with pytest.raises(TargetError, match=wanted):
@@ -166,12 +166,9 @@ def test_int8_in_the_cuda_provider_is_doubted() -> None:
 def test_a_doubt_is_a_line_of_its_own_on_the_terminal(tmp_path: Path) -> None:
     if lacks("fp16", features()) is None:
         pytest.skip("this CPU computes in FP16, or nobody knows")
-    done = run(
-        *TINY, "compression=half", "model=micro", f"store.root={tmp_path}/store",
-        f"hydra.run.dir={tmp_path}/run", "task.source.train=60", "train.steps=1",
-    )  # fmt: skip
+    done = job(tmp_path, *TINY, "compression=half", "model=micro", "task.source.train=60", "train.steps=1")
     assert done.returncode == 0, done.stderr
     assert (
         "compression.half: makes fp16, but this CPU has no instructions for FP16" in done.stdout + done.stderr
     )
-    assert json.loads((tmp_path / "run" / "status.json").read_text("utf-8"))["state"] == "done"
+    assert json.loads((tmp_path / "job" / "status.json").read_text("utf-8"))["state"] == "done"

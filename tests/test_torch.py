@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from commands import ROOT, TINY, result_of, run
+from commands import ROOT, TINY, job, result_of
 from pare.bundle import write_bundle
 from pare.checkpoint import PROGRAM, SHIPPED, Checkpoint
 from pare.encoders.model import Architecture
@@ -267,12 +267,12 @@ def test_a_gpu_answers_as_the_cpu(root: Path, how: str, graphs: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["torch", "torch_bf16", "torch_fp16"])
 def test_from_the_command_line(strategy: str, tmp_path: Path) -> None:
-    done = run(
+    done = job(
+        tmp_path,
         *TINY, "hardware=torch", f"compression={strategy}", "model=micro",
-        f"store.root={tmp_path}/store", f"hydra.run.dir={tmp_path}/run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    measured = result_of(tmp_path / "run")
+    measured = result_of(tmp_path / "job")
     assert measured["measurement"]["runtime"] == measured["baseline"]["measurement"]["runtime"] == "torch"
     assert measured["measurement"]["latency_ms"]["p50"] > 0
 

@@ -1,12 +1,11 @@
 """hardware=auto: the same strategy on each runtime that is here, and the quickest result taken."""
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from commands import TINY, result_of, run
+from commands import TINY, job, result_of
 from pare.choosing import take_quickest
 from pare.errors import GateFailed
 from pare.pipeline import Pipeline
@@ -22,11 +21,6 @@ from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
 from pare.ways import ways
 from small import FINETUNE, TASK, ignore
-
-
-def job(folder: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
-    return run(*overrides, f"store.root={folder}/store", f"hydra.run.dir={folder}/job")
-
 
 HERE = Automatic(name="auto", throughput_batches=(1,))
 INT8 = (("width", Width(keep=0.5)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))

@@ -2,9 +2,9 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.pipeline import Expect
     from pare.search import Auto
     from pare.stages.finetune import Finetune
+    from pare.strategy import Strategy
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
@@ -101,13 +102,11 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
-    from pare.strategy import doubts
     from pare.targets.hardware import Automatic, Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
     from pare.training import Training
-    from pare.ways import ways
 
     config = plain(cfg)
     problems = [
@@ -141,28 +140,13 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     if problems:
         raise ConfigError(problems)
     finetune = Finetune(model=model, train=train)
-    strategies = {"compression": strategy}
+    strategies: dict[str, Strategy] = {"compression": strategy}
     if auto is not None:
-        strategies = {f"compression.auto.candidates.{n}": list(s) for n, s in auto.strategies().items()}
-    checks = [task.check, hardware.check, lambda: finetune.check("model")]
+        strategies = {f"compression.auto.candidates.{n}": s for n, s in auto.strategies().items()}
     if auto is not None and isinstance(hardware, Automatic):
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
-    for where, stages in strategies.items():
-        open_ways, impossible = ways(stages, hardware, where)
-        problems += [] if open_ways else impossible
-        checks += [_check(stage, f"{where}.{name}") for name, stage in stages]
-    if tracker is not None:
-        checks.append(tracker.check)
-    for check in checks:
-        try:
-            check()
-        except ConfigError as e:
-            problems += e.problems
-    if problems:
-        raise ConfigError(problems)
-    for where, stages in strategies.items():
-        for doubt in doubts(stages, hardware, where):
-            say_once(doubt)
+    checks = [task.check, lambda: finetune.check("model"), *([] if tracker is None else [tracker.check])]
+    open_ways = _checked(checks, strategies, hardware, problems)
     return Job(
         name=str(config["name"]),
         key=key_of(config),
@@ -180,6 +164,35 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
         config=config,
         overrides=[o for o in overrides if not o.startswith("hydra")],
     )
+
+
+def _checked(
+    checks: Sequence[Callable[[], None]],
+    strategies: Mapping[str, "Strategy"],
+    hardware: "Hardware",
+    problems: list[str],
+) -> "Sequence[Way]":
+    """The ways of the last strategy, once nothing is known that must make the job fail."""
+    from pare.strategy import doubts
+    from pare.ways import ways
+
+    checks = [*checks, hardware.check]
+    found: Sequence[Way] = ()
+    for where, stages in strategies.items():
+        found, impossible = ways(stages, hardware, where)
+        problems += [] if found else impossible
+        checks += [partial(stage.check, f"{where}.{name}") for name, stage in stages]
+    for check in checks:
+        try:
+            check()
+        except ConfigError as e:
+            problems += e.problems
+    if problems:
+        raise ConfigError(problems)
+    for where, stages in strategies.items():
+        for doubt in doubts(stages, hardware, where):
+            say_once(doubt)
+    return found
 
 
 def key_of(config: Mapping[str, Any]) -> str:
@@ -285,10 +298,6 @@ def say_once(line: str) -> None:
 
 def absent(config: Mapping[str, Any]) -> list[str]:
     return [key for key in TOP_LEVEL if key not in config]
-
-
-def _check(stage: Any, setting: str) -> Any:
-    return lambda: stage.check(setting)
 
 
 def store_root(node: Any, problems: list[str]) -> Path:

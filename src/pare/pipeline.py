@@ -248,46 +248,52 @@ class Pipeline:
         self, final: Checkpoint, graphs: Sequence[Checkpoint], settings: Measure
     ) -> tuple[Measurement, Measurement, int]:
         """`final` beside the fastest of the baseline's `graphs`; from the store unless `fresh`."""
-        identity = {
+        what = {
             "candidate": final.digest,
             "baselines": [graph.digest for graph in graphs],
-            "data": self.task.fingerprint(),
             "hardware": self.hardware,
             "fingerprint": self.hardware.fingerprint(),
+        }
+
+        def take() -> dict[str, Any]:
+            texts = self.task.texts("test")
+            candidate, baseline, best = measure(
+                final, graphs, texts, self.fitted(final), settings, self.progress
+            )
+            return {"candidate": candidate.as_json(), "baseline": baseline.as_json(), "best": best}
+
+        value = self.measured(what, settings, take)
+        candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
+        return candidate, baseline, int(value["best"])
+
+    def quickest(self, finals: Sequence[tuple[Checkpoint, Hardware]], settings: Measure) -> list[float]:
+        """Milliseconds of a call of each, all measured together; from the store unless `fresh`."""
+        what = {"choice": [[final.digest, target, target.fingerprint()] for final, target in finals]}
+
+        def take() -> dict[str, Any]:
+            return {"latency_ms": latencies_ms(finals, self.task.texts("test"), settings, self.progress)}
+
+        found: list[float] = self.measured(what, settings, take)["latency_ms"]
+        return found
+
+    def measured(
+        self, what: Mapping[str, Any], settings: Measure, take: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What `take` finds of `what`, as JSON; kept in the store."""
+        identity = {
+            **what,
+            "data": self.task.fingerprint(),
             "settings": asdict(settings),
             "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
             "taken": time.time_ns() if settings.fresh else None,
         }
 
         def write(folder: Path) -> Mapping[str, Any]:
-            texts = self.task.texts("test")
-            found = measure(final, graphs, texts, self.fitted(final), settings, self.progress)
-            value = {"candidate": found[0].as_json(), "baseline": found[1].as_json(), "best": found[2]}
-            write_json(folder / MEASUREMENT, value)
+            write_json(folder / MEASUREMENT, take())
             return {"hardware": self.hardware.name}
 
         entry, _ = self.store.produce(digest(identity), "measurement", write)
-        value = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
-        candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
-        return candidate, baseline, int(value["best"])
-
-    def quickest(self, finals: Sequence[tuple[Checkpoint, Hardware]], settings: Measure) -> list[float]:
-        """Milliseconds of a call of each, all measured together; from the store unless `fresh`."""
-        identity = {
-            "choice": [[final.digest, target, target.fingerprint()] for final, target in finals],
-            "data": self.task.fingerprint(),
-            "settings": asdict(settings),
-            "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm")],
-            "taken": time.time_ns() if settings.fresh else None,
-        }
-
-        def write(folder: Path) -> Mapping[str, Any]:
-            found = latencies_ms(finals, self.task.texts("test"), settings, self.progress)
-            write_json(folder / MEASUREMENT, {"latency_ms": found})
-            return {"hardware": self.hardware.name}
-
-        entry, _ = self.store.produce(digest(identity), "measurement", write)
-        found: list[float] = json.loads((entry.path / MEASUREMENT).read_text("utf-8"))["latency_ms"]
+        found: dict[str, Any] = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
         return found
 
     def fitted(self, checkpoint: Checkpoint) -> Hardware:

@@ -105,12 +105,33 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "packages": versions(_PACKAGES),
         "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": cpu(),
+        "cores": cores(),
         "memory_gb": _memory_gb(),
-        "gpu": [gpu or mig for gpu, mig in re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")],
+        "gpu": gpus(),
         "git": _git(),
     }
+
+
+def cpu() -> str | None:
+    import platform
+
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1).strip() if found else platform.processor() or platform.machine() or None
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """NVIDIA's, by name; of one that is cut up, the pieces."""
+    return [gpu or mig for gpu, mig in re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")]
 
 
 def _plain(value: object) -> object:
@@ -191,17 +212,6 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 def _type_checking(test: ast.expr) -> bool:
     name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
     return name == "TYPE_CHECKING"
-
-
-def _cpu() -> str | None:
-    import platform
-
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.processor() or platform.machine() or None
 
 
 def _memory_gb() -> float | None:

@@ -70,19 +70,23 @@ def attend(
     sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    longest = int(getattr(module.config, "max_position_embeddings", 0))
-    near = sliding_window is not None and (not longest or longest > sliding_window)
-    bias = window(attention_mask, sliding_window) if near and sliding_window is not None else None
+    size = window_of(module, sliding_window)
+    bias = None if size is None else torch.where(near(attention_mask, size), 0.0, FAR)[None, None]
     heads = int(query.shape[1])
     mixed = SingleNodeAttention.apply(query, key, value, attention_mask, bias, heads, scaling)  # type: ignore[no-untyped-call]
     return mixed, None
 
 
-def window(mask: Tensor, size: int) -> Tensor:
-    """What is added to scores so that tokens see only those fewer than `size` places away."""
-    places = torch.arange(mask.shape[1])
-    apart = (places[:, None] - places[None, :]).abs()
-    return torch.where(apart < size, 0.0, FAR)[None, None]
+def window_of(module: torch.nn.Module, sliding_window: int | None) -> int | None:
+    """How far tokens of this layer see; None where that is as far as any text goes."""
+    longest = int(getattr(module.config, "max_position_embeddings", 0))
+    return None if sliding_window is None or 0 < longest <= sliding_window else sliding_window
+
+
+def near(mask: Tensor, size: int) -> Tensor:
+    """(tokens, tokens): which lie fewer than `size` places apart. mask: (…, tokens)."""
+    places = torch.arange(mask.shape[-1], device=mask.device)
+    return (places[:, None] - places[None, :]).abs() < size
 
 
 def keep_padding_mask(*args: Any, attention_mask: Tensor, **rest: Any) -> Tensor:

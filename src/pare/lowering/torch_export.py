@@ -23,7 +23,7 @@ from transformers.masking_utils import AttentionMaskInterface
 from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.files import write_json
-from pare.lowering.attention import FAR, attention
+from pare.lowering.attention import FAR, attention, near, window_of
 from pare.runtimes.torch_session import INPUTS, SCHEMA, operation
 
 NAME = "pare_masked"
@@ -86,12 +86,8 @@ def attend(
     sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    longest = int(getattr(module.config, "max_position_embeddings", 0))
-    seen = attention_mask
-    if sliding_window is not None and (not longest or longest > sliding_window):
-        places = torch.arange(query.shape[2], device=query.device)
-        near = (places[:, None] - places[None, :]).abs() < sliding_window
-        seen = seen & near[None, None]
+    size = window_of(module, sliding_window)
+    seen = attention_mask if size is None else attention_mask & near(attention_mask, size)[None, None]
     # once for all layers, `shared` sees to it; and by arithmetic: no number comes from the host, whose copies
     # cannot be captured in a CUDA graph
     added = (seen.to(query.dtype) - 1.0) * -FAR

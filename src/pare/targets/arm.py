@@ -20,6 +20,12 @@ END_TO_END = "end_to_end"
 Work = list[Callable[[], object]]
 
 
+def pin(device: str, threads: int) -> None:
+    """This process to as many cores; before a library counts them."""
+    if hasattr(os, "sched_setaffinity") and device == "cpu":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
 def pss_mb() -> float | None:
     """This process's proportional share of memory, where the kernel tells it."""
     try:
@@ -47,8 +53,7 @@ def gpu_memory() -> dict[str, float | None]:
 
 
 def main(given: dict[str, Any]) -> None:
-    if hasattr(os, "sched_setaffinity") and given["device"] == "cpu":
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given["threads"]])
+    pin(given["device"], given["threads"])
     import numpy as np
 
     from pare.runtimes.session import session_class
@@ -112,7 +117,7 @@ def from_text(given: dict[str, Any], session: Any) -> Work:
     return [lambda batch=batch: predictor.predict(batch) for batch in texts]  # type: ignore[misc]
 
 
-def say(answer: dict[str, Any]) -> None:
+def say(answer: object) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

@@ -5,9 +5,8 @@ import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.errors import StageFailed
@@ -22,8 +21,11 @@ LONG_MS = 200
 STEADY, MOST_BLOCKS = 0.03, 12
 
 
+P = TypeVar("P", bound="Process")
+
+
 class Process:
-    """Answers a line of JSON with a line of JSON."""
+    """Answers a line of JSON with a line of JSON; ends with its `with`."""
 
     def __init__(self, *command: str) -> None:
         self.popen = subprocess.Popen(
@@ -52,12 +54,19 @@ class Process:
             raise StageFailed(f"measuring: the process ended with {self.popen.returncode}: {reason}")
         return json.loads(line)
 
-    def end(self) -> None:
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def __enter__(self: "P") -> "P":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.popen.kill()
         self.popen.communicate()
 
 
-class Arm:
+class Arm(Process):
     """One graph in a process of its own. `call_ms` is about what a call takes."""
 
     module = "pare.targets.arm"
@@ -75,12 +84,12 @@ class Arm:
             "tokenizer": str(checkpoint.path / TOKENIZER),
             "about": works.about,
         }
-        self.process = Process(self.module, json.dumps(given))
+        super().__init__(self.module, json.dumps(given))
         self.call_ms = 0.0
 
     def ready(self) -> Mapping[str, float]:
         """load_ms, first_ms and, where the kernel tells it, memory_mb; once it is."""
-        found: dict[str, float | None] = self.process.answer()
+        found: dict[str, float | None] = self.answer()
         known = {fact: value for fact, value in found.items() if value is not None}
         self.call_ms = known["first_ms"]
         return known
@@ -100,7 +109,7 @@ class Arm:
 
     def evidence(self) -> dict[str, Any]:
         """What ran, see `pare.runtimes.nodes.told`."""
-        found: dict[str, Any] = self.process.ask('{"evidence": true}')
+        found: dict[str, Any] = self.ask('{"evidence": true}')
         return found
 
     @property
@@ -111,18 +120,5 @@ class Arm:
     def block(self, work: str, calls: int, first: int, warm: int = 0) -> list[float]:
         """Milliseconds of each of `calls` calls, after `warm` that do not count."""
         command = {"work": work, "calls": calls, "first": first, "warm": warm}
-        times: list[float] = self.process.ask(json.dumps(command))["ms"]
+        times: list[float] = self.ask(json.dumps(command))["ms"]
         return times
-
-    @property
-    def pid(self) -> int:
-        return self.process.popen.pid
-
-
-@contextmanager
-def started(checkpoint: Checkpoint, works: Works, hardware: Hardware) -> Iterator[Arm]:
-    arm = Arm(checkpoint, works, hardware)
-    try:
-        yield arm
-    finally:
-        arm.process.end()

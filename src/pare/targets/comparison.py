@@ -6,7 +6,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from pare.checkpoint import Checkpoint
 from pare.targets.arm import END_TO_END
-from pare.targets.arms import Arm, started
+from pare.targets.arms import Arm
 from pare.targets.conditions import Watch
 from pare.targets.energy import meter
 from pare.targets.evidence import ran_as
@@ -40,8 +40,8 @@ class Side:
     works: Works
     hardware: Hardware
 
-    def started(self) -> AbstractContextManager[Arm]:
-        return started(self.checkpoint, self.works, self.hardware)
+    def started(self) -> Arm:
+        return Arm(self.checkpoint, self.works, self.hardware)
 
 
 class Comparison:
@@ -78,7 +78,7 @@ class Comparison:
             for role in self.drawn(self.sides):  # who starts first has other pages
                 arms[role] = self.start(role, stack)
             if not self.ran:
-                self.hold(arms)
+                self.note_what_ran(arms)
             for arm in arms.values():
                 self.settled &= arm.warm()
             calls = calls_in_block([arm.call_ms for arm in arms.values()])
@@ -100,8 +100,8 @@ class Comparison:
             self.facts[role, fact].append(value)
         return arm
 
-    def hold(self, arms: Mapping[str, Arm]) -> None:
-        """What was asked for against what runs; raises StageFailed where that is on another device."""
+    def note_what_ran(self, arms: Mapping[str, Arm]) -> None:
+        """What runs, of what was asked for; raises StageFailed where it is on another device."""
         for role in (CANDIDATE, BASELINE):
             asked = precision_of(self.sides[role].checkpoint)
             self.ran[role] = arms[role].evidence()

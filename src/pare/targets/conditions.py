@@ -69,20 +69,17 @@ class Watch:
             before = self.spent.get(pid, (name, 0.0, parent))[1]
             cores = (spent - before) / seconds
             if pid not in self.mine and parent not in self.mine and cores >= NOTICED:
-                strangers.append({"pid": pid, "name": name, "cores": round(cores, 2)})
-        strangers.sort(key=lambda one: -float(str(one["cores"])))
-        for one in strangers[:TOP]:
-            one["name"] = command_of(int(str(one["pid"])), str(one["name"]))
-        on_gpu = gpu_processes(self.mine) if device == "cuda" else []
-        stolen = steal()
-        share = (
-            None if stolen is None or self.stolen is None else (stolen - self.stolen) / seconds / cores_here()
-        )
-        return Conditions(round(seconds, 2), share, (*strangers[:TOP], *on_gpu))
-
-
-def cores_here() -> int:
-    return os.cpu_count() or 1
+                strangers.append((cores, pid, name))
+        foreign: list[dict[str, Any]] = [
+            {"pid": pid, "name": command_of(pid, name), "cores": round(cores, 2)}
+            for cores, pid, name in sorted(strangers, reverse=True)[:TOP]
+        ]
+        if device == "cuda":
+            foreign += gpu_processes(self.mine)
+        share, stolen = None, steal()
+        if stolen is not None and self.stolen is not None:
+            share = (stolen - self.stolen) / seconds / (os.cpu_count() or 1)
+        return Conditions(round(seconds, 2), share, tuple(foreign))
 
 
 def steal() -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import TargetError
-from pare.provenance import environment, versions
+from pare.provenance import cores, cpu, gpus, versions
 from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt
@@ -157,17 +157,15 @@ class Hardware:
             raise TargetError(
                 f"hardware.runtime: {self.runtime} is not installed ({INSTALLED_BY[self.runtime]})"
             )
-        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if self.device == "cpu" and self.threads > here:
-            raise TargetError(f"hardware.threads: {self.threads} asked for, this machine has {here} cores")
+        if self.device == "cpu" and self.threads > cores():
+            raise TargetError(f"hardware.threads: {self.threads} asked for, this machine has {cores()} cores")
         if self.device == "cuda":
             self._check_gpu()
         if self.compile == "compile":
             self._check_compiler()
 
     def _check_gpu(self) -> None:
-        found = environment()["gpu"]
-        assert isinstance(found, list)
+        found = gpus()
         if not found:
             raise TargetError(
                 f"hardware: {self.name} needs an NVIDIA GPU and none is found here (nvidia-smi lists none); "
@@ -189,11 +187,10 @@ class Hardware:
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes measurements comparable: the same fingerprint, the same hardware and runtime."""
-        here = environment()
         return {
-            "cpu": here["cpu"],
-            "cores": here["cores"],
-            "gpu": here["gpu"] if self.device == "cuda" else [],
+            "cpu": cpu(),
+            "cores": cores(),
+            "gpu": gpus() if self.device == "cuda" else [],
             "runtime": {k: v for k, v in versions(PACKAGES[self.runtime]).items() if v},
         }
 

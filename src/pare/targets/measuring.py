@@ -161,10 +161,7 @@ def peak_meter(hardware: Hardware, wanted: bool, watch: Watch) -> Iterator[Calla
     if not wanted or find_spec("torch") is None:
         yield lambda precision: None
         return
-    process = Process("pare.targets.peak", hardware.device, str(hardware.threads))
-    watch.own(process.popen.pid)
-    try:
+    with Process("pare.targets.peak", hardware.device, str(hardware.threads)) as process:
+        watch.own(process.pid)
         process.answer()
         yield process.ask
-    finally:
-        process.end()

@@ -6,18 +6,17 @@ Reads names of precisions on stdin, and answers each with floating-point operati
 this machine has no fast way to multiply in it.
 """
 
-import json
-import os
 import sys
 import time
+
+from pare.targets.arm import pin, say
 
 SIZE = {"cpu": 1536, "cuda": 8192}
 REPEATS = 3
 
 
 def main(device: str, threads: int) -> None:
-    if hasattr(os, "sched_setaffinity") and device == "cpu":
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    pin(device, threads)
     import torch
 
     torch.set_num_threads(threads)
@@ -52,11 +51,6 @@ def peak(precision: str, device: str) -> float | None:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     return 2 * size**3 / min(seconds)
-
-
-def say(answer: object) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from pare.answering import padded
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.decoding import Text
 from pare.errors import StageFailed
-from pare.targets.arm import END_TO_END
 from pare.targets.hardware import Hardware
 from pare.tasks.text import TextEncoder
 
@@ -39,9 +38,6 @@ class Works:
     counts: dict[str, int]
     lengths: tuple[int, ...]
     about: dict[str, Any]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.counts or name == END_TO_END
 
 
 def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> Works:
