@@ -41,10 +41,10 @@ from pare.store import Store
 from pare.targets.arm import timed
 from pare.targets.arms import Arm
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side
-from pare.targets.conditions import Watch
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
+from pare.targets.nursery import Nursery
 from pare.targets.works import LATENCY, Works, write_works
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated
@@ -58,8 +58,8 @@ ARCHITECTURES = {
     "minilm": Architecture(layers=6, hidden=384, heads=12, ffn=1536, positions=64, vocabulary=1500),
 }
 HARDWARE = Hardware(name="here", throughput_batches=(1,))
-TRIAL = Measure(launches=5, seconds=8, peak=False)
-MINUTE = Measure(launches=16, seconds=40, peak=False)
+TRIAL = Measure(launches=8, seconds=12, peak=False)
+MINUTE = Measure(launches=16, seconds=45, peak=False)
 COUNTS = {"trials": 200, "runs": 40, "minutes": 6, "overhead": 5}
 QUICK = {"trials": 4, "runs": 3, "minutes": 1, "overhead": 1}
 Cell = dict[str, Any]
@@ -94,9 +94,10 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
         for number, checkpoint in enumerate((slowed, graph))
     ]
     began = time.perf_counter()
-    found = Comparison(sides[0], sides[1], settings, Watch())
-    for _ in range(settings.launches):
-        found.launch()
+    with Nursery([HARDWARE.runtime], "slowed_arm") as nursery:
+        found = Comparison(sides[0], sides[1], settings, nursery)
+        for _ in range(settings.launches):
+            found.launch()
     return {
         "graph": name,
         "seconds": round(time.perf_counter() - began, 2),
@@ -135,7 +136,7 @@ def run(folder: Path, number: int) -> Cell:
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
         times: list[float] = []
-        with Arm(graph, works, HARDWARE) as arm:
+        with Nursery([HARDWARE.runtime]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
             arm.ready()
             arm.warm()
             while time.perf_counter() < end:
@@ -243,7 +244,6 @@ def main() -> None:
     arguments = options(__doc__).parse_args()
     here = [str(Path(__file__).parent / "planted"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, here))
-    Arm.module = "slowed_arm"
     counts = QUICK if arguments.quick else COUNTS
     with tempfile.TemporaryDirectory() as fresh:
         place = Path(fresh) if arguments.quick else CELLS

@@ -1,11 +1,10 @@
 """The process in which one arm of a comparison runs: it loads one graph and obeys lines of JSON on stdin.
 
-    python -m pare.targets.arm '{"runtime": …, "model": …, "inputs": …, "device": …, "threads": …, …}'
-
-It begins with what loading took, the first call, and the megabytes that came with the model and its longest
-call. {"calls": N, "work": NAME, "first": I, "warm": W} makes W calls that nobody times, then runs the inputs
-I, I+1, … of that work and answers with the milliseconds of each; {"evidence": true} with what ran. The work
-"end_to_end" begins with the text: tokens, the graph, and the answer.
+The first says what to load and where, see `Arm`. It begins with what loading took, the first call, and the
+megabytes that came with the model and its longest call. {"calls": N, "work": NAME, "first": I, "warm": W}
+makes W calls that nobody times, then runs the inputs I, I+1, … of that work and answers with the milliseconds
+of each; {"evidence": true} with what ran. The work "end_to_end" begins with the text: tokens, the graph, and
+the answer.
 """
 
 import json
@@ -15,6 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from pare.bundled.predict import Predictor
+from pare.runtimes.session import session_class
 
 END_TO_END = "end_to_end"
 Work = list[Callable[[], object]]
@@ -52,12 +56,9 @@ def gpu_memory() -> dict[str, float | None]:
     return found
 
 
-def main(given: dict[str, Any]) -> None:
+def main() -> None:
+    given = json.loads(sys.stdin.readline())
     pin(given["device"], given["threads"])
-    import numpy as np
-
-    from pare.runtimes.session import session_class
-
     session_of = session_class(given["runtime"])  # the runtime itself is not what came with the model
     with np.load(given["inputs"]) as archive:
         arrays = dict(archive)
@@ -109,8 +110,6 @@ def timed(calls: Work, first: int, count: int) -> list[float]:
 
 def from_text(given: dict[str, Any], session: Any) -> Work:
     """Calls that take texts, as a bundle's predict.py does."""
-    from pare.bundled.predict import Predictor
-
     batches = json.loads(Path(given["texts"]).read_text(encoding="utf-8"))
     texts = [[tuple(text) if isinstance(text, list) else text for text in batch] for batch in batches]
     predictor = Predictor(session, Path(given["tokenizer"]), given["about"])
@@ -120,7 +119,3 @@ def from_text(given: dict[str, Any], session: Any) -> Work:
 def say(answer: object) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

@@ -2,76 +2,88 @@
 
 import json
 import math
+import os
+import signal
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.errors import StageFailed
 from pare.targets.hardware import Hardware
+from pare.targets.nursery import Nursery
 from pare.targets.works import LATENCY, Works
 
-#: how long it takes until an arm is as quick as if no other had run between
-REWARM_MS = 8
+#: how quickly weights come back into the caches after another arm ran, in milliseconds a megabyte; and how
+#: long it takes at most until an arm is as quick as if it had been alone
+REWARM_MS_A_MB, REWARM_MS = 0.25, 8
 #: calls so long that this does not show in them
 LONG_MS = 200
-#: warm: three medians that lie as close together, or so many blocks
-STEADY, MOST_BLOCKS = 0.03, 12
+#: warm: two blocks in a row that are no quicker than the best before them, give or take
+WARM_MS, STEADY, MOST_BLOCKS = 12, 0.03, 20
 
 
 P = TypeVar("P", bound="Process")
 
 
 class Process:
-    """Answers a line of JSON with a line of JSON; ends with its `with`."""
+    """Answers a line of JSON with a line of JSON; ends with its `with`. given: the first line."""
 
-    def __init__(self, *command: str) -> None:
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, nursery: Nursery, given: Mapping[str, Any]) -> None:
+        self.nursery = nursery
+        self.errors = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
+        theirs, ours = os.pipe()
+        answers, their_answers = os.pipe()
+        self.pid = nursery.fork([theirs, their_answers, self.errors.fileno()])
+        os.close(theirs)
+        os.close(their_answers)
+        self.to = open(ours, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (a descriptor)
+        self.back = open(answers, encoding="utf-8")  # noqa: PTH123, SIM115
+        self.tell(json.dumps(given))
 
-    def ask(self, line: str) -> Any:
-        assert self.popen.stdin is not None
+    def tell(self, line: str) -> None:
         try:
-            self.popen.stdin.write(line + "\n")
-            self.popen.stdin.flush()
+            self.to.write(line + "\n")
+            self.to.flush()
         except BrokenPipeError:
             pass  # why it ended comes with reading
+
+    def ask(self, line: str) -> Any:
+        self.tell(line)
         return self.answer()
 
     def answer(self) -> Any:
-        assert self.popen.stdout is not None
-        line = self.popen.stdout.readline()
+        line = self.back.readline()
         if not line:
-            _, errors = self.popen.communicate()
-            reason = errors.strip().splitlines()[-1] if errors.strip() else "no message"
-            raise StageFailed(f"measuring: the process ended with {self.popen.returncode}: {reason}")
+            raise StageFailed(
+                f"measuring: the process ended with {self.nursery.status(self.pid)}: {self.reason()}"
+            )
         return json.loads(line)
 
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
+    def reason(self) -> str:
+        """The last it wrote to stderr."""
+        self.errors.seek(0)
+        lines = self.errors.read().strip().splitlines()
+        return lines[-1] if lines else "no message"
 
     def __enter__(self: "P") -> "P":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.popen.kill()
-        self.popen.communicate()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(BrokenPipeError):
+            self.to.close()
+        self.back.close()
+        self.errors.close()
 
 
 class Arm(Process):
     """One graph in a process of its own. `call_ms` is about what a call takes."""
 
-    module = "pare.targets.arm"
-
-    def __init__(self, checkpoint: Checkpoint, works: Works, hardware: Hardware) -> None:
+    def __init__(self, nursery: Nursery, checkpoint: Checkpoint, works: Works, hardware: Hardware) -> None:
         given = {
             "runtime": hardware.runtime,
             "model": str(checkpoint.model_file),
@@ -84,7 +96,8 @@ class Arm(Process):
             "tokenizer": str(checkpoint.path / TOKENIZER),
             "about": works.about,
         }
-        super().__init__(self.module, json.dumps(given))
+        super().__init__(nursery, given)
+        self.rewarm_ms = min(REWARM_MS, REWARM_MS_A_MB * checkpoint.model_bytes() / 1e6)
         self.call_ms = 0.0
 
     def ready(self) -> Mapping[str, float]:
@@ -96,14 +109,13 @@ class Arm(Process):
 
     def warm(self) -> bool:
         """Calls until caches and clocks have settled; whether they did."""
-        medians: list[float] = []
+        best, level = math.inf, 0
         for _ in range(MOST_BLOCKS):
-            calls = max(1, min(100, round(25 / self.call_ms)))
+            calls = max(1, min(100, round(WARM_MS / self.call_ms)))
             self.call_ms = statistics.median(self.block(LATENCY, calls, 0))
-            medians = [*medians, self.call_ms][-3:]
-            if len(medians) == 3 and max(medians) / min(medians) < 1 + STEADY:
-                return True
-            if self.call_ms > LONG_MS:
+            level = 0 if self.call_ms < best / (1 + STEADY) else level + 1
+            best = min(best, self.call_ms)
+            if level == 2 or self.call_ms > LONG_MS:
                 return True
         return False
 
@@ -115,7 +127,7 @@ class Arm(Process):
     @property
     def to_warm(self) -> int:
         """Calls that bring back what another arm drove out of the caches."""
-        return 0 if self.call_ms > LONG_MS else min(20, math.ceil(REWARM_MS / self.call_ms))
+        return 0 if self.call_ms > LONG_MS else min(20, math.ceil(self.rewarm_ms / self.call_ms))
 
     def block(self, work: str, calls: int, first: int, warm: int = 0) -> list[float]:
         """Milliseconds of each of `calls` calls, after `warm` that do not count."""

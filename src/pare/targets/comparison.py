@@ -10,26 +10,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pare.checkpoint import Checkpoint
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Arm
-from pare.targets.conditions import Watch
 from pare.targets.energy import meter
 from pare.targets.evidence import ran_as
 from pare.targets.hardware import Hardware
-from pare.targets.intervals import Speedup, speedup_of
+from pare.targets.intervals import Speedup, log_ratio, speedup_of
 from pare.targets.measurement import Measure
+from pare.targets.nursery import Nursery
 from pare.targets.works import LATENCY, Works, bucketed_work, padded_work
 
 CANDIDATE, BASELINE, CONTROL = "candidate", "baseline", "control"
 #: about how long a block of calls takes: short beside what disturbs, long beside a switch of arms
-BLOCK_MS = 40
+BLOCK_MS = 5
 #: blocks of each side where only the quickest is looked for
 ROUNDS = 6
 #: what part of the time goes to what
-LATENCY_SHARE, END_TO_END_SHARE, BATCHES_SHARE = 0.5, 0.2, 0.3
+LATENCY_SHARE, END_TO_END_SHARE, BATCHES_SHARE = 0.8, 0.1, 0.1
 
 
 @dataclass(frozen=True)
@@ -40,23 +38,22 @@ class Side:
     works: Works
     hardware: Hardware
 
-    def started(self) -> Arm:
-        return Arm(self.checkpoint, self.works, self.hardware)
+    def started(self, nursery: Nursery) -> Arm:
+        return Arm(nursery, self.checkpoint, self.works, self.hardware)
 
 
 class Comparison:
     """A candidate, its baseline, and the baseline once more as a control; adds up what launches find."""
 
-    def __init__(self, candidate: Side, baseline: Side, settings: Measure, watch: Watch) -> None:
+    def __init__(self, candidate: Side, baseline: Side, settings: Measure, nursery: Nursery) -> None:
         self.sides = {CANDIDATE: candidate, BASELINE: baseline, CONTROL: baseline}
-        self.hardware, self.settings, self.watch = candidate.hardware, settings, watch
+        self.hardware, self.settings, self.nursery = candidate.hardware, settings, nursery
         self.rng = random.Random(0)
         self.meter = meter(self.hardware.device)
-        #: by role and work: milliseconds of calls; joules of each; log-ratios to the baseline, of each
-        #: launch's blocks
+        #: by role and work: milliseconds of calls; joules of each; log-ratio to the baseline of each launch
         self.times: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.joules: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self.ratios: dict[tuple[str, str], list[list[np.ndarray]]] = defaultdict(list)
+        self.ratios: dict[tuple[str, str], list[float]] = defaultdict(list)
         #: by role and what: load_ms, first_ms, memory_mb of each launch
         self.facts: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.settled = True
@@ -94,8 +91,7 @@ class Comparison:
             self.batches(arms, None if number == 0 else after(share * BATCHES_SHARE))
 
     def start(self, role: str, stack: ExitStack) -> Arm:
-        arm = stack.enter_context(self.sides[role].started())
-        self.watch.own(arm.pid)
+        arm = stack.enter_context(self.sides[role].started(self.nursery))
         for fact, value in arm.ready().items():
             self.facts[role, fact].append(value)
         return arm
@@ -130,37 +126,35 @@ class Comparison:
 
         first: the input to begin with.
         """
-        blocks: dict[str, list[np.ndarray]] = {role: [] for role in arms if role != BASELINE}
+        found: dict[str, list[list[list[float]]]] = {role: [] for role in arms}
         for number in range(1 << 30):
             if number >= least and done():
                 break
             order = self.drawn(arms)
-            logs: dict[str, list[np.ndarray]] = defaultdict(list)
+            for rounds in found.values():
+                rounds.append([])
             for role in (*order, *order[::-1]):
                 before, warm = self.meter() if self.meter else 0.0, arms[role].to_warm
                 times = arms[role].block(work, calls, first, warm)
                 if self.meter:
                     self.joules[role, work].append((self.meter() - before) / (calls + warm))
                 self.times[role, work] += times
-                logs[role].append(np.log(times))
-            for role, found in blocks.items():
-                found.append(np.mean(logs[BASELINE], axis=0) - np.mean(logs[role], axis=0))
+                found[role][-1].append(times)
             first += calls
-        for role, found in blocks.items():
-            self.ratios[role, work].append(found)
+        for role in arms:
+            self.ratios[role, work].append(log_ratio(found[BASELINE], found[role]))
 
     def drawn(self, roles: Mapping[str, object]) -> list[str]:
         return self.rng.sample(list(roles), len(roles))
 
 
-def quickest(sides: Sequence[Side], launches: int, watch: Watch) -> list[float]:
+def quickest(sides: Sequence[Side], launches: int, nursery: Nursery) -> list[float]:
     """Milliseconds of a call of each side, blocks in turn, the mean over launches of the medians."""
     medians: list[list[float]] = [[] for _ in sides]
     for _ in range(launches):
         with ExitStack() as stack:
-            arms = [stack.enter_context(side.started()) for side in sides]
+            arms = [stack.enter_context(side.started(nursery)) for side in sides]
             for arm in arms:
-                watch.own(arm.pid)
                 arm.ready()
                 arm.warm()
             calls = calls_in_block([arm.call_ms for arm in arms])

@@ -1,18 +1,22 @@
-"""How many times faster, and how sure that is: paired log-ratios, resampled by the processes they come from.
+"""How many times faster, and how sure that is.
 
-Two processes that run the same graph differ by a percent or two, because their pages lie elsewhere in
-memory and caches. So the launch, not the call, is what a repetition is: intervals resample launches, and
-blocks in them.
+Whatever disturbs a call makes it slower, on a shared machine often by a third and for a tenth of a second. So
+each text is run twice in a round, and the quicker of the two is what counts. Two processes that run the same
+graph differ as well, because their pages lie elsewhere: so the launch, not the call, is what a repetition is.
+Each has one value, the median of its paired log-ratios, and the interval is Student's for the mean of these:
+what a bootstrap over launches tends to, without its bias where they are few. (To resample blocks within
+launches too would count the same noise twice.)
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-#: log-ratios of calls on the same texts, one array a block; the blocks of one launch together
-Launches = Sequence[Sequence[np.ndarray]]
+#: milliseconds of one arm in one round: passes by texts
+Round = Sequence[Sequence[float]]
 
 #: how many calls MLPerf's LoadGen wants before it names a percentile (99 % sure that it is within 1/20 of
 #: its tail)
@@ -33,34 +37,19 @@ class Speedup:
         return (self.high - self.low) / 2 / self.median
 
 
-def speedup_of(launches: Launches, resamples: int = 1000) -> Speedup:
-    """exp of the median log-ratio; seeded, so that it can be repeated."""
-    middle = float(np.median(np.concatenate([block for blocks in launches for block in blocks])))
-    medians = [np.array([np.median(block) for block in blocks]) for blocks in launches]
-    found = resampled(medians, resamples, np.random.default_rng(0))
-    low, high = np.percentile(found, (2.5, 97.5)) - np.median(found)
-    wider = small_sample(len(medians))
-    return Speedup(*(math.exp(x) for x in (middle, middle + wider * low, middle + wider * high)))
+def log_ratio(baseline: Sequence[Round], candidate: Sequence[Round]) -> float:
+    """How much longer the baseline takes in one launch: the median over all texts of all rounds."""
+    quickest = ([np.log(np.min(passes, axis=0)) for passes in rounds] for rounds in (baseline, candidate))
+    before, after = map(np.concatenate, quickest)
+    return float(np.median(before - after))
 
 
-def resampled(medians: Sequence[np.ndarray], resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """The mean of launches drawn with replacement, of each the median of blocks drawn with replacement."""
-    count = len(medians)
-    drawn = np.empty((count, resamples, count))  # each launch as each place of each resample would see it
-    for number, blocks in enumerate(medians):
-        places = rng.integers(0, len(blocks), (resamples, count, len(blocks)))
-        drawn[number] = np.median(blocks[places], axis=-1)
-    which = rng.integers(0, count, (resamples, count))
-    rows, columns = np.indices(which.shape)
-    means: np.ndarray = drawn[which, rows, columns].mean(axis=1)
-    return means
-
-
-def small_sample(launches: int) -> float:
-    """How much too narrow a bootstrap of few launches is: Student's t for the normal's 1.96, n - 1 for n."""
-    if launches < 2:
-        return 1.0
-    return T_975[min(launches - 1, len(T_975)) - 1] / 1.96 * math.sqrt(launches / (launches - 1))
+def speedup_of(log_ratios: Sequence[float]) -> Speedup:
+    """One log-ratio a launch; one launch alone has no interval but its own value."""
+    middle, wide, count = statistics.fmean(log_ratios), 0.0, len(log_ratios)
+    if count > 1:
+        wide = T_975[min(count - 1, len(T_975)) - 1] * statistics.stdev(log_ratios) / math.sqrt(count)
+    return Speedup(*(math.exp(x) for x in (middle, middle - wide, middle + wide)))
 
 
 #: Student's t at 97.5 %, for 1, 2, … degrees of freedom

@@ -17,7 +17,7 @@ class Measure:
     """
 
     mode: Literal["quick", "strict"] = "quick"
-    launches: int = 5
+    launches: int = 8
     seconds: float = 10
     calls: int = 0
     texts: int = 512

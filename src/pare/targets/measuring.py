@@ -7,7 +7,7 @@ paired log-ratios.
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from pare.checkpoint import Checkpoint
 from pare.decoding import Text
 from pare.progress import Progress
+from pare.runtimes.session import Runtime
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Process
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, precision_of, quickest
@@ -23,8 +24,10 @@ from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, percentiles
 from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
+from pare.targets.nursery import ARM, Nursery
 from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 
+PEAK = "pare.targets.peak"
 NO_CHANGE = Speedup(1.0, 1.0, 1.0)
 
 
@@ -37,12 +40,17 @@ def measure(
     progress: Progress,
 ) -> tuple[Measurement, Measurement, int]:
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
-    with TemporaryDirectory() as folder, lease(hardware.device, hardware.fingerprint()["gpu"]):
+    with (
+        TemporaryDirectory() as folder,
+        lease(hardware.device, hardware.fingerprint()["gpu"]),
+        ExitStack() as stack,
+    ):
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
         sides = fed(graphs, texts[: settings.texts], Path(folder))
         watch = Watch()
-        best = least(quickest(sides[1:], 1, watch)) if len(baselines) > 1 else 0
-        found = Comparison(sides[0], sides[1 + best], settings, watch)
+        nursery = stack.enter_context(nursed([hardware.runtime], watch))
+        best = least(quickest(sides[1:], 1, nursery)) if len(baselines) > 1 else 0
+        found = Comparison(sides[0], sides[1 + best], settings, nursery)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
         peaks: dict[str, float] = {}
         with (
@@ -74,7 +82,16 @@ def latencies_ms(
         lease(hardware.device, hardware.fingerprint()["gpu"]),
         progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
     ):
-        return quickest(fed(graphs, texts[: settings.texts], Path(folder)), settings.launches, Watch())
+        sides = fed(graphs, texts[: settings.texts], Path(folder))
+        with Nursery([side.hardware.runtime for side in sides]) as nursery:
+            return quickest(sides, settings.launches, nursery)
+
+
+@contextmanager
+def nursed(runtimes: Sequence[Runtime], watch: Watch, module: str = ARM) -> Iterator[Nursery]:
+    with Nursery(runtimes, module) as nursery:
+        watch.own(nursery.pid)  # and with it its children
+        yield nursery
 
 
 def fed(graphs: Sequence[tuple[Checkpoint, Hardware]], texts: Sequence[Text], folder: Path) -> list[Side]:
@@ -161,7 +178,7 @@ def peak_meter(hardware: Hardware, wanted: bool, watch: Watch) -> Iterator[Calla
     if not wanted or find_spec("torch") is None:
         yield lambda precision: None
         return
-    with Process("pare.targets.peak", hardware.device, str(hardware.threads)) as process:
-        watch.own(process.pid)
+    given = {"device": hardware.device, "threads": hardware.threads}
+    with nursed([], watch, PEAK) as nursery, Process(nursery, given) as process:
         process.answer()
         yield process.ask

@@ -1,11 +1,10 @@
 """The machine's own matrix-multiply peak, in a process that multiplies large square matrices when asked to.
 
-    python -m pare.targets.peak DEVICE THREADS
-
-Reads names of precisions on stdin, and answers each with floating-point operations a second, or null where
-this machine has no fast way to multiply in it.
+Reads {"device": …, "threads": …} and then names of precisions on stdin, and answers each with
+floating-point operations a second, or null where this machine has no fast way to multiply in it.
 """
 
+import json
 import sys
 import time
 
@@ -15,7 +14,9 @@ SIZE = {"cpu": 1536, "cuda": 8192}
 REPEATS = 3
 
 
-def main(device: str, threads: int) -> None:
+def main() -> None:
+    given = json.loads(sys.stdin.readline())
+    device, threads = given["device"], given["threads"]
     pin(device, threads)
     import torch
 
@@ -51,7 +52,3 @@ def peak(precision: str, device: str) -> float | None:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     return 2 * size**3 / min(seconds)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
