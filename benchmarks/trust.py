@@ -32,9 +32,11 @@ from scipy.stats import binom
 
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Architecture, Model
+from pare.nursery import Nursery
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.runtimes.onnx_session import Session
+from pare.runtimes.session import session_module
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.store import Store
@@ -44,7 +46,7 @@ from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Si
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
-from pare.targets.nursery import Nursery
+from pare.targets.measuring import ARM
 from pare.targets.works import LATENCY, Works, write_works
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated
@@ -58,6 +60,7 @@ ARCHITECTURES = {
     "minilm": Architecture(layers=6, hidden=384, heads=12, ffn=1536, positions=64, vocabulary=1500),
 }
 HARDWARE = Hardware(name="here", throughput_batches=(1,))
+SESSION = session_module(HARDWARE.runtime)
 TRIAL = Measure(launches=8, seconds=12, peak=False)
 MINUTE = Measure(launches=16, seconds=45, peak=False)
 COUNTS = {"trials": 200, "runs": 40, "minutes": 6, "overhead": 5}
@@ -94,7 +97,7 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
         for number, checkpoint in enumerate((slowed, graph))
     ]
     began = time.perf_counter()
-    with Nursery([HARDWARE.runtime], "slowed_arm") as nursery:
+    with Nursery("slowed_arm", [SESSION]) as nursery:
         found = Comparison(sides[0], sides[1], settings, nursery)
         for _ in range(settings.launches):
             found.launch()
@@ -136,7 +139,7 @@ def run(folder: Path, number: int) -> Cell:
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
         times: list[float] = []
-        with Nursery([HARDWARE.runtime]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
+        with Nursery(ARM, [SESSION]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
             arm.ready()
             arm.warm()
             while time.perf_counter() < end:

@@ -40,8 +40,13 @@ class Session(Protocol):
         """What really ran for such an input, as strict JSON, see `pare.runtimes.nodes.told`."""
 
 
+def session_module(runtime: Runtime) -> str:
+    """Which imports the runtime, and no other."""
+    return f"pare.runtimes.{MODULES[runtime]}_evidence"
+
+
 def session_class(runtime: Runtime) -> type[Session]:
-    """Imports the runtime, and no other."""
+    """By import statements: the keys of the store follow those to the code that they stand for."""
     if runtime == "openvino":
         from pare.runtimes import openvino_evidence
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.errors import StageFailed
+from pare.nursery import Nursery
 from pare.targets.hardware import Hardware
-from pare.targets.nursery import Nursery
 from pare.targets.works import LATENCY, Works
 
 #: how quickly weights come back into the caches after another arm ran, in milliseconds a megabyte; and how

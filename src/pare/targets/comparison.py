@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pare.checkpoint import Checkpoint
+from pare.nursery import Nursery
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Arm
 from pare.targets.energy import meter
@@ -18,7 +19,6 @@ from pare.targets.evidence import ran_as
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, log_ratio, speedup_of
 from pare.targets.measurement import Measure
-from pare.targets.nursery import Nursery
 from pare.targets.works import LATENCY, Works, bucketed_work, padded_work
 
 CANDIDATE, BASELINE, CONTROL = "candidate", "baseline", "control"

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 
 from pare.checkpoint import Checkpoint
 from pare.decoding import Text
+from pare.nursery import Nursery
 from pare.progress import Progress
-from pare.runtimes.session import Runtime
+from pare.runtimes.session import Runtime, session_module
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Process
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, precision_of, quickest
@@ -24,10 +25,9 @@ from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, percentiles
 from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
-from pare.targets.nursery import ARM, Nursery
 from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 
-PEAK = "pare.targets.peak"
+ARM, PEAK = "pare.targets.arm", "pare.targets.peak"
 NO_CHANGE = Speedup(1.0, 1.0, 1.0)
 
 
@@ -48,7 +48,7 @@ def measure(
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
         sides = fed(graphs, texts[: settings.texts], Path(folder))
         watch = Watch()
-        nursery = stack.enter_context(nursed([hardware.runtime], watch))
+        nursery = stack.enter_context(nursed(ARM, [hardware.runtime], watch))
         best = least(quickest(sides[1:], 1, nursery)) if len(baselines) > 1 else 0
         found = Comparison(sides[0], sides[1 + best], settings, nursery)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
@@ -83,13 +83,13 @@ def latencies_ms(
         progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
     ):
         sides = fed(graphs, texts[: settings.texts], Path(folder))
-        with Nursery([side.hardware.runtime for side in sides]) as nursery:
+        with nursed(ARM, [side.hardware.runtime for side in sides], Watch()) as nursery:
             return quickest(sides, settings.launches, nursery)
 
 
 @contextmanager
-def nursed(runtimes: Sequence[Runtime], watch: Watch, module: str = ARM) -> Iterator[Nursery]:
-    with Nursery(runtimes, module) as nursery:
+def nursed(module: str, runtimes: Sequence[Runtime], watch: Watch) -> Iterator[Nursery]:
+    with Nursery(module, [session_module(runtime) for runtime in dict.fromkeys(runtimes)]) as nursery:
         watch.own(nursery.pid)  # and with it its children
         yield nursery
 
@@ -179,6 +179,6 @@ def peak_meter(hardware: Hardware, wanted: bool, watch: Watch) -> Iterator[Calla
         yield lambda precision: None
         return
     given = {"device": hardware.device, "threads": hardware.threads}
-    with nursed([], watch, PEAK) as nursery, Process(nursery, given) as process:
+    with nursed(PEAK, [], watch) as nursery, Process(nursery, given) as process:
         process.answer()
         yield process.ask

@@ -1,11 +1,10 @@
-"""Where arms are born: a process that has imported what they need and forks one in milliseconds.
+"""A process that has imported what others will need, and forks them in milliseconds.
 
-    python -m pare.targets.nursery MODULE RUNTIME …
+    python -m pare.nursery MODULE PRELOADED …
 
-All arms of a measurement have the same libraries at the same places; what differs is what they load. Reads
-one byte with three descriptors from the socket that is its stdin: forks a process that has them as stdin,
-stdout and stderr and runs `main` of the module; answers with its id. Any other line is the id of one that
-ended: answers with its exit status.
+Reads one byte with three descriptors from the socket that is its stdin: forks a process that has them as
+stdin, stdout and stderr and runs `main()` of the module; answers with its id. Any other message is the id of
+one that ended: answers with its exit status. Ends when the other side of the socket does.
 """
 
 import os
@@ -14,24 +13,24 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
 from pare.errors import StageFailed
-from pare.runtimes.session import Runtime, session_class
 
-ARM = "pare.targets.arm"
 FORK = b"f"
 
 
 class Nursery:
-    """From outside; ends with its `with`. module: what its children run."""
+    """From outside; ends with its `with`. module: whose `main()` the children run; preloaded: modules."""
 
-    def __init__(self, runtimes: Sequence[Runtime], module: str = ARM) -> None:
+    def __init__(self, module: str, preloaded: Sequence[str] = ()) -> None:
+        self.module = module
         self.door, theirs = socket.socketpair()
         with theirs:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "pare.targets.nursery", module, *dict.fromkeys(runtimes)],
+                [sys.executable, "-m", "pare.nursery", module, *preloaded],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
             )
@@ -42,7 +41,8 @@ class Nursery:
 
     def fork(self, descriptors: Sequence[int]) -> int:
         """The id of a child with these as stdin, stdout and stderr."""
-        socket.send_fds(self.door, [FORK], list(descriptors))
+        with suppress(BrokenPipeError):  # why comes with the answer
+            socket.send_fds(self.door, [FORK], list(descriptors))
         return int(self.answer())
 
     def status(self, pid: int) -> int:
@@ -53,7 +53,7 @@ class Nursery:
     def answer(self) -> bytes:
         found = self.door.recv(64)
         if not found:
-            raise StageFailed(f"measuring: the runtime could not be imported (exit {self.popen.wait()})")
+            raise StageFailed(f"{self.module}: could not be imported (exit {self.popen.wait()})")
         return found
 
     def __enter__(self) -> "Nursery":
@@ -92,6 +92,8 @@ def live(module: ModuleType, descriptors: Sequence[int]) -> None:
             os.close(descriptor)
         module.main()
         code = 0
+    except SystemExit as e:
+        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
     except BaseException:
         traceback.print_exc()
     finally:
@@ -101,7 +103,6 @@ def live(module: ModuleType, descriptors: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    arm = import_module(sys.argv[1])
-    for runtime in sys.argv[2:]:
-        session_class(runtime)  # type: ignore[arg-type]
-    main(arm)
+    for name in sys.argv[2:]:
+        import_module(name)
+    main(import_module(sys.argv[1]))
