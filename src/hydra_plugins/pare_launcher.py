@@ -10,19 +10,23 @@ from hydra.core.utils import JobReturn, JobStatus
 
 
 class PareLauncher(BasicLauncher):
-    """Runs jobs one after the other, once all of them are known to be possible."""
+    """Plans all jobs together and runs what they need, see `pare.sweeps.sweep`."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from pare.sweeps.sweep import around
+        from pare.errors import SweepFailed
+        from pare.sweeps.sweep import sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
-        with around(self.hydra_context.config_loader, self.config, job_overrides):
-            returns: Sequence[JobReturn] = super().launch(job_overrides, initial_job_idx)
-        for job in returns:
-            if job.status == JobStatus.FAILED:
-                raise job._return_value  # its property would add to what was said when the job failed
-        return returns
+        results = sweep(self.hydra_context.config_loader, self.config, job_overrides)
+        if missing := [result for result in results if result is None]:
+            raise SweepFailed(
+                f"{len(missing)} of {len(results)} jobs have no result; the same command tries them again"
+            )
+        return [
+            JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=result)
+            for overrides, result in zip(job_overrides, results, strict=False)  # a dry run has none
+        ]
 
 
 class PareSweeper(BasicSweeper):

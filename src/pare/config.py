@@ -1,10 +1,11 @@
 """The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
 
+import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,20 @@ TOP_LEVEL = (
     "bundle",
     "store",
     "tracker",
+    "sweep",
 )
 SEEDS = 2**63  # what PyTorch takes
 MOVABLE = ("hardware", "measure")  # what `pare evaluate` may choose anew
 WHOLE = ("experiment", "sweep")  # groups whose files may set any key
-UNTRACKED = ("name", "store", "tracker", "measure", "bundle", "expect")  # what does not change the result
+UNTRACKED = (
+    "name",
+    "store",
+    "tracker",
+    "measure",
+    "bundle",
+    "expect",
+    "sweep",
+)  # what does not change the result
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
+def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""
     from pare.bundle import Contents
     from pare.encoders.model import Model
@@ -102,51 +112,56 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
+    from pare.sweep import Sweep
     from pare.targets.hardware import Automatic, Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
     from pare.tracking import Tracker
     from pare.training import Training
 
-    config = plain(cfg)
     problems = [
         f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL
     ]
     problems += [f"{key}: missing; a config needs all of {', '.join(TOP_LEVEL)}" for key in absent(config)]
 
+    def built(node: Any, key: str, expected: Any) -> Any:
+        found, mistakes = built_once(json.dumps(node), key, expected)
+        problems.extend(mistakes)
+        return found
+
     def part(key: str, expected: Any) -> Any:
-        return build(config[key], key, problems, expected) if key in config else None
+        return built(config[key], key, expected) if key in config else None
 
     seed = config.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
         problems.append(f"seed: found {seed!r}; a whole number is needed, from 0 to 2^63 - 1")
     task = part("task", Task)
-    model = part("model", Model)
-    train = part("train", Training)
+    part("model", Model)
+    part("train", Training)
     expect = part("expect", Expect | None)
     compression = dict(config.get("compression") or {})
     automatic = compression.pop("auto", None)
-    auto = None if automatic is None else build(automatic, "compression.auto", problems, Auto)
-    strategy = [
-        (name, build(node, f"compression.{name}", problems, Stage)) for name, node in compression.items()
-    ]
+    auto = None if automatic is None else built(automatic, "compression.auto", Auto)
+    strategy = [(name, built(node, f"compression.{name}", Stage)) for name, node in compression.items()]
     if auto is not None and strategy:
         problems.append(f"compression.auto: chooses the whole strategy; drop {', '.join(compression)}")
     hardware = part("hardware", Hardware)
     measure = part("measure", Measure)
     contents = part("bundle", Contents)
     tracker = part("tracker", Tracker | None)
+    part("sweep", Sweep)
     root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
         raise ConfigError(problems)
-    finetune = Finetune(model=model, train=train)
+    both = {"model": config["model"], "train": config["train"]}
+    finetune = built({"_target_": "pare.stages.finetune.Finetune", **both}, "", Finetune)
     strategies: dict[str, Strategy] = {"compression": strategy}
     if auto is not None:
         strategies = {f"compression.auto.candidates.{n}": s for n, s in auto.strategies().items()}
     if auto is not None and isinstance(hardware, Automatic):
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
-    checks = [task.check, lambda: finetune.check("model"), *([] if tracker is None else [tracker.check])]
-    open_ways = _checked(checks, strategies, hardware, problems)
+    parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
+    open_ways = _checked(parts, strategies, hardware, problems)
     return Job(
         name=str(config["name"]),
         key=key_of(config),
@@ -166,8 +181,31 @@ def job_of(cfg: DictConfig, overrides: Sequence[str]) -> Job:
     )
 
 
+@cache
+def built_once(node: str, key: str, expected: Any) -> tuple[Any, tuple[str, ...]]:
+    """(what it describes, mistakes): one object for equal parts of many jobs, whose data is read once."""
+    problems: list[str] = []
+    return build(json.loads(node), key, problems, expected), tuple(problems)
+
+
+#: what a part's check found, by its id and setting: `built_once` keeps the part
+_complaints: dict[tuple[int, tuple[str, ...]], Sequence[str]] = {}
+
+
+def complaints(part: Any, *setting: str) -> Sequence[str]:
+    """What its check finds; asked once."""
+    key = (id(part), setting)
+    if key not in _complaints:
+        try:
+            part.check(*setting)
+            _complaints[key] = ()
+        except ConfigError as e:
+            _complaints[key] = e.problems
+    return _complaints[key]
+
+
 def _checked(
-    checks: Sequence[Callable[[], None]],
+    parts: Sequence[tuple[Any, ...]],
     strategies: Mapping[str, "Strategy"],
     hardware: "Hardware",
     problems: list[str],
@@ -176,17 +214,13 @@ def _checked(
     from pare.strategy import doubts
     from pare.ways import ways
 
-    checks = [*checks, hardware.check]
     found: Sequence[Way] = ()
     for where, stages in strategies.items():
         found, impossible = ways(stages, hardware, where)
         problems += [] if found else impossible
-        checks += [partial(stage.check, f"{where}.{name}") for name, stage in stages]
-    for check in checks:
-        try:
-            check()
-        except ConfigError as e:
-            problems += e.problems
+        parts = [*parts, *((stage, f"{where}.{name}") for name, stage in stages)]
+    for part, *setting in parts:
+        problems += complaints(part, *setting)
     if problems:
         raise ConfigError(problems)
     for where, stages in strategies.items():

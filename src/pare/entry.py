@@ -1,12 +1,10 @@
 """What `run.py` needs around Hydra: exit codes, and errors in one line."""
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from hydra.conf import OverridesConf
 from hydra.core.hydra_config import HydraConfig
@@ -15,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.config import one_line
+from pare.config import one_line, plain
 from pare.errors import PareError
+from pare.stopping import listen
 
 #: exit codes of single jobs, whose errors Hydra would decorate if it saw them
 _codes: list[int] = []
@@ -31,7 +30,7 @@ def job(cfg: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
-        run(cfg, typed(hydra.overrides), folder, group)
+        run(plain(cfg), typed(hydra.overrides), folder, group)
     except Exception as e:
         _say(e)
         if sweep:
@@ -49,7 +48,7 @@ def typed(overrides: OverridesConf) -> list[str]:
 def guarded(main: Callable[[], None]) -> int:
     """Runs Hydra's `main` and returns the exit code: 0 done, 1 failed, 2 wrong configuration, 130 and 143."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing and exiting
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
     try:
         main()
     except KeyboardInterrupt:
@@ -59,10 +58,6 @@ def guarded(main: Callable[[], None]) -> int:
         _say(e)
         return _code_of(e)
     return max(_codes, default=0)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 def _code_of(error: Exception) -> int:

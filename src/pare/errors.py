@@ -11,6 +11,7 @@ What can go wrong, and the exit code each kind ends a run with.
     - NonFiniteLoss               the loss became NaN or infinite
   + GateFailed                 1  a stage lost more than its gate allows
   + StoreFull                  1  the disk filled while an artifact was being written
+  + SweepFailed                1  not every job of a sweep has a result
 """
 
 from collections.abc import Iterable
@@ -61,6 +62,10 @@ class NonFiniteLoss(StageFailed):
 
 class GateFailed(PareError):
     """A stage lost more quality than its gate allows."""
+
+
+class SweepFailed(PareError):
+    """Not every job of a sweep has a result; each was said to have failed when it did."""
 
 
 class StoreFull(PareError):

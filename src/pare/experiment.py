@@ -1,10 +1,9 @@
 """One job from its config to its result: the whole story on one screen."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from pare import report
 from pare.bundle import write_bundle
@@ -25,9 +24,9 @@ from pare.strategy import devices_of
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig, overrides: list[str], folder: Path, group: str) -> Result:
+def run(config: Mapping[str, Any], overrides: Sequence[str], folder: Path, group: str) -> Result:
     """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`."""
-    job = job_of(cfg, overrides)
+    job = job_of(config, overrides)
     with told(folder, job.name, job.key, job.config) as note:
         return carry_out(job, folder, group, note)
 

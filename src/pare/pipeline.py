@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint, Format
 from pare.errors import GateFailed, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
@@ -197,17 +197,7 @@ class Pipeline:
 
     def produce(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> tuple[Entry, bool]:
         """The stage's checkpoint, from the store if it holds one for the same inputs."""
-        identity = {
-            "stage": replace(stage, gate=None, escalation=None),
-            "sources": stage.sources(),
-            "inputs": {role: checkpoint.digest for role, checkpoint in sources.items()},
-            "task": self.task_identity(),
-            "seed": self.seed,
-            "code": {module: code_digest(module) for module in code_of(stage)},
-            "versions": versions(stage.packages),
-        }
-
-        key = digest(identity)
+        key = self.key(stage, {role: checkpoint.digest for role, checkpoint in sources.items()})
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
@@ -220,40 +210,58 @@ class Pipeline:
 
         return self.store.produce(key, "checkpoint", write)
 
+    def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
+        """Names what a stage makes of its inputs, by what stands for them: their digests, in the store."""
+        return digest(
+            {
+                "stage": replace(stage, gate=None, escalation=None),
+                "sources": stage.sources(),
+                "inputs": inputs,
+                "task": self.task_identity(),
+                "seed": self.seed,
+                "code": {module: code_digest(module) for module in code_of(stage)},
+                "versions": versions(stage.packages),
+            }
+        )
+
     def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
         """Metrics and answers on a split, in the target's runtime; kept in the store too."""
-        identity = {
-            "checkpoint": checkpoint.digest,
-            "split": split,
-            "task": self.task_identity(),
-            "device": self.hardware.device,
-            "engine": self.hardware.engine,
-            "code": code_digest("pare.targets.scoring"),
-            "versions": versions(
-                ("torch",) if checkpoint.format == "torch" else PACKAGES[self.hardware.runtime]
-            ),
-        }
 
         def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
             run = runner(checkpoint, self.fitted(checkpoint))
             answers = answers_of(checkpoint, self.task.texts(split), run)
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
-            return {"checkpoint": checkpoint.digest, "split": split}
+            seconds = round(time.perf_counter() - began, 3)
+            return {"checkpoint": checkpoint.digest, "split": split, "seconds": seconds}
 
-        entry, _ = self.store.produce(digest(identity), "scores", write)
+        key = self.score_key(checkpoint.digest, checkpoint.format, split)
+        entry, _ = self.store.produce(key, "scores", write)
         found = json.loads((entry.path / SCORES).read_text(encoding="utf-8"))
         return found["scores"], found["answers"]
+
+    def score_key(self, checkpoint: str, format_: Format, split: Split) -> str:
+        """checkpoint: its digest."""
+        return digest(
+            {
+                "checkpoint": checkpoint,
+                "split": split,
+                "task": self.task_identity(),
+                "device": self.hardware.device,
+                "engine": self.hardware.engine,
+                "code": code_digest("pare.targets.scoring"),
+                "versions": versions(("torch",) if format_ == "torch" else PACKAGES[self.hardware.runtime]),
+            }
+        )
+
+    def scored(self, checkpoint: str, format_: Format, split: Split) -> bool:
+        """Whether the store has these scores."""
+        return self.store.peek(self.score_key(checkpoint, format_, split)) is not None
 
     def measure(
         self, final: Checkpoint, graphs: Sequence[Checkpoint], settings: Measure
     ) -> tuple[Measurement, Measurement, int]:
         """`final` beside the fastest of the baseline's `graphs`; from the store unless `fresh`."""
-        what = {
-            "candidate": final.digest,
-            "baselines": [graph.digest for graph in graphs],
-            "hardware": self.hardware,
-            "fingerprint": self.hardware.fingerprint(),
-        }
 
         def take() -> dict[str, Any]:
             texts = self.task.texts("test")
@@ -262,9 +270,33 @@ class Pipeline:
             )
             return {"candidate": candidate.as_json(), "baseline": baseline.as_json(), "best": best}
 
+        what = self.what_is_measured(final.digest, [graph.digest for graph in graphs])
         value = self.measured(what, settings, take)
         candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
         return candidate, baseline, int(value["best"])
+
+    def has_measured(self, final: str, graphs: Sequence[str], settings: Measure) -> bool:
+        """Whether the store has this measurement. final, graphs: their digests."""
+        return self.store.peek(self.measured_key(self.what_is_measured(final, graphs), settings)) is not None
+
+    def what_is_measured(self, final: str, graphs: Sequence[str]) -> dict[str, Any]:
+        return {
+            "candidate": final,
+            "baselines": list(graphs),
+            "hardware": self.hardware,
+            "fingerprint": self.hardware.fingerprint(),
+        }
+
+    def measured_key(self, what: Mapping[str, Any], settings: Measure) -> str:
+        return digest(
+            {
+                **what,
+                "data": self.task.fingerprint(),
+                "settings": asdict(settings),
+                "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
+                "taken": time.time_ns() if settings.fresh else None,
+            }
+        )
 
     def quickest(self, finals: Sequence[tuple[Checkpoint, Hardware]], settings: Measure) -> list[float]:
         """Milliseconds of a call of each, all measured together; from the store unless `fresh`."""
@@ -280,19 +312,13 @@ class Pipeline:
         self, what: Mapping[str, Any], settings: Measure, take: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
         """What `take` finds of `what`, as JSON; kept in the store."""
-        identity = {
-            **what,
-            "data": self.task.fingerprint(),
-            "settings": asdict(settings),
-            "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
-            "taken": time.time_ns() if settings.fresh else None,
-        }
 
         def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
             write_json(folder / MEASUREMENT, take())
-            return {"hardware": self.hardware.name}
+            return {"hardware": self.hardware.name, "seconds": round(time.perf_counter() - began, 3)}
 
-        entry, _ = self.store.produce(digest(identity), "measurement", write)
+        entry, _ = self.store.produce(self.measured_key(what, settings), "measurement", write)
         found: dict[str, Any] = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
         return found
 
@@ -311,11 +337,14 @@ class Pipeline:
 
     def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
         """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""
+        entries = [self.produce(export, {"model": baseline})[0] for export in self.baseline_exports(strategy)]
+        return [Checkpoint(entry.path, entry.digest) for entry in entries]
+
+    def baseline_exports(self, strategy: Strategy) -> tuple[Export, ...]:
+        """Every way to write the fine-tuned model for the target's runtime."""
         export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
         plain = replace(export, lowering="plain", precision="fp32", gate=None)
-        every = (plain,) if self.hardware.standard_operators else (replace(plain, lowering="fused"), plain)
-        entries = [self.produce(choice, {"model": baseline})[0] for choice in every]
-        return [Checkpoint(entry.path, entry.digest) for entry in entries]
+        return (plain,) if self.hardware.standard_operators else (replace(plain, lowering="fused"), plain)
 
 
 def run_beside(stage: Stage, sources: Mapping[str, Checkpoint], context: Context) -> None:

@@ -16,6 +16,7 @@ Note = Callable[[list[str]], None]
 @contextmanager
 def told(folder: Path, name: str, key: str, config: Mapping[str, Any]) -> Iterator[Note]:
     """Yields what takes the stages that are done."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
     atomic_write_text(folder / CONFIG, yaml_of(config))
     status: dict[str, Any] = {"state": "running", "job": name, "key": key, "started": time.time()}

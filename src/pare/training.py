@@ -23,6 +23,7 @@ from pare.errors import NonFiniteLoss
 from pare.outputs import Output
 from pare.progress import Progress
 from pare.resuming import FILE, Standing, restore_standing, save_standing
+from pare.stopping import asked, patient
 
 SAVE_EVERY_S = 30.0  # how much work a kill may cost
 
@@ -178,7 +179,7 @@ def fit(
     every = max(1, total // 100)
     taught, together = in_parallel(lesson, device)
     saved = time.monotonic()
-    with progress(title, total) as advance, quick_attention(lesson, device, precision):
+    with progress(title, total) as advance, quick_attention(lesson, device, precision), patient():
         advance(standing.step, "")
         if judge is not None and starts_well and standing.best is None:
             look(judge, lesson, standing)
@@ -211,9 +212,12 @@ def fit(
             advance(1, f"loss {value:.3f}" + (f", dev {point['dev']:.4f}" if "dev" in point else ""))
             if "dev" in point and is_out_of_patience(standing, training.patience, look_every):
                 break
-            if scratch is not None and parallel.rank() == 0 and time.monotonic() - saved > SAVE_EVERY_S:
+            late = time.monotonic() - saved > SAVE_EVERY_S
+            if scratch is not None and parallel.rank() == 0 and (late or asked()):
                 save_standing(scratch, standing, lesson, optimizer, scaler)
                 saved = time.monotonic()
+            if asked():
+                break  # `patient` ends the process
     if standing.best is not None:
         lesson.learners.load_state_dict(standing.best)
     lesson.cpu().eval()

@@ -51,14 +51,14 @@ def reason_of(folder: Path) -> str:
     return f"{status['state']}: {message}" if message else str(status["state"])
 
 
-def print_summary(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]]) -> None:
-    """folder: of the sweep; folders: of its jobs."""
+def print_summary(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]], shared: str) -> None:
+    """folder: of the sweep; folders: of its jobs; shared: how much they had in common, in one line."""
     rows = collect(folders, jobs)
     console = wide_console()
     console.print(summary_table(rows))
     for line in caveats(rows):
         console.print(line, soft_wrap=True)
-    console.print(sharing(rows))
+    console.print(shared)
     console.print(f"results {folder}", soft_wrap=True)
 
 
@@ -120,11 +120,3 @@ def caveats(rows: Sequence[Row]) -> list[str]:
 def machine_of(measured: Measurement) -> str:
     found = measured.fingerprint
     return ", ".join(map(str, (found.get("cpu"), f"{found.get('cores')} cores", *(found.get("gpu") or ()))))
-
-
-def sharing(rows: Sequence[Row]) -> str:
-    """How many stages the jobs asked for, and how many there were to compute."""
-    stages = [stage for row in rows if row.result for stage in row.result.stages]
-    distinct = {stage["key"] for stage in stages}
-    computed = sum(not stage["cached"] for stage in stages)
-    return f"{len(stages)} stages, {len(distinct)} distinct, {computed} computed, the rest from the store"

@@ -1,37 +1,88 @@
-"""What surrounds the jobs of a sweep: all are checked before the first, and shown together at the end."""
+"""The jobs of a sweep: all composed and checked before the first, shared work done once, shown together."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.config import job_of, one_line
+from pare.build import build
+from pare.config import Job, job_of, one_line, plain
 from pare.errors import ConfigError
+from pare.files import atomic_write_text, write_json
+from pare.nursery import Nursery
+from pare.report import yaml_of
+from pare.result import CONFIG, RESULT, STATUS, Result
+from pare.store import Store
 from pare.study.summary import distinguishing, print_summary
+from pare.sweep import Sweep
+from pare.sweeps.composing import Composer
+from pare.sweeps.engine import Ending, Engine
+from pare.sweeps.estimate import estimate
+from pare.sweeps.local import PRELOADED, WORK, Local
+from pare.sweeps.plan import Plan, plan_of
+from pare.sweeps.view import View
+from pare.sweeps.work import write_plan
+
+#: seconds between two looks at what is going on
+LOOK = 0.5
 
 
-@contextmanager
-def around(config_loader: Any, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> Iterator[None]:
-    """Raises ConfigError with the mistakes of every job; afterwards, however it went, prints the table."""
-    folders = preflight(config_loader, config, job_overrides)
-    try:
-        yield
-    finally:
-        print_summary(Path(str(config.hydra.sweep.dir)), folders, job_overrides)
+@dataclass(frozen=True)
+class Grid:
+    """Jobs that can be run, and the folder of each."""
+
+    jobs: Sequence[Job]
+    folders: Sequence[Path]
+    overrides: Sequence[Sequence[str]]
 
 
-def preflight(config_loader: Any, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Path]:
-    """The folder of each job; raises ConfigError with a line for each different mistake and who has it."""
+def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Result | None]:
+    """The result of each job, None where there is none; however it goes, prints the table at its end."""
+    settings = settings_of(master)
+    folder = Path(str(master.hydra.sweep.dir))
+    with Nursery(WORK, PRELOADED) as nursery:  # which imports while we plan
+        grid = checked(Composer(loader, master), job_overrides)
+        store = Store(grid.jobs[0].store)
+        plan = plan_of(grid.jobs, store)
+        slots = settings.slots(max(job.finetune.train.threads for job in grid.jobs))
+        view = View(plan, distinguishing(job_overrides), slots)
+        view.plan_line(estimate(plan, store, slots))
+        if settings.dry_run:
+            return []
+        written = write_plan(folder, plan, grid.jobs, grid.folders)
+        engine = Local(nursery, written, slots, settings, plan.wanted())
+        try:
+            with view.watching():
+                Run(plan, grid, engine, view, settings).to_the_end()
+        finally:
+            engine.stop()
+            print_summary(folder, grid.folders, job_overrides, view.shared())
+    return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]
+
+
+def settings_of(master: DictConfig) -> Sweep:
+    problems: list[str] = []
+    settings: Sweep = build(
+        plain(OmegaConf.create({"sweep": master.sweep}))["sweep"], "sweep", problems, Sweep
+    )
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
+    """Raises ConfigError with a line for each different mistake and who has it."""
     found: dict[str, list[int]] = {}
-    folders = []
+    jobs, folders = [], []
     for number, overrides in enumerate(job_overrides):
         try:
-            folders.append(checked(config_loader, config, number, overrides))
+            with composer.job(number, overrides) as composed:
+                jobs.append(job_of(plain(composed.config), overrides))
+                folders.append(composed.folder)
         except ConfigError as e:
             for problem in e.problems:
                 found.setdefault(problem, []).append(number)
@@ -40,29 +91,10 @@ def preflight(config_loader: Any, config: DictConfig, job_overrides: Sequence[Se
     every = len(job_overrides)
     if found:
         raise ConfigError(
-            problem if len(jobs) == every else f"{problem} ({named(jobs, job_overrides)})"
-            for problem, jobs in found.items()
+            problem if len(which) == every else f"{problem} ({named(which, job_overrides)})"
+            for problem, which in found.items()
         )
-    return folders
-
-
-def checked(config_loader: Any, config: DictConfig, number: int, overrides: Sequence[str]) -> Path:
-    """The folder of a job that can be run; composed as Hydra will, for configs that refer to `hydra:`."""
-    job = config_loader.load_sweep_config(config, list(overrides))
-    known, before = HydraConfig.instance(), HydraConfig.instance().cfg
-    with open_dict(job):
-        job.hydra.job.id = job.hydra.job.num = number
-        folder = Path(str(config.hydra.sweep.dir)) / str(job.hydra.sweep.subdir)
-        job.hydra.runtime.output_dir = str(folder.absolute())
-    known.set_config(job)
-    try:
-        task = job.copy()
-        with open_dict(task):
-            del task["hydra"]
-        job_of(task, overrides)
-    finally:
-        known.cfg = before
-    return folder
+    return Grid(jobs, folders, job_overrides)
 
 
 def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
@@ -70,3 +102,54 @@ def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
     apart = distinguishing(job_overrides)
     first = "; ".join(f"job {i}: {' '.join(apart[i])}" for i in jobs[:3])
     return first if len(jobs) <= 3 else f"{first}; and {len(jobs) - 3} more"
+
+
+class Run:
+    """A plan in the hands of an engine."""
+
+    def __init__(self, plan: Plan, grid: Grid, engine: Engine, view: View, settings: Sweep) -> None:
+        self.plan, self.grid, self.engine, self.view, self.settings = plan, grid, engine, view, settings
+        self.open = {name for name, node in plan.nodes.items() if not node.stored}
+
+    def to_the_end(self) -> None:
+        for node in self.plan.nodes.values():
+            if node.id in self.open:
+                self.engine.submit(node, [name for name in node.after if name in self.open])
+        while self.open:
+            self.view.going_on(self.engine.running())
+            for ending in self.engine.ended(LOOK):
+                self.open.discard(ending.node)
+                self.view.ended(self.plan.nodes[ending.node], ending.error is None)
+                if ending.error is None:
+                    self.well(ending)
+                else:
+                    self.ill(ending, ending.error)
+
+    def well(self, ending: Ending) -> None:
+        node = self.plan.nodes[ending.node]
+        if node.kind == "result":
+            self.view.job_done(node.job, Result.read(self.grid.folders[node.job]))
+
+    def ill(self, ending: Ending, error: dict[str, Any]) -> None:
+        """Only what needs it is given up."""
+        node = self.plan.nodes[ending.node]
+        lost = {ending.node, *self.plan.dependants(ending.node)}
+        self.open -= lost
+        jobs = [number for number, needed in enumerate(self.plan.needs) if lost.intersection(needed)]
+        for number in jobs:
+            self.note_failure(number, node.name if node.kind == "stage" else node.kind, error)
+        self.view.failed(jobs, first_line(error["message"]))
+        if self.settings.fail_fast:
+            self.open = set()
+
+    def note_failure(self, number: int, stage: str, error: dict[str, Any]) -> None:
+        job, folder = self.grid.jobs[number], self.grid.folders[number]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
+        atomic_write_text(folder / CONFIG, yaml_of(job.config))
+        status = {"state": "failed", "job": job.name, "key": job.key, "stage": stage, "error": error}
+        write_json(folder / STATUS, status)
+
+
+def first_line(message: str) -> str:
+    return message.strip().splitlines()[0]

@@ -1,0 +1,154 @@
+"""Nodes as processes of this machine: so many at a time, and one alone where something is timed."""
+
+import heapq
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pare.nursery import Nursery
+from pare.sweep import Sweep
+from pare.sweeps.engine import Ending, ending_of
+from pare.sweeps.plan import Node
+from pare.sweeps.work import NODES
+
+WORK = "pare.sweeps.work"
+#: what takes long to import, for stages of every kind
+PRELOADED = ("torch", "transformers", "onnx", "pare.lowering.onnx_export", "pare.runtimes.onnx_evidence")
+
+
+@dataclass
+class Running:
+    """A process at work. line: its life hangs on it, and it ends with the process."""
+
+    node: Node
+    pid: int
+    line: socket.socket
+    since: float = field(default_factory=time.time)
+    kill_at: float | None = None
+    timed_out: bool = False
+
+
+class Local:
+    """Shared prefixes first: of what is ready, the node that most jobs wait for."""
+
+    def __init__(
+        self, nursery: Nursery, plan: Path, slots: int, settings: Sweep, wanted: Mapping[str, int]
+    ) -> None:
+        self.nursery, self.plan, self.slots = nursery, plan, slots
+        self.settings, self.wanted = settings, wanted
+        self.waiting: dict[str, set[str]] = {}
+        self.nodes: dict[str, Node] = {}
+        self.ready: list[tuple[bool, int, int, str]] = []
+        self.at_work: dict[str, Running] = {}
+        self.done: set[str] = set()
+
+    def submit(self, node: Node, after: Sequence[str]) -> None:
+        self.nodes[node.id] = node
+        missing = set(after) - self.done
+        self.waiting[node.id] = missing
+        if not missing:
+            self._is_ready(node)
+
+    def running(self) -> dict[str, float]:
+        return {name: one.since for name, one in self.at_work.items()}
+
+    def ended(self, wait_s: float) -> list[Ending]:
+        self._start()
+        until = time.time() + wait_s
+        while self.at_work:
+            self._stop_late()
+            lines = {one.line: one for one in self.at_work.values()}
+            soon = min([until, *(t for one in lines.values() if (t := self._deadline(one)) is not None)])
+            gone, _, _ = select.select(list(lines), [], [], max(0.0, soon - time.time()))
+            if gone or time.time() >= until:
+                return [self._end(lines[line]) for line in gone]
+        return []
+
+    def stop(self) -> None:
+        self.ready, self.waiting = [], {}
+        for one in self.at_work.values():
+            self._ask(one)
+        while self.at_work:
+            self.ended(self.settings.grace_s)
+
+    def _is_ready(self, node: Node) -> None:
+        """What computes goes first: what is timed has to wait until all else is still."""
+        heapq.heappush(self.ready, (node.alone, -self.wanted[node.id], len(self.nodes), node.id))
+
+    def _start(self) -> None:
+        while self.ready and len(self.at_work) < self.slots:
+            node = self.nodes[self.ready[0][-1]]
+            if node.alone and self.at_work:
+                return
+            if any(one.node.alone for one in self.at_work.values()):
+                return
+            heapq.heappop(self.ready)
+            self.at_work[node.id] = self._fork(node)
+
+    def _fork(self, node: Node) -> Running:
+        ours, theirs = socket.socketpair()
+        log = self.plan.parent / NODES / f"{node.id}.log"
+        with theirs, log.open("ab") as file:
+            pid = self.nursery.fork([theirs.fileno(), file.fileno(), file.fileno()])
+        ours.sendall(json.dumps([str(self.plan), node.id]).encode("utf-8") + b"\n")
+        return Running(node, pid, ours)
+
+    def _deadline(self, one: Running) -> float | None:
+        if one.kill_at is not None:
+            return one.kill_at
+        return None if self.settings.timeout_s is None else one.since + self.settings.timeout_s
+
+    def _stop_late(self) -> None:
+        for one in self.at_work.values():
+            late = (deadline := self._deadline(one)) is not None and time.time() >= deadline
+            if late and one.kill_at is None:
+                one.timed_out = True
+                self._ask(one)
+            elif late:
+                self._signal(one, signal.SIGKILL)
+                one.kill_at = time.time() + 1
+
+    def _ask(self, one: Running) -> None:
+        self._signal(one, signal.SIGTERM)
+        one.kill_at = time.time() + self.settings.grace_s
+
+    def _signal(self, one: Running, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(one.pid, number)
+
+    def _end(self, one: Running) -> Ending:
+        del self.at_work[one.node.id]
+        one.line.close()
+        status = self.nursery.status(one.pid)
+        with suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)  # what it started and left behind
+        ending = ending_of(self.plan, one.node.id, death(status))
+        if one.timed_out:
+            timeout = {"kind": "Timeout", "message": f"not done after {self.settings.timeout_s:g} s"}
+            ending = Ending(one.node.id, time.time() - one.since, timeout)
+        if ending.error is None:
+            self.done.add(one.node.id)
+            for name, missing in self.waiting.items():
+                if one.node.id in missing:
+                    missing.discard(one.node.id)
+                    if not missing:
+                        self._is_ready(self.nodes[name])
+        return ending
+
+
+def death(status: int) -> dict[str, str] | None:
+    """Of a process that could not say itself how it ended."""
+    if status == 0:
+        return None
+    if status > 0:
+        return {"kind": "Exited", "message": f"exit code {status}"}
+    name = signal.Signals(-status).name
+    hint = "; perhaps for want of memory" if name == "SIGKILL" else ""
+    return {"kind": "Killed", "message": f"killed by {name}{hint}"}

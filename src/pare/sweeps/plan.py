@@ -1,0 +1,195 @@
+"""What all jobs of a sweep need, as one graph: equal stages once, whichever job asked for them.
+
+A node is a strategy up to one of its stages, or what is left of a job once all stages are done. Before
+anything has run nobody knows the digests that keys in the store are made of, so nodes are named by the nodes
+they come from; where the store already holds what those make, the true keys follow.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pare.checkpoint import Format
+from pare.config import Job
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.provenance import digest
+from pare.stages.export import Export
+from pare.stages.stage import Stage
+from pare.store import Store
+from pare.strategy import BASELINE, Strategy
+from pare.targets.measurement import Measure
+
+Kind = Literal["stage", "answers", "result"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One piece of work, carried out by a process of its own. alone: it times something.
+
+    stage: the first `upto` stages of the strategy, of which all but the last are in the store by then.
+    answers: baselines, and answers on test. result: measuring, and what a job writes.
+    """
+
+    id: str
+    kind: Kind
+    name: str
+    stage: str  # its kind; empty where there is none
+    job: int  # whose config says how; the first of those that need it
+    way: int
+    upto: int
+    after: tuple[str, ...]
+    alone: bool = False
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """nodes: by id, each after those it needs. needs: of each job all of its nodes, its result last."""
+
+    nodes: Mapping[str, Node]
+    needs: Sequence[Sequence[str]]
+
+    def wanted(self) -> dict[str, int]:
+        """How many jobs each node is for."""
+        return Counter(node for needed in self.needs for node in dict.fromkeys(needed))
+
+    def dependants(self, node: str) -> set[str]:
+        """All that cannot be had without it."""
+        found = {node}
+        for other in self.nodes.values():  # in order: whoever comes after is seen later
+            if found.intersection(other.after):
+                found.add(other.id)
+        return found - {node}
+
+
+def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
+    nodes: dict[str, Node] = {}
+    needs = []
+    keys: dict[object, str] = {}
+    for number, job in enumerate(jobs):
+        mine: list[Node] = []
+        ends: list[Node] = []
+        for way, strategy in (
+            [(0, ())] if job.auto is not None else [(n, w.strategy) for n, w in enumerate(job.ways)]
+        ):
+            pipeline = Pipeline(store, job.task, job.seed, job.ways[way].hardware, silent)
+            chain = _Chain(number, way, pipeline, keys)
+            mine += chain.stages([(BASELINE, job.finetune), *strategy])
+            if job.auto is None:
+                mine.append(chain.answers(strategy))
+            ends.append(mine[-1])
+        stored = len(ends) == 1 and job.auto is None and chain.measured(job.measure)
+        result = Node(
+            id=f"job{number}",
+            kind="result",
+            name=job.name,
+            stage="",
+            job=number,
+            way=0,
+            upto=0,
+            after=tuple(end.id for end in ends),
+            alone=not stored,
+        )
+        for node in (*mine, result):
+            nodes.setdefault(node.id, node)
+        needs.append([node.id for node in (*mine, result)])
+    return Plan(nodes, needs)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A checkpoint that will be: the node that makes it, and its digest where the store has it."""
+
+    node: str
+    digest: str | None
+    format: Format
+
+
+class _Chain:
+    """The nodes of one strategy on one target. keys: of stages and inputs, for all jobs."""
+
+    def __init__(self, job: int, way: int, pipeline: Pipeline, keys: dict[object, str]) -> None:
+        self.job, self.way, self.pipeline, self.keys = job, way, pipeline, keys
+        self.made: list[_Made] = []
+        self.graphs: list[str | None] = []
+        #: what the way so far depends on besides the stages: gates judge scores of one engine
+        self.decided: list[object] = []
+
+    def stages(self, strategy: Strategy) -> list[Node]:
+        return [self.stage(name, stage, upto) for upto, (name, stage) in enumerate(strategy)]
+
+    def stage(self, name: str, stage: Stage, upto: int) -> Node:
+        measures = isinstance(stage, Export) and stage.lowering == "fastest"
+        if stage.gate is not None or measures:
+            hardware = self.pipeline.hardware
+            self.decided.append(
+                [stage.gate, stage.escalation, hardware.engine, hardware if measures else None]
+            )
+        inputs = {"model": self.made[-1], "baseline": self.made[0]} if self.made else {}
+        before = {role: inputs[role] for role in stage.roles()}
+        found = self.find(stage, before)
+        node = Node(
+            id=digest([self.key(stage, {role: made.node for role, made in before.items()}), self.decided])[
+                :16
+            ],
+            kind="stage",
+            name=name,
+            stage=stage.kind,
+            job=self.job,
+            way=self.way,
+            upto=upto,
+            after=(self.made[-1].node,) if self.made else (),
+            alone=measures,
+            stored=found is not None,
+        )
+        self.made.append(_Made(node.id, found, stage.produces))
+        return node
+
+    def find(self, stage: Stage, before: Mapping[str, _Made]) -> str | None:
+        """The digest of what the stage made, if it did already; gates are taken to pass."""
+        digests = {role: made.digest for role, made in before.items()}
+        known = {role: found for role, found in digests.items() if found is not None}
+        if len(known) < len(digests) or (isinstance(stage, Export) and stage.lowering == "fastest"):
+            return None
+        entry = self.pipeline.store.peek(self.key(stage, known))
+        return None if entry is None else entry.digest
+
+    def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
+        place = (id(stage), id(self.pipeline.task), self.pipeline.seed, *sorted(inputs.items()))
+        if place not in self.keys:
+            self.keys[place] = self.pipeline.key(stage, inputs)
+        return self.keys[place]
+
+    def answers(self, strategy: Strategy) -> Node:
+        start, last, pipeline = self.made[0], self.made[-1], self.pipeline
+        exports = pipeline.baseline_exports(strategy)
+        self.graphs = [self.find(export, {"model": start}) for export in exports]
+        scored = [(last.digest, last.format), *((graph, pipeline.hardware.runs) for graph in self.graphs)]
+        return Node(
+            id=digest(
+                [
+                    last.node,
+                    [self.key(export, {"model": start.node}) for export in exports],
+                    pipeline.hardware.device,
+                    pipeline.hardware.engine,
+                ]
+            )[:16],
+            kind="answers",
+            name="answers",
+            stage="",
+            job=self.job,
+            way=self.way,
+            upto=len(strategy),
+            after=(last.node,),
+            stored=all(
+                found is not None and pipeline.scored(found, format_, "test") for found, format_ in scored
+            ),
+        )
+
+    def measured(self, settings: Measure) -> bool:
+        """Whether nothing is left to measure."""
+        found = [self.made[-1].digest, *self.graphs]
+        known = [one for one in found if one is not None]
+        return len(known) == len(found) and self.pipeline.has_measured(known[0], known[1:], settings)

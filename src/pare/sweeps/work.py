@@ -1,0 +1,120 @@
+"""One node of a sweep, carried out in a process of its own.
+
+    python -m pare.sweeps.work PLAN NODE
+
+PLAN is what `write_plan` wrote. The process writes how it ended beside it, in nodes/NODE.json; what it prints
+is the node's log. Whoever started it through a nursery holds the other end of its stdin: once that is gone,
+the process and all that it started end at once.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pare.config import Job, job_of
+from pare.errors import PareError
+from pare.experiment import run
+from pare.files import write_json
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stopping import listen
+from pare.store import Store
+from pare.sweeps.plan import Node, Plan
+
+PLAN, NODES = "plan.json", "nodes"
+
+
+def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[Path]) -> Path:
+    """All that the processes have to know."""
+    (folder / NODES).mkdir(parents=True, exist_ok=True)
+    told = [
+        {"config": job.config, "overrides": job.overrides, "folder": str(place.absolute())}
+        for job, place in zip(jobs, folders, strict=True)
+    ]
+    nodes = {name: asdict(node) for name, node in plan.nodes.items()}
+    write_json(folder / PLAN, {"group": folder.name, "jobs": told, "nodes": nodes})
+    return folder / PLAN
+
+
+def main() -> None:
+    """As a child of a nursery: the plan and the node come as one line of JSON."""
+    os.setsid()
+    lifeline = os.dup(0)
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a descriptor is needed)
+        os.dup2(nothing.fileno(), 0)
+    told = b""
+    while not told.endswith(b"\n"):
+        told += os.read(lifeline, 4096) or b"\n"
+    threading.Thread(target=die_with, args=(lifeline,), daemon=True).start()
+    if told.strip():
+        sys.exit(carried_out(*json.loads(told)))
+
+
+def die_with(lifeline: int) -> None:
+    while os.read(lifeline, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def carried_out(plan_file: str, node_id: str) -> int:
+    """The exit code; says in a file how it ended."""
+    listen()
+    plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
+    node = Node(**{**plan["nodes"][node_id], "after": ()})
+    began = time.time()
+    code, error = 0, None
+    try:
+        carry_out(node, plan["jobs"][node.job], plan["group"])
+    except BaseException as e:
+        code, error = code_of(e), error_of(e)
+    ending = {"error": error, "began": began, "seconds": time.time() - began}
+    write_json(Path(plan_file).parent / NODES / f"{node_id}.json", ending)
+    return code
+
+
+def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
+    if node.kind == "result":
+        run(told["config"], told["overrides"], Path(told["folder"]), group)
+        return
+    job = job_of(told["config"], told["overrides"])
+    way = job.ways[node.way]
+    pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
+    outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], lambda step: None, job.expect)
+    if node.kind == "answers":
+        for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
+            pipeline.score(checkpoint, "test")
+
+
+def code_of(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return error.exit_code if isinstance(error, PareError) else 1
+
+
+def error_of(error: BaseException) -> dict[str, str]:
+    """What a status says of it; where it came from, if that is more than a user's mistake."""
+    kind = "OutOfMemory" if out_of_memory(error) else type(error).__name__
+    said = {"kind": kind, "message": str(error) or kind}
+    if isinstance(error, SystemExit):
+        return {"kind": "Exited", "message": f"exit code {error.code}"}
+    if not isinstance(error, PareError):
+        said["traceback"] = "".join(traceback.format_exception(error))
+    return said
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Of Python, of PyTorch's allocators, of ONNX Runtime's."""
+    signs = ("can't allocate memory", "bad_alloc", "out of memory", "Failed to allocate memory")
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+
+
+if __name__ == "__main__":
+    sys.exit(carried_out(*sys.argv[1:3]))

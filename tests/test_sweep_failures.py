@@ -1,0 +1,177 @@
+"""What a sweep makes of jobs that raise, exit, crash, hang or run out of memory: real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import ROOT, SMALL, Finished, result_of, run, status_of
+from pare.store import Store
+
+#: what happens to the width of each share, by the hands of the process that prunes
+FAULTS = """
+import os, resource, signal, sys, time
+
+def spoil():
+    if "pare.sweeps.work" not in sys.modules:
+        return
+    from pare.stages import width as module
+    prune = module.Width.run
+
+    def run(self, inputs, context):
+        if self.keep == 0.1:
+            raise RuntimeError("no such luck")
+        if self.keep == 0.2:
+            sys.exit(3)
+        if self.keep == 0.3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.keep == 0.4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.keep == 0.5:
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))
+            bytearray(1 << 28)
+        if self.keep == 0.6:
+            time.sleep(1000)
+        prune(self, inputs, context)
+
+    module.Width.run = run
+
+os.register_at_fork(after_in_child=spoil)
+"""
+ENDS = {
+    0.1: ("RuntimeError", "no such luck"),
+    0.2: ("Exited", "exit code 3"),
+    0.3: ("Killed", "killed by SIGSEGV"),
+    0.4: ("Killed", "killed by SIGKILL; perhaps for want of memory"),
+    0.5: ("OutOfMemory", "OutOfMemory"),
+    0.6: ("Timeout", "not done after 15 s"),
+}
+WIDTH = (*SMALL, "compression=width", "train.threads=1")
+
+
+def sweep(root: Path, *overrides: str, env: dict[str, str] | None = None) -> Finished:
+    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
+    return run("-m", *WIDTH, *where, *overrides, env=env)
+
+
+@pytest.fixture(scope="module")
+def spoiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
+    """(folder, output) of six jobs that end badly and two that do not."""
+    root = tmp_path_factory.mktemp("spoiled")
+    (root / "sitecustomize.py").write_text(FAULTS, "utf-8")
+    keeps = ",".join(map(str, [*ENDS, 0.7, 0.8]))
+    settings = ("sweep.timeout_s=15", "sweep.grace_s=1")
+    return root, sweep(root, f"compression.width.keep={keeps}", *settings, env={"PYTHONPATH": str(root)})
+
+
+def test_the_other_jobs_finish(spoiled: tuple[Path, Finished]) -> None:
+    root, finished = spoiled
+    assert finished.returncode == 1
+    assert [status_of(root / "jobs" / str(n))["state"] for n in range(8)] == ["failed"] * 6 + ["done"] * 2
+    for number in (6, 7):
+        assert result_of(root / "jobs" / str(number))["scores"]
+    assert "error: 6 of 8 jobs have no result" in finished.stderr
+    assert "32 stages, 25 distinct, 7 computed" in finished.stdout  # fine-tuned once; two widths to the end
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_status_says_how_a_job_ended(spoiled: tuple[Path, Finished], number: int) -> None:
+    root, finished = spoiled
+    (keep, (kind, message)) = list(ENDS.items())[number]
+    folder = root / "jobs" / str(number)
+    status = status_of(folder)
+    assert (status["stage"], status["error"]["kind"], status["error"]["message"]) == ("width", kind, message)
+    assert ("traceback" in status["error"]) == (kind in ("RuntimeError", "OutOfMemory"))
+    assert not (folder / "result.json").exists()
+    assert (folder / "config.yaml").is_file()
+    line = f"error: {message} (job {number}: compression.width.keep={keep})"
+    assert line in finished.stderr.splitlines()
+    assert f"failed: {message}"[:20] in finished.stdout
+
+
+def started(root: Path, *overrides: str) -> "subprocess.Popen[str]":
+    """A sweep under way, whose processes can be told by their environment."""
+    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
+    return subprocess.Popen(
+        [sys.executable, "run.py", "-m", *WIDTH, *where, *overrides],
+        cwd=ROOT, env={**os.environ, "PARE_TEST": str(root)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
+    )  # fmt: skip
+
+
+def processes_of(root: Path) -> list[int]:
+    mark, found = f"PARE_TEST={root}".encode(), []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            ours = mark in file.read_bytes().split(b"\0")
+            dead = file.with_name("stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            continue
+        if ours and not dead:
+            found.append(int(file.parent.name))
+    return found
+
+
+def busy_s(root: Path) -> list[float]:
+    """Seconds of CPU that each process of a stage has had: many once it trains."""
+    fields = {}
+    for pid in processes_of(root):
+        try:
+            fields[pid] = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+    grandchildren = [
+        one for one in fields.values() if int(one[1]) in fields and int(fields[int(one[1])][1]) in fields
+    ]
+    return [(int(one[11]) + int(one[12])) / os.sysconf("SC_CLK_TCK") for one in grandchildren]
+
+
+def wait_for(what: object, seconds: float) -> None:
+    """Until it is true; looks again and again."""
+    deadline = time.monotonic() + seconds
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def entries(root: Path) -> dict[str, float]:
+    """When each checkpoint of the store was made."""
+    return {e.key: e.created for e in Store(root / "store").entries() if e.kind == "checkpoint"}
+
+
+LONG = ("compression.width.keep=0.25,0.5", "compression.distill.train.steps=100000")
+SHORT = ("compression.width.keep=0.25,0.5", "compression.distill.train.steps=10")
+
+
+def test_a_sweep_whose_controller_is_killed_leaves_nobody_behind_and_goes_on(tmp_path: Path) -> None:
+    process = started(tmp_path, *LONG)
+    wait_for(lambda: len(entries(tmp_path)) == 3 and len(processes_of(tmp_path)) >= 3, 120)  # both widths
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not processes_of(tmp_path), 5)
+    before = entries(tmp_path)
+    finished = sweep(tmp_path, *SHORT)
+    assert finished.returncode == 0, finished.stderr
+    assert "8 stages: 7 distinct, 3 in the store" in finished.stdout
+    assert before.items() <= entries(tmp_path).items()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR2, 143)]
+)
+def test_a_sweep_that_is_told_to_end_keeps_its_checkpoints(tmp_path: Path, number: int, code: int) -> None:
+    process = started(tmp_path, *LONG)
+    scratches = (tmp_path / "store" / "tmp").glob
+    wait_for(lambda: len(entries(tmp_path)) == 3 and len([s for s in busy_s(tmp_path) if s > 2]) == 2, 120)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert not processes_of(tmp_path)
+    assert "not started" in output  # the table is written all the same
+    assert list(scratches("*.scratch/training.safetensors"))
