@@ -40,7 +40,7 @@ def test_what_hydra_refuses_is_one_line_without_torch(
     file = str(tmp_path / "file")
     finished = run(f"hydra.run.dir={tmp_path / 'job'}", override.format(file=file), env=without_torch)
     assert finished.returncode == 2
-    line, last = finished.stderr.splitlines()
+    (line,) = finished.stderr.splitlines()
     assert line.startswith("error: ")
     assert says.format(file=file) in line
 
@@ -75,10 +75,11 @@ def test_jobs_may_refer_to_hydra_and_a_batch_does_not_stop_the_next(tmp_path: Pa
     assert finished.returncode == 1, finished.stderr
     line, last = finished.stderr.splitlines()
     assert line.startswith("error: fine-tuning ")
+    assert last == "error: 1 of 2 jobs have no result; the same command tries them again"
     assert status_of(tmp_path / "jobs" / "job-0")["state"] == "failed"
     result = result_of(tmp_path / "jobs" / "job-1")
     assert result["name"] == "micro"
     assert "batch_size: 20\n" in (tmp_path / "jobs" / "job-1" / "config.yaml").read_text(encoding="utf-8")
     assert "failed: fine-tuning" in finished.stdout
-    assert "2 stages, 2 distinct, 2 computed" in finished.stdout
+    assert "4 stages, 4 distinct, 2 computed" in finished.stdout
     assert "not started" not in finished.stdout

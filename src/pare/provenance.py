@@ -56,6 +56,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return sha.hexdigest()
 
 
+@cache
 def code_digest(module: str, root: Path | None = None) -> str:
     """
     The sha256 over the source of a module and of all it imports, transitively, from its own top package.
@@ -86,15 +87,7 @@ def code_digest(module: str, root: Path | None = None) -> str:
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
     """The installed version of each package, None where it is not installed."""
-    from importlib import metadata
-
-    found: dict[str, str | None] = {}
-    for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    return {name: _version(name) for name in packages}
 
 
 def environment() -> dict[str, object]:
@@ -162,6 +155,16 @@ def _plain(value: object) -> object:
 class _Module:
     sha256: str
     imports: frozenset[str]
+
+
+@cache
+def _version(name: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @cache

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, open_dict
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 
 @dataclass(frozen=True)
@@ -27,32 +28,65 @@ class Composer:
     def __init__(self, loader: ConfigLoaderImpl, master: DictConfig) -> None:
         self.loader, self.master = loader, master
         self.parser = OverridesParser.create()
-        self.found: dict[tuple[str, ...], DictConfig] = {}
+        #: by choice of groups: hydra's part, and the rest
+        self.found: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     @contextmanager
     def job(self, number: int, overrides: Sequence[str]) -> Iterator[Composed]:
         """While it is open, `hydra:` in the config means this job."""
         parsed = self.parser.parse_overrides(list(overrides))
-        values = [
-            o for o in parsed if o.package is None and not self.loader.repository.group_exists(o.key_or_group)
-        ]
-        groups = tuple(str(o.input_line) for o in parsed if o not in values)
-        if groups not in self.found:
-            self.found[groups] = self.loader.load_sweep_config(self.master, list(groups))
-        config = deepcopy(self.found[groups])
+        values = [o for o in parsed if self.is_value(o)]
+        own, shared = self.composed([str(o.input_line) for o in parsed if o not in values])
+        config = deepcopy(shared)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        with open_dict(config):
-            config.hydra.overrides.task = list(overrides)
-            config.hydra.job.id = config.hydra.job.num = number
-            folder = Path(str(self.master.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
-            config.hydra.runtime.output_dir = str(folder.absolute())
+        with read_write(own), open_dict(own):
+            own.hydra.overrides.task = list(overrides)
+            own.hydra.job.override_dirname = self.dirname(parsed)
+            own.hydra.job.id = own.hydra.job.num = number
+        folder = Path(str(self.master.hydra.sweep.dir)) / self.subfolder(own, config)
+        with read_write(own), open_dict(own):
+            own.hydra.runtime.output_dir = str(folder.absolute())
         known: Any = HydraConfig.instance()
-        before = known.cfg
-        known.set_config(config)
+        before, known.cfg = known.cfg, own
         try:
-            task = config.copy()
-            with open_dict(task):
-                del task["hydra"]
-            yield Composed(task, folder)
+            yield Composed(config, folder)
         finally:
             known.cfg = before
+
+    def is_value(self, override: Override) -> bool:
+        """Whether it changes a value, in the job's own part of the config."""
+        return not (
+            override.package is not None
+            or override.is_hydra_override()
+            or self.loader.repository.group_exists(override.key_or_group)
+        )
+
+    def composed(self, groups: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        key = tuple(groups)
+        if key not in self.found:
+            whole = self.loader.load_sweep_config(self.master, list(groups))
+            own = OmegaConf.masked_copy(whole, "hydra")
+            with open_dict(whole):
+                del whole["hydra"]
+            self.found[key] = own, whole
+        return self.found[key]
+
+    def dirname(self, parsed: Sequence[Override]) -> str:
+        told = self.master.hydra.job.config.override_dirname
+        return get_overrides_dirname(
+            overrides=list(parsed),
+            kv_sep=told.kv_sep,
+            item_sep=told.item_sep,
+            exclude_keys=told.exclude_keys,
+        )
+
+    def subfolder(self, own: DictConfig, config: DictConfig) -> str:
+        """May refer to anything."""
+        raw = str(OmegaConf.to_container(own, resolve=False)["hydra"]["sweep"]["subdir"])  # type: ignore[index,call-overload]
+        if "$" not in raw.replace("${hydra.job.num}", "").replace("${hydra.job.id}", ""):
+            return raw.replace("${hydra.job.num}", f"{own.hydra.job.num}").replace(
+                "${hydra.job.id}", f"{own.hydra.job.id}"
+            )
+        with open_dict(config):
+            whole = OmegaConf.merge(config, own)
+        return str(whole.hydra.sweep.subdir)

@@ -43,18 +43,14 @@ class Grid:
 def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Result | None]:
     """The result of each job, None where there is none; however it goes, prints the table at its end."""
     settings = settings_of(master)
-    folder = Path(str(master.hydra.sweep.dir))
+    if settings.dry_run:
+        planned(Composer(loader, master), job_overrides, settings)
+        return []
     with Nursery(WORK, PRELOADED) as nursery:  # which imports while we plan
-        grid = checked(Composer(loader, master), job_overrides)
-        store = Store(grid.jobs[0].store)
-        plan = plan_of(grid.jobs, store)
-        slots = settings.slots(max(job.finetune.train.threads for job in grid.jobs))
-        view = View(plan, distinguishing(job_overrides), slots)
-        view.plan_line(estimate(plan, store, slots))
-        if settings.dry_run:
-            return []
+        grid, plan, view = planned(Composer(loader, master), job_overrides, settings)
+        folder = Path(str(master.hydra.sweep.dir))
         written = write_plan(folder, plan, grid.jobs, grid.folders)
-        engine = Local(nursery, written, slots, settings, plan.wanted())
+        engine = Local(nursery, written, view.slots, settings, plan.wanted())
         try:
             with view.watching():
                 Run(plan, grid, engine, view, settings).to_the_end()
@@ -62,6 +58,19 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
             engine.stop()
             print_summary(folder, grid.folders, job_overrides, view.shared())
     return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]
+
+
+def planned(
+    composer: Composer, job_overrides: Sequence[Sequence[str]], settings: Sweep
+) -> tuple[Grid, Plan, View]:
+    """Says what will be done; raises ConfigError if some of it cannot be."""
+    grid = checked(composer, job_overrides)
+    store = Store(grid.jobs[0].store)
+    plan = plan_of(grid.jobs, store)
+    slots = settings.slots(max(job.finetune.train.threads for job in grid.jobs))
+    view = View(plan, distinguishing(job_overrides), slots)
+    view.plan_line(estimate(plan, store, slots))
+    return grid, plan, view
 
 
 def settings_of(master: DictConfig) -> Sweep:

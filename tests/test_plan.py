@@ -1,0 +1,125 @@
+"""A sweep's plan: configs as Hydra composes them, equal stages once, and what the store already has."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from commands import TINY
+from pare.config import conf_folder, job_of, plain
+from pare.errors import ConfigError
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.store import Store
+from pare.sweep import Sweep
+from pare.sweeps.composing import Composer
+from pare.sweeps.estimate import estimate
+from pare.sweeps.plan import Plan, plan_of
+from pare.sweeps.sweep import checked
+
+WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
+
+
+@pytest.fixture
+def loader() -> Iterator[Any]:
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        yield GlobalHydra.instance().config_loader()
+
+
+def master_of(loader: Any, folder: Path) -> DictConfig:
+    overrides = [f"hydra.sweep.dir={folder}/jobs", "hydra.sweep.subdir=${hydra.job.num}"]
+    master: DictConfig = loader.load_configuration("config", overrides, RunMode.MULTIRUN)
+    return master
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["compression=int8", "hardware=cpu", "seed=3"],
+        ["compression=int8", "hardware=cpu", "seed=4"],  # from what was composed for the job before
+        ["+expect.value=0.9", "~compression.distill", "compression.quantize.keep_float=[head]"],
+        ["model@compression.distill.student=mini", "++train.steps=7", "task.max_length=${train.batch_size}"],
+        ["experiment=in_car", "measure=strict", "name=${hydra:runtime.choices.model}"],
+    ],
+)
+def test_jobs_are_composed_as_hydra_does(loader: Any, tmp_path: Path, overrides: list[str]) -> None:
+    master = master_of(loader, tmp_path)
+    composer = Composer(loader, master)
+    with composer.job(0, ["compression=int8", "hardware=cpu"]):
+        pass
+    expected = loader.load_sweep_config(master, overrides)
+    known: Any = HydraConfig.instance()
+    with composer.job(5, overrides) as composed:
+        found = OmegaConf.to_container(composed.config, resolve=True)
+        assert composed.folder == tmp_path / "jobs" / "5"
+    known.set_config(expected)
+    with open_dict(expected):
+        del expected["hydra"]
+    assert found == OmegaConf.to_container(expected, resolve=True)
+
+
+def plan_for(loader: Any, folder: Path, jobs: list[list[str]]) -> Plan:
+    where = [f"store.root={folder / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, folder)), [[*job, *where] for job in jobs])
+    return plan_of(grid.jobs, Store(folder / "store"))
+
+
+def test_what_jobs_share_is_in_the_plan_once(loader: Any, tmp_path: Path) -> None:
+    plan = plan_for(loader, tmp_path, WIDTHS)
+    names = Counter(node.name for node in plan.nodes.values() if node.kind == "stage")
+    assert names == {"finetune": 1, "width": 3, "distill": 3, "export": 3}
+    (first,) = (node for node in plan.nodes.values() if node.name == "finetune")
+    assert plan.wanted()[first.id] == 3
+    assert plan.dependants(first.id) == set(plan.nodes) - {first.id}
+    assert [node.alone for node in plan.nodes.values() if node.kind == "result"] == [True] * 3
+    for node in plan.nodes.values():
+        assert all(list(plan.nodes).index(before) < list(plan.nodes).index(node.id) for before in node.after)
+
+
+def test_targets_share_all_but_what_is_timed(loader: Any, tmp_path: Path) -> None:
+    jobs = [[*WIDTHS[0], f"hardware.batch={batch}"] for batch in (1, 4)]
+    kinds = Counter(node.kind for node in plan_for(loader, tmp_path, jobs).nodes.values())
+    assert kinds == {"stage": 4, "answers": 1, "result": 2}
+
+
+def test_gates_that_may_decide_otherwise_share_nothing_after_them(loader: Any, tmp_path: Path) -> None:
+    gates = [[*WIDTHS[0], f"compression.width.gate={{max_drop: {drop}}}"] for drop in (0.1, 0.2)]
+    names = Counter(node.name for node in plan_for(loader, tmp_path, gates).nodes.values() if node.stage)
+    assert names == {"finetune": 1, "width": 2, "distill": 2, "export": 2}
+
+
+def test_what_the_store_has_is_known_before_anything_runs(loader: Any, tmp_path: Path) -> None:
+    overrides = [*WIDTHS[0], f"store.root={tmp_path / 'store'}"]
+    master = master_of(loader, tmp_path)
+    with Composer(loader, master).job(0, overrides) as composed:
+        job = job_of(plain(composed.config), overrides)
+    line = Pipeline(Store(tmp_path / "store"), job.task, job.seed, job.hardware, silent)
+    line.execute(job.finetune, job.ways[0].strategy[:1], lambda step: None)
+    plan = plan_for(loader, tmp_path, WIDTHS)
+    stored = [node.name for node in plan.nodes.values() if node.stored]
+    assert stored == ["finetune", "width"]
+    guess = estimate(plan, Store(tmp_path / "store"), slots=1)
+    assert guess.seconds > 0  # two more widths
+    assert guess.unknown == 4 * 3 - 3  # distill, export and result of each; of answers, scores were taken
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"grace_s": -1}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sweep(**wrong)
+
+
+def test_every_mistake_is_listed_with_its_jobs(loader: Any, tmp_path: Path) -> None:
+    jobs = [["seed=x"], ["compression.width.keep=2"], ["hardware=nope"], ["seed=x"]]
+    with pytest.raises(ConfigError) as caught:
+        plan_for(loader, tmp_path, jobs)
+    assert len(caught.value.problems) == 3
+    assert "(job 0: seed=x; job 3: seed=x)" in caught.value.problems[0]
