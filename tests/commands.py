@@ -4,8 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeAlias
+
+from pare.nursery import Nursery
 
 Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 
@@ -18,6 +23,7 @@ TINY = (  # whatever the strategy
     "model=micro",
     "train.steps=25",
     "measure.launches=2",
+    "measure.more=0",
     "measure.seconds=0.2",
     "measure.peak=false",
     "measure.texts=20",
@@ -25,8 +31,36 @@ TINY = (  # whatever the strategy
 SMALL = (*TINY, "compression.distill.train.steps=10")  # the default strategy
 
 
-def run(*arguments: str, env: dict[str, str] | None = None) -> Finished:
-    """`python run.py …` from the repository."""
+@cache
+def nursery() -> Nursery:
+    """Libraries only: what is Pare's own each run imports itself."""
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), before])
+    try:
+        found = Nursery("launched")
+    finally:
+        os.environ["PYTHONPATH"] = before
+    found.door.settimeout(300)
+    return found
+
+
+def run(*arguments: str) -> Finished:
+    """`python run.py …` from the repository, forked from a process that has imported the libraries."""
+    told = {"arguments": arguments, "cwd": str(ROOT), "env": dict(os.environ)}
+    theirs, ours = os.pipe()
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        pid = nursery().fork([theirs, output.fileno(), errors.fileno()])
+        os.close(theirs)
+        with os.fdopen(ours, "w") as line:
+            line.write(json.dumps(told) + "\n")
+        code = nursery().status(pid)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(list(arguments), code, output.read(), errors.read())
+
+
+def fresh(*arguments: str, env: Mapping[str, str] | None = None) -> Finished:
+    """`python run.py …` from nothing, as a user has it; env: in addition."""
     return subprocess.run(
         [sys.executable, "run.py", *arguments],
         cwd=ROOT,
@@ -38,9 +72,13 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Finished:
     )
 
 
-def job(folder: Path, *overrides: str, env: dict[str, str] | None = None) -> Finished:
+def job(folder: Path, *overrides: str) -> Finished:
     """One whose store and output are in that folder, store/ and job/, unless the overrides say otherwise."""
-    return run(f"store.root={folder / 'store'}", f"hydra.run.dir={folder / 'job'}", *overrides, env=env)
+    return run(*within(folder), *overrides)
+
+
+def within(folder: Path) -> tuple[str, str]:
+    return f"store.root={folder / 'store'}", f"hydra.run.dir={folder / 'job'}"
 
 
 def result_of(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ ROOMS = (
     ("teacher", "importance", "forwarding"),
     ("distillation", "pruning"),
     ("stages", "targets"),
-    ("strategy", "build", "steps"),
+    ("strategy", "build", "steps", "sweep"),
     ("ways",),
     ("pipeline",),
     ("search",),

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from commands import ROOT, TINY, job, run, status_of
+from commands import ROOT, TINY, fresh, run, status_of, within
 
 
 def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) -> list[str]:
     """The lines of a run that must be refused before anything is computed."""
-    finished = job(tmp_path, *overrides, env=env)
+    given = (*within(tmp_path), *overrides)
+    finished = run(*given) if env is None else fresh(*given, env=env)
     lines = finished.stderr.splitlines()
     assert finished.returncode == 2, finished.stderr
     assert lines

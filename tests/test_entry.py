@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY, job, result_of, run, status_of
+from commands import TINY, fresh, job, result_of, run, status_of
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def without_torch(tmp_path: Path) -> dict[str, str]:
     "arguments", [("--help",), ("--cfg", "job"), ("--version",), ("--info", "defaults")], ids=lambda a: a[0]
 )
 def test_what_only_shows_needs_no_torch(without_torch: dict[str, str], arguments: tuple[str, ...]) -> None:
-    finished = run(*arguments, env=without_torch)
+    finished = fresh(*arguments, env=without_torch)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout
 
@@ -38,7 +38,7 @@ def test_what_hydra_refuses_is_one_line_without_torch(
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     file = str(tmp_path / "file")
-    finished = run(f"hydra.run.dir={tmp_path / 'job'}", override.format(file=file), env=without_torch)
+    finished = fresh(f"hydra.run.dir={tmp_path / 'job'}", override.format(file=file), env=without_torch)
     assert finished.returncode == 2
     (line,) = finished.stderr.splitlines()
     assert line.startswith("error: ")

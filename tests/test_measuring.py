@@ -213,3 +213,15 @@ def test_energy_is_read_where_it_is_counted(tmp_path: Path) -> None:
     meter = cpu_meter(tmp_path)
     assert meter is not None
     assert meter() == 7
+
+
+def test_there_are_more_launches_while_the_interval_is_wide(graph: Checkpoint) -> None:
+    hardware = Hardware(name="here", throughput_batches=(1,))
+    few, most = (
+        measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)[0].conditions["launches"]
+        for settings in (
+            replace(QUICK, peak=False, more=3, half_width=100.0),
+            replace(QUICK, peak=False, more=3, half_width=0.0),
+        )
+    )
+    assert (few, most) == (2, 5)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from commands import SMALL, job, result_of, run, status_of
+from commands import SMALL, fresh, job, result_of, run, status_of, within
 from pare.store import Store
 from wandb_files import named, records
 
@@ -26,7 +26,7 @@ class Done(NamedTuple):
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The default strategy on a few steps, with everything mirrored to an offline tracker."""
     root = tmp_path_factory.mktemp("run")
-    finished = job(root, *SMALL, "tracker=wandb", "tracker.mode=offline")
+    finished = fresh(*within(root), *SMALL, "tracker=wandb", "tracker.mode=offline")
     assert finished.returncode == 0, finished.stderr
     return Done(root / "store", root / "job", finished.stdout)
 
@@ -140,7 +140,7 @@ def test_the_tracker_holds_curves_scores_and_measurement(done: Done) -> None:
 def test_a_tracker_that_fails_does_not_fail_the_job(done: Done, tmp_path: Path) -> None:
     nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}
     online = ("tracker=wandb", "tracker.mode=online")
-    finished = run(*SMALL, f"store.root={done.store}", f"hydra.run.dir={tmp_path}", *online, env=nowhere)
+    finished = fresh(*SMALL, f"store.root={done.store}", f"hydra.run.dir={tmp_path}", *online, env=nowhere)
     assert finished.returncode == 0, finished.stderr
     assert "tracker: " in finished.stdout + finished.stderr
     assert status_of(tmp_path)["state"] == "done"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import ROOT, SMALL, Finished, result_of, run, status_of
+from commands import ROOT, SMALL, Finished, fresh, result_of, status_of
 from pare.store import Store
 
 #: what happens to the width of each share, by the hands of the process that prunes
@@ -55,7 +55,7 @@ WIDTH = (*SMALL, "compression=width", "train.threads=1")
 
 def sweep(root: Path, *overrides: str, env: dict[str, str] | None = None) -> Finished:
     where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
-    return run("-m", *WIDTH, *where, *overrides, env=env)
+    return fresh("-m", *WIDTH, *where, *overrides, env=env)
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pare.runtimes import onnx_session
+from pare.runtimes import onnx_evidence
 from pare.targets.arm import main as main
 
 PLANTED = 0.03
 
 
-class Slowed(onnx_session.Session):
+class Slowed(onnx_evidence.Session):
     def __init__(self, file: str, *others: Any) -> None:
         super().__init__(file, *others)
         self.share = PLANTED if Path(file).parent.name == "slowed" else 0.0
@@ -25,4 +25,4 @@ class Slowed(onnx_session.Session):
         return found
 
 
-onnx_session.Session = Slowed  # type: ignore[misc]
+onnx_evidence.Session = Slowed  # type: ignore[misc]

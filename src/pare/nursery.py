@@ -103,6 +103,5 @@ def live(module: ModuleType, descriptors: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        import_module(name)
-    main(import_module(sys.argv[1]))
+    mother, *others = map(import_module, sys.argv[1:])
+    main(mother)

@@ -5,7 +5,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +63,18 @@ class Comparison:
 
     def speedup(self, role: str = CANDIDATE, work: str = LATENCY) -> Speedup:
         return speedup_of(self.ratios[role, work])
+
+    def launches(self) -> Iterator[int]:
+        """Each is carried out as it is asked for; there are more where the first do not tell enough."""
+        for number in range(self.settings.launches + self.settings.more):
+            if number >= self.settings.launches and self.is_known():
+                return
+            self.launch()
+            yield number
+
+    def is_known(self) -> bool:
+        widths = (self.speedup(role).half_width for role in (CANDIDATE, CONTROL))
+        return max(widths) <= self.settings.half_width
 
     def launch(self) -> None:
         """Fresh processes for all, everything timed once around."""

@@ -11,13 +11,17 @@ from pare.targets.intervals import Speedup
 class Measure:
     """How thoroughly to measure. `fresh` repeats what the store already holds.
 
-    launches: fresh processes of each arm, one after another. seconds: of timing in all, but at least two
+    launches: fresh processes of each arm, one after another. more: as many beyond that, while the interval of
+    the speed-up or of the control is wider than half_width, a share. seconds: of timing in all, without those
+    that go beyond, but at least two
     rounds a launch. calls: how many there must be of each arm, whatever time it takes. texts: drawn from
     the test split. peak: whether the machine's multiply peak is measured too.
     """
 
     mode: Literal["quick", "strict"] = "quick"
     launches: int = 8
+    more: int = 0
+    half_width: float = 0.015
     seconds: float = 10
     calls: int = 0
     texts: int = 512
@@ -27,10 +31,10 @@ class Measure:
     def __post_init__(self) -> None:
         if self.launches < 2:
             raise ValueError(f"launches={self.launches}: at least 2 are needed, or there is no interval")
-        if not self.seconds > 0 or self.calls < 0 or self.texts < 1:
+        if not self.seconds > 0 or self.calls < 0 or self.texts < 1 or self.more < 0:
             raise ValueError(
-                f"seconds={self.seconds}, calls={self.calls}, texts={self.texts}: "
-                "seconds must be above 0, calls at least 0, texts at least 1"
+                f"seconds={self.seconds}, calls={self.calls}, texts={self.texts}, more={self.more}: "
+                "seconds must be above 0, texts at least 1, calls and more at least 0"
             )
 
 

@@ -57,11 +57,10 @@ def measure(
             peak_meter(hardware, settings.peak, watch) as peak,
             progress(f"measuring on {hardware.name}", settings.launches) as advance,
         ):
-            for _ in range(settings.launches):
-                found.launch()
+            for number in found.launches():
                 for precision in precisions:  # what disturbs only makes it lower
                     peaks[precision] = max(peaks.get(precision, 0.0), peak(precision) or 0.0)
-                advance(1, f"{found.speedup().median:.2f}x")
+                advance(number < settings.launches, f"{found.speedup().median:.2f}x")
         conditions = watch.look(hardware.device)
     candidate_measured, baseline_measured = (
         measurement(found, role, peaks, conditions) for role in (CANDIDATE, BASELINE)
@@ -152,7 +151,11 @@ def measurement(
         end_to_end_speedup=speedup(END_TO_END),
         control=found.speedup(CONTROL),
         ran=found.ran[role],
-        conditions={**conditions.as_json(), "settled": found.settled},
+        conditions={
+            **conditions.as_json(),
+            "settled": found.settled,
+            "launches": len(found.ratios[CANDIDATE, LATENCY]),
+        },
         fingerprint=hardware.fingerprint(),
     )
 
