@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("home")
     job = [*JOB, f"store.root={root / 'store'}"]
     (root / "job").mkdir()
-    run(composed(job), job, root / "job", "group")
+    run(plain(composed(job)), job, root / "job", "group")
     shutil.rmtree(root / "store")
     return root / "job"
 
