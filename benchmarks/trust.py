@@ -97,7 +97,7 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
         for number, checkpoint in enumerate((slowed, graph))
     ]
     began = time.perf_counter()
-    with Nursery("slowed_arm", [SESSION]) as nursery:
+    with Nursery.fresh("slowed_arm", [SESSION]) as nursery:
         found = Comparison(sides[0], sides[1], settings, nursery)
         launches = len(list(found.launches()))
     return {
@@ -139,7 +139,7 @@ def run(folder: Path, number: int) -> Cell:
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
         times: list[float] = []
-        with Nursery(ARM, [SESSION]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
+        with Nursery.fresh(ARM, [SESSION]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
             arm.ready()
             arm.warm()
             while time.perf_counter() < end:

@@ -37,7 +37,7 @@ def nursery() -> Nursery:
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), before])
     try:
-        found = Nursery("launched")
+        found = Nursery.fresh("launched")
     finally:
         os.environ["PYTHONPATH"] = before
     found.door.settimeout(300)

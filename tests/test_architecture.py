@@ -23,6 +23,7 @@ ROOMS = (
     ("stages", "targets"),
     ("strategy", "build", "steps", "sweep"),
     ("ways",),
+    ("cached",),
     ("pipeline",),
     ("search",),
     ("choosing",),

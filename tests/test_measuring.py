@@ -13,15 +13,17 @@ import pytest
 
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
+from pare.nursery import Nursery
 from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
+from pare.targets.arms import Process
 from pare.targets.conditions import Watch, lease
 from pare.targets.energy import cpu_meter
 from pare.targets.flops import flops_of, mean_flops
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure, Measurement
-from pare.targets.measuring import measure
+from pare.targets.measuring import PEAK, measure
 from pare.targets.works import bucketed_work, padded_work, write_works
 from small import FINETUNE, TASK, ignore, pipeline
 
@@ -225,3 +227,17 @@ def test_there_are_more_launches_while_the_interval_is_wide(graph: Checkpoint) -
         )
     )
     assert (few, most) == (2, 5)
+
+
+def test_nothing_is_left_of_a_process_that_ended() -> None:
+    """What nobody waited for goes to init, and would be named as a stranger that took seconds of CPU."""
+    with Nursery.fresh(PEAK) as nursery:
+        with Process(nursery, {"device": "cpu", "threads": 1}) as process:
+            assert process.answer() is True
+        assert not Path(f"/proc/{process.pid}").exists()
+        with (
+            Process(nursery, {"device": "nowhere"}) as process,
+            pytest.raises(StageFailed, match="with 1: KeyError"),
+        ):
+            process.answer()
+        assert not Path(f"/proc/{process.pid}").exists()

@@ -52,10 +52,12 @@ def master_of(loader: Any, folder: Path) -> DictConfig:
 )
 def test_jobs_are_composed_as_hydra_does(loader: Any, tmp_path: Path, overrides: list[str]) -> None:
     master = master_of(loader, tmp_path)
-    composer = Composer(loader, master)
-    with composer.job(0, ["compression=int8", "hardware=cpu"]):
-        pass
     expected = loader.load_sweep_config(master, overrides)
+    composer = Composer(loader, master)
+    for before in (["compression=int8", "hardware=cpu"], overrides):  # what is remembered stays as it was
+        with composer.job(0, before):
+            pass
+    composer.found.clear()
     known: Any = HydraConfig.instance()
     with composer.job(5, overrides) as composed:
         found = OmegaConf.to_container(composed.config, resolve=True)
@@ -123,3 +125,9 @@ def test_every_mistake_is_listed_with_its_jobs(loader: Any, tmp_path: Path) -> N
         plan_for(loader, tmp_path, jobs)
     assert len(caught.value.problems) == 3
     assert "(job 0: seed=x; job 3: seed=x)" in caught.value.problems[0]
+
+
+def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
+    assert Sweep(workers=3).slots(1, []).count == 3
+    assert Sweep(workers=3).slots(1, ["GPU-a", "GPU-b"]).count == 2
+    assert Sweep().slots(10_000, []).count == 1

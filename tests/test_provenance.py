@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pare.provenance import canonical_json, code_digest, digest, environment, file_digest, versions
+from pare.provenance import canonical_json, code_digest, digest, environment, file_digest, gpu_ids, versions
 
 
 class Precision(enum.Enum):
@@ -175,7 +175,11 @@ def test_environment_lists_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert environment()["gpu"] == ["NVIDIA H200", "MIG 3g.71gb"]
+    assert gpu_ids() == ["MIG-2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7,GPU-8")
+    assert gpu_ids() == ["GPU-7", "GPU-8"]
 
 
 def test_environment_without_any_command_is_strict_json() -> None:

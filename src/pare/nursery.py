@@ -8,6 +8,7 @@ one that ended: answers with its exit status. Ends when the other side of the so
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,21 +24,36 @@ FORK = b"f"
 
 
 class Nursery:
-    """From outside; ends with its `with`. module: whose `main()` the children run; preloaded: modules."""
+    """From outside; ends with its `with`."""
 
-    def __init__(self, module: str, preloaded: Sequence[str] = ()) -> None:
-        self.module = module
-        self.door, theirs = socket.socketpair()
+    def __init__(self, module: str, door: socket.socket, pid: int) -> None:
+        self.module, self.door, self.pid = module, door, pid
+
+    @classmethod
+    def fresh(cls, module: str, preloaded: Sequence[str] = ()) -> "Nursery":
+        """A new process. module: whose `main()` the children run; preloaded: modules."""
+        door, theirs = socket.socketpair()
         with theirs:
-            self.popen = subprocess.Popen(
+            # reaped in `__exit__`, as is one that was forked
+            popen = subprocess.Popen(
                 [sys.executable, "-m", "pare.nursery", module, *preloaded],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
             )
+            popen.returncode = 0
+        return cls(module, door, popen.pid)
 
-    @property
-    def pid(self) -> int:
-        return int(self.popen.pid)
+    @classmethod
+    def forked(cls, module: ModuleType) -> "Nursery":
+        """A copy of this process, with all that it has read: before it has threads."""
+        door, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            door.close()
+            serve(module, theirs)
+            os._exit(0)
+        theirs.close()
+        return cls(module.__name__, door, pid)
 
     def fork(self, descriptors: Sequence[int]) -> int:
         """The id of a child with these as stdin, stdout and stderr."""
@@ -47,13 +63,14 @@ class Nursery:
 
     def status(self, pid: int) -> int:
         """Waits for the end of a child: its exit code, negative for a signal."""
-        self.door.send(str(pid).encode("ascii"))
+        with suppress(BrokenPipeError):
+            self.door.send(str(pid).encode("ascii"))
         return int(self.answer())
 
     def answer(self) -> bytes:
         found = self.door.recv(64)
         if not found:
-            raise StageFailed(f"{self.module}: could not be imported (exit {self.popen.wait()})")
+            raise StageFailed(f"{self.module}: the process that starts others has ended")
         return found
 
     def __enter__(self) -> "Nursery":
@@ -61,12 +78,15 @@ class Nursery:
 
     def __exit__(self, *_: object) -> None:
         self.door.close()
-        self.popen.kill()
-        self.popen.wait()
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
-def main(module: ModuleType) -> None:
-    with socket.socket(fileno=0) as door:
+def serve(module: ModuleType, door: socket.socket) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):  # it ends with the other side of the door
+        signal.signal(number, signal.SIG_IGN)
+    with door:
         while True:
             message, descriptors, _, _ = socket.recv_fds(door, 64, 3)
             if not message:
@@ -77,6 +97,7 @@ def main(module: ModuleType) -> None:
                 continue
             pid = os.fork()
             if pid == 0:
+                door.close()
                 live(module, descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -104,4 +125,4 @@ def live(module: ModuleType, descriptors: Sequence[int]) -> None:
 
 if __name__ == "__main__":
     mother, *others = map(import_module, sys.argv[1:])
-    main(mother)
+    serve(mother, socket.socket(fileno=0))

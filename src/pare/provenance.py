@@ -26,7 +26,7 @@ _PACKAGES = (
     "wandb",
     "numpy",
 )
-_GPU_LINE = r"\s*(?:GPU \d+: (.+?)|(MIG \S+)\s+Device\s+\d+:) \(UUID"
+_GPU_LINE = r"\s*(?:GPU \d+: (.+?)|(MIG \S+)\s+Device\s+\d+:) \(UUID: ([^)\s]+)"
 
 
 def canonical_json(value: object) -> str:
@@ -124,7 +124,21 @@ def cores() -> int:
 
 def gpus() -> list[str]:
     """NVIDIA's, by name; of one that is cut up, the pieces."""
-    return [gpu or mig for gpu, mig in re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")]
+    return [gpu or mig for gpu, mig, _ in _gpu_lines()]
+
+
+def gpu_ids() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES takes for each of them; those that it has, where it is set."""
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if told is not None:
+        return [one for one in told.split(",") if one]
+    found = [uuid for _, _, uuid in _gpu_lines()]
+    pieces = [uuid for uuid in found if uuid.startswith("MIG")]
+    return pieces or found  # a GPU that is cut up cannot be had whole
+
+
+def _gpu_lines() -> list[tuple[str, str, str]]:
+    return re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")
 
 
 def _plain(value: object) -> object:

@@ -1,7 +1,17 @@
 """How the jobs of a sweep are carried out; changes no result."""
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pare.provenance import cores
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many stages run at a time, and the ids of the GPUs that they share out."""
+
+    count: int
+    gpus: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +35,7 @@ class Sweep:
                 "grace_s at least 0"
             )
 
-    def slots(self, threads: int) -> int:
-        """How many stages of so many threads run at a time."""
-        return self.workers or max(1, (os.cpu_count() or 1) // threads)
+    def slots(self, threads: int, gpus: Sequence[str]) -> Slots:
+        """For stages of so many threads, which have one of the GPUs each where there are any."""
+        count = self.workers or max(1, cores() // threads)
+        return Slots(min(count, len(gpus)) if gpus else count, gpus)

@@ -22,11 +22,31 @@ class Composed:
     folder: Path
 
 
+class Remembering:
+    """A repository of configs that parses each file once, however often configs are composed from it."""
+
+    def __init__(self, repository: Any) -> None:
+        self.repository = repository
+        self.known: dict[str, Any] = {}
+
+    def load_config(self, config_path: str) -> Any:
+        if config_path not in self.known:
+            self.known[config_path] = self.repository.load_config(config_path=config_path)
+        return self.known[config_path]
+
+    def __deepcopy__(self, memo: Any) -> "Remembering":
+        return self  # Hydra copies its repository for each composition
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.repository, name)
+
+
 class Composer:
     """What Hydra's own loader finds for each job, without reading the same files for each again."""
 
     def __init__(self, loader: ConfigLoaderImpl, master: DictConfig) -> None:
         self.loader, self.master = loader, master
+        self.loader.repository = Remembering(loader.repository)  # type: ignore[assignment]
         self.parser = OverridesParser.create()
         #: by choice of groups: hydra's part, and the rest
         self.found: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}

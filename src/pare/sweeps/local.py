@@ -13,14 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pare.nursery import Nursery
-from pare.sweep import Sweep
+from pare.sweep import Slots, Sweep
 from pare.sweeps.engine import Ending, ending_of
 from pare.sweeps.plan import Node
 from pare.sweeps.work import NODES
-
-WORK = "pare.sweeps.work"
-#: what takes long to import, for stages of every kind
-PRELOADED = ("torch", "transformers", "onnx", "pare.lowering.onnx_export", "pare.runtimes.onnx_evidence")
 
 
 @dataclass
@@ -30,6 +26,7 @@ class Running:
     node: Node
     pid: int
     line: socket.socket
+    gpu: str | None
     since: float = field(default_factory=time.time)
     kill_at: float | None = None
     timed_out: bool = False
@@ -39,10 +36,11 @@ class Local:
     """Shared prefixes first: of what is ready, the node that most jobs wait for."""
 
     def __init__(
-        self, nursery: Nursery, plan: Path, slots: int, settings: Sweep, wanted: Mapping[str, int]
+        self, nursery: Nursery, plan: Path, slots: Slots, settings: Sweep, wanted: Mapping[str, int]
     ) -> None:
         self.nursery, self.plan, self.slots = nursery, plan, slots
         self.settings, self.wanted = settings, wanted
+        self.free = list(slots.gpus)
         self.waiting: dict[str, set[str]] = {}
         self.nodes: dict[str, Node] = {}
         self.ready: list[tuple[bool, int, int, str]] = []
@@ -83,7 +81,7 @@ class Local:
         heapq.heappush(self.ready, (node.alone, -self.wanted[node.id], len(self.nodes), node.id))
 
     def _start(self) -> None:
-        while self.ready and len(self.at_work) < self.slots:
+        while self.ready and len(self.at_work) < self.slots.count:
             node = self.nodes[self.ready[0][-1]]
             if node.alone and self.at_work:
                 return
@@ -93,12 +91,13 @@ class Local:
             self.at_work[node.id] = self._fork(node)
 
     def _fork(self, node: Node) -> Running:
+        gpu = self.free.pop(0) if self.free and not node.alone else None  # who measures chooses its own
         ours, theirs = socket.socketpair()
         log = self.plan.parent / NODES / f"{node.id}.log"
         with theirs, log.open("ab") as file:
             pid = self.nursery.fork([theirs.fileno(), file.fileno(), file.fileno()])
-        ours.sendall(json.dumps([str(self.plan), node.id]).encode("utf-8") + b"\n")
-        return Running(node, pid, ours)
+        ours.sendall(json.dumps([str(self.plan), node.id, gpu]).encode("utf-8") + b"\n")
+        return Running(node, pid, ours, gpu)
 
     def _deadline(self, one: Running) -> float | None:
         if one.kill_at is not None:
@@ -125,6 +124,8 @@ class Local:
 
     def _end(self, one: Running) -> Ending:
         del self.at_work[one.node.id]
+        if one.gpu is not None:
+            self.free.append(one.gpu)
         one.line.close()
         status = self.nursery.status(one.pid)
         with suppress(ProcessLookupError):

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pare.cached import Cached
 from pare.checkpoint import Format
 from pare.config import Job
-from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.provenance import digest
 from pare.stages.export import Export
@@ -74,7 +74,7 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
         for way, strategy in (
             [(0, ())] if job.auto is not None else [(n, w.strategy) for n, w in enumerate(job.ways)]
         ):
-            pipeline = Pipeline(store, job.task, job.seed, job.ways[way].hardware, silent)
+            pipeline = Cached(store, job.task, job.seed, job.ways[way].hardware, silent)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy])
             if job.auto is None:
@@ -110,7 +110,7 @@ class _Made:
 class _Chain:
     """The nodes of one strategy on one target. keys: of stages and inputs, for all jobs."""
 
-    def __init__(self, job: int, way: int, pipeline: Pipeline, keys: dict[object, str]) -> None:
+    def __init__(self, job: int, way: int, pipeline: Cached, keys: dict[object, str]) -> None:
         self.job, self.way, self.pipeline, self.keys = job, way, pipeline, keys
         self.made: list[_Made] = []
         self.graphs: list[str | None] = []

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pare.report import wide_console
 from pare.result import Result
+from pare.sweep import Slots
 from pare.sweeps.estimate import Estimate
 from pare.sweeps.plan import Node, Plan
 
@@ -21,7 +22,7 @@ SHOWN = 12  # of what runs
 class View:
     """apart: of each job what sets it apart from the others."""
 
-    def __init__(self, plan: Plan, apart: Sequence[Sequence[str]], slots: int) -> None:
+    def __init__(self, plan: Plan, apart: Sequence[Sequence[str]], slots: Slots) -> None:
         self.plan, self.apart, self.slots = plan, apart, slots
         self.console = wide_console()
         self.wanted = plan.wanted()
@@ -37,7 +38,7 @@ class View:
         told = (
             f"{len(self.plan.needs)} jobs, {self.asked()} stages: {len(stages)} distinct, {kept} in the store"
         )
-        workers = f"{self.slots} worker{'s' if self.slots > 1 else ''}"
+        workers = f"{self.slots.count} worker{'s' if self.slots.count > 1 else ''}"
         self.console.print(f"{told}; {workers}, {about(estimate)}", soft_wrap=True)
 
     def stages(self) -> list[Node]:

@@ -45,7 +45,7 @@ def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[
 
 
 def main() -> None:
-    """As a child of a nursery: the plan and the node come as one line of JSON."""
+    """As a child of a nursery: the plan, the node and a GPU's id, or null, come as one line of JSON."""
     os.setsid()
     lifeline = os.dup(0)
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a descriptor is needed)
@@ -55,7 +55,10 @@ def main() -> None:
         told += os.read(lifeline, 4096) or b"\n"
     threading.Thread(target=die_with, args=(lifeline,), daemon=True).start()
     if told.strip():
-        sys.exit(carried_out(*json.loads(told)))
+        plan, node, gpu = json.loads(told)
+        if gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        sys.exit(carried_out(plan, node))
 
 
 def die_with(lifeline: int) -> None:

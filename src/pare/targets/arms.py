@@ -33,6 +33,7 @@ class Process:
 
     def __init__(self, nursery: Nursery, given: Mapping[str, Any]) -> None:
         self.nursery = nursery
+        self.ended: int | None = None
         self.errors = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
         theirs, ours = os.pipe()
         answers, their_answers = os.pipe()
@@ -57,10 +58,14 @@ class Process:
     def answer(self) -> Any:
         line = self.back.readline()
         if not line:
-            raise StageFailed(
-                f"measuring: the process ended with {self.nursery.status(self.pid)}: {self.reason()}"
-            )
+            raise StageFailed(f"measuring: the process ended with {self.status()}: {self.reason()}")
         return json.loads(line)
+
+    def status(self) -> int:
+        """Waits for its end; a process that nobody waited for looks like a stranger's."""
+        if self.ended is None:
+            self.ended = self.nursery.status(self.pid)
+        return self.ended
 
     def reason(self) -> str:
         """The last it wrote to stderr."""
@@ -72,8 +77,10 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self.ended is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.status()
         with suppress(BrokenPipeError):
             self.to.close()
         self.back.close()

@@ -88,7 +88,7 @@ def latencies_ms(
 
 @contextmanager
 def nursed(module: str, runtimes: Sequence[Runtime], watch: Watch) -> Iterator[Nursery]:
-    with Nursery(module, [session_module(runtime) for runtime in dict.fromkeys(runtimes)]) as nursery:
+    with Nursery.fresh(module, [session_module(runtime) for runtime in dict.fromkeys(runtimes)]) as nursery:
         watch.own(nursery.pid)  # and with it its children
         yield nursery
 

@@ -1,0 +1,205 @@
+"""What is made of a task on a target: from the store, or computed and kept there."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
+from inspect import getmro
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.files import write_json
+from pare.parallel import helpers
+from pare.progress import Progress, silent
+from pare.provenance import code_digest, digest, versions
+from pare.runtimes.session import PACKAGES
+from pare.stages.export import Export
+from pare.stages.stage import Context, Stage
+from pare.steps import Scores
+from pare.store import Entry, Store
+from pare.strategy import Strategy
+from pare.targets.answers import answers_of
+from pare.targets.hardware import Hardware
+from pare.targets.measurement import Measure, Measurement
+from pare.targets.measuring import latencies_ms, measure
+from pare.targets.scoring import runner
+from pare.tasks.task import Split, Task
+from pare.tasks.text import TextEncoder
+
+SCORES, MEASUREMENT = "scores.json", "measurement.json"
+
+
+def code_of(value: Any) -> list[str]:
+    """The modules of a value's class, of what that inherits from, and of the objects in its fields."""
+    if not is_dataclass(value):
+        return []
+    inner = [module for f in fields(value) for module in code_of(getattr(value, f.name))]
+    own = [ancestor.__module__ for ancestor in getmro(type(value)) if is_dataclass(ancestor)]
+    return sorted({*own, *inner})
+
+
+class Cached:
+    """Checkpoints, scores and measurements for one task, seed and target, through one store."""
+
+    def __init__(self, store: Store, task: Task, seed: int, hardware: Hardware, progress: Progress) -> None:
+        self.store, self.task, self.seed = store, task, seed
+        self.hardware, self.progress = hardware, progress
+
+    def produce(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> tuple[Entry, bool]:
+        """The stage's checkpoint, from the store if it holds one for the same inputs."""
+        key = self.key(stage, {role: checkpoint.digest for role, checkpoint in sources.items()})
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
+            context = Context(self.task, self.seed, folder, self.progress, self.store.scratch(key))
+            with helpers(stage.processes(), run_beside, stage, sources, replace(context, progress=silent)):
+                stage.run(sources, context)
+            lineage = {role: checkpoint.digest for role, checkpoint in sources.items()}
+            seconds = round(time.perf_counter() - began, 3)
+            return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
+
+        return self.store.produce(key, "checkpoint", write)
+
+    def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
+        """Names what a stage makes of its inputs, by what stands for them: their digests, in the store."""
+        return digest(
+            {
+                "stage": replace(stage, gate=None, escalation=None),
+                "sources": stage.sources(),
+                "inputs": inputs,
+                "task": self.task_identity(),
+                "seed": self.seed,
+                "code": {module: code_digest(module) for module in code_of(stage)},
+                "versions": versions(stage.packages),
+            }
+        )
+
+    def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
+        """Metrics and answers on a split, in the target's runtime; kept in the store too."""
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
+            run = runner(checkpoint, self.fitted(checkpoint))
+            answers = answers_of(checkpoint, self.task.texts(split), run)
+            write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
+            seconds = round(time.perf_counter() - began, 3)
+            return {"checkpoint": checkpoint.digest, "split": split, "seconds": seconds}
+
+        key = self.score_key(checkpoint.digest, checkpoint.format, split)
+        entry, _ = self.store.produce(key, "scores", write)
+        found = json.loads((entry.path / SCORES).read_text(encoding="utf-8"))
+        return found["scores"], found["answers"]
+
+    def score_key(self, checkpoint: str, format_: Format, split: Split) -> str:
+        """checkpoint: its digest."""
+        return digest(
+            {
+                "checkpoint": checkpoint,
+                "split": split,
+                "task": self.task_identity(),
+                "device": self.hardware.device,
+                "engine": self.hardware.engine,
+                "code": code_digest("pare.targets.scoring"),
+                "versions": versions(("torch",) if format_ == "torch" else PACKAGES[self.hardware.runtime]),
+            }
+        )
+
+    def scored(self, checkpoint: str, format_: Format, split: Split) -> bool:
+        """Whether the store has these scores."""
+        return self.store.peek(self.score_key(checkpoint, format_, split)) is not None
+
+    def measure(
+        self, final: Checkpoint, graphs: Sequence[Checkpoint], settings: Measure
+    ) -> tuple[Measurement, Measurement, int]:
+        """`final` beside the fastest of the baseline's `graphs`; from the store unless `fresh`."""
+
+        def take() -> dict[str, Any]:
+            texts = self.task.texts("test")
+            candidate, baseline, best = measure(
+                final, graphs, texts, self.fitted(final), settings, self.progress
+            )
+            return {"candidate": candidate.as_json(), "baseline": baseline.as_json(), "best": best}
+
+        what = self.what_is_measured(final.digest, [graph.digest for graph in graphs])
+        value = self.measured(what, settings, take)
+        candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
+        return candidate, baseline, int(value["best"])
+
+    def has_measured(self, final: str, graphs: Sequence[str], settings: Measure) -> bool:
+        """Whether the store has this measurement. final, graphs: their digests."""
+        return self.store.peek(self.measured_key(self.what_is_measured(final, graphs), settings)) is not None
+
+    def what_is_measured(self, final: str, graphs: Sequence[str]) -> dict[str, Any]:
+        return {
+            "candidate": final,
+            "baselines": list(graphs),
+            "hardware": self.hardware,
+            "fingerprint": self.hardware.fingerprint(),
+        }
+
+    def measured_key(self, what: Mapping[str, Any], settings: Measure) -> str:
+        return digest(
+            {
+                **what,
+                "data": self.task.fingerprint(),
+                "settings": asdict(settings),
+                "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
+                "taken": time.time_ns() if settings.fresh else None,
+            }
+        )
+
+    def quickest(self, finals: Sequence[tuple[Checkpoint, Hardware]], settings: Measure) -> list[float]:
+        """Milliseconds of a call of each, all measured together; from the store unless `fresh`."""
+        what = {"choice": [[final.digest, target, target.fingerprint()] for final, target in finals]}
+
+        def take() -> dict[str, Any]:
+            return {"latency_ms": latencies_ms(finals, self.task.texts("test"), settings, self.progress)}
+
+        found: list[float] = self.measured(what, settings, take)["latency_ms"]
+        return found
+
+    def measured(
+        self, what: Mapping[str, Any], settings: Measure, take: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What `take` finds of `what`, as JSON; kept in the store."""
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            began = time.perf_counter()
+            write_json(folder / MEASUREMENT, take())
+            return {"hardware": self.hardware.name, "seconds": round(time.perf_counter() - began, 3)}
+
+        entry, _ = self.store.produce(self.measured_key(what, settings), "measurement", write)
+        found: dict[str, Any] = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
+        return found
+
+    def fitted(self, checkpoint: Checkpoint) -> Hardware:
+        """The target with what its compiler has to know of the task's texts."""
+        if not self.hardware.standard_operators:
+            return self.hardware
+        encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+        lengths = [len(e.ids) for e in encoder.encode(self.task.texts("train"), places=False)]
+        return self.hardware.fitted(lengths, checkpoint.max_length, self.store.root / "cache")
+
+    def task_identity(self) -> dict[str, Any]:
+        """Which data and which code of the task a result comes from."""
+        code = {module: code_digest(module) for module in code_of(self.task)}
+        return {**self.task.identity(), "code": code}
+
+    def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
+        """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""
+        entries = [self.produce(export, {"model": baseline})[0] for export in self.baseline_exports(strategy)]
+        return [Checkpoint(entry.path, entry.digest) for entry in entries]
+
+    def baseline_exports(self, strategy: Strategy) -> tuple[Export, ...]:
+        """Every way to write the fine-tuned model for the target's runtime."""
+        export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
+        plain = replace(export, lowering="plain", precision="fp32", gate=None)
+        return (plain,) if self.hardware.standard_operators else (replace(plain, lowering="fused"), plain)
+
+
+def run_beside(stage: Stage, sources: Mapping[str, Checkpoint], context: Context) -> None:
+    """The stage in a process beside the one whose output counts."""
+    with TemporaryDirectory() as folder:
+        stage.run(sources, replace(context, output=Path(folder)))
