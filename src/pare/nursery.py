@@ -47,11 +47,15 @@ class Nursery:
     def forked(cls, module: ModuleType) -> "Nursery":
         """A copy of this process, with all that it has read: before it has threads."""
         door, theirs = socket.socketpair()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # or each child would write it again
         pid = os.fork()
         if pid == 0:
             door.close()
-            serve(module, theirs)
-            os._exit(0)
+            try:
+                serve(module, theirs)
+            finally:
+                os._exit(0)  # whatever happened: it must not go on as the process it was forked from
         theirs.close()
         return cls(module.__name__, door, pid)
 
@@ -86,7 +90,7 @@ class Nursery:
 def serve(module: ModuleType, door: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):  # it ends with the other side of the door
         signal.signal(number, signal.SIG_IGN)
-    with door:
+    with door, suppress(ConnectionError):
         while True:
             message, descriptors, _, _ = socket.recv_fds(door, 64, 3)
             if not message:
