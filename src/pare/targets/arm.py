@@ -7,7 +7,6 @@ of each; {"evidence": true} with what ran. The work "end_to_end" begins with the
 the answer.
 """
 
-import gc
 import json
 import os
 import sys
@@ -63,7 +62,6 @@ def main() -> None:
     session_of = session_class(given["runtime"])  # the runtime itself is not what came with the model
     with np.load(given["inputs"]) as archive:
         arrays = dict(archive)
-    gc.collect()  # writes to pages that the fork shared: they did not come with the model
     before = pss_mb()
     began = time.perf_counter()
     session = session_of(given["model"], given["device"], given["threads"], given["options"])
