@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,20 @@ def keep(file: Path, found: Mapping[str, Any] | Sequence[Any]) -> None:
     """Writes a cell."""
     CELLS.mkdir(exist_ok=True)
     file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def cell_of(name: str, arguments: argparse.Namespace, wanted: bool, take: Callable[[], Any]) -> Any:
+    """What is kept under a name, taken first where it is wanted and not there; None where there is nothing.
+
+    With --quick what is wanted is taken and not kept.
+    """
+    if arguments.quick:
+        return take() if wanted else None
+    file = CELLS / f"{name}.json"
+    if wanted and not arguments.report and not file.is_file():
+        keep(file, take())
+        print(name, file.read_text("utf-8"), flush=True)
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 
 def floor2(value: float) -> str:

@@ -10,14 +10,13 @@ benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, o
 --report: no timing.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from running import CELLS, ROOT, Claim, keep, options, report, store, write_page
+from running import ROOT, Claim, cell_of, options, report, store, write_page
 
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Architecture, Model
@@ -168,16 +167,11 @@ def main() -> None:
     arguments = options(__doc__).parse_args()
     found: dict[str, Any] = {}
     for name, encoder, shape, threads in cells():
-        file = CELLS / f"runtimes.{name}.json"
-        wanted = fnmatch(name, "minilm.b1x16.1" if arguments.quick else arguments.only)
-        if arguments.quick and wanted:
-            found[name] = measured(encoder, shape, threads)
-            continue
-        if wanted and not arguments.report and not file.is_file() and threads <= (os.cpu_count() or 1):
-            keep(file, measured(encoder, shape, threads))
-            print(name, file.read_text("utf-8"), flush=True)
-        if file.is_file() and not arguments.quick:
-            found[name] = json.loads(file.read_text("utf-8"))
+        matches = fnmatch(name, "minilm.b1x16.1" if arguments.quick else arguments.only)
+        wanted = matches and threads <= (os.cpu_count() or 1)
+        one = cell_of(f"runtimes.{name}", arguments, wanted, partial(measured, encoder, shape, threads))
+        if one is not None:
+            found[name] = one
     lines = claims(found)
     if not arguments.quick:
         write_page(PAGE, table(found), lines, "runtimes")

@@ -23,7 +23,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from running import CELLS, ROOT, Claim, keep, options, report, write_page
+from running import ROOT, Claim, cell_of, options, report, write_page
 
 from pare.store import Store
 
@@ -194,14 +194,7 @@ def main() -> None:
     }
     found = {}
     for kind, take in kinds.items():
-        file = CELLS / f"sweep.{kind}.json"
-        if arguments.quick:
-            found[kind] = take() if fnmatch(kind, arguments.only) else None
-            continue
-        if not arguments.report and not file.is_file() and fnmatch(kind, arguments.only):
-            keep(file, take())
-        if file.is_file():
-            found[kind] = json.loads(file.read_text("utf-8"))
+        found[kind] = cell_of(f"sweep.{kind}", arguments, fnmatch(kind, arguments.only), take)
     lines = claims(found)
     if not arguments.quick:
         write_page(PAGE, table(found), lines, "sweep")

@@ -46,7 +46,7 @@ from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Si
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
-from pare.targets.measuring import ARM
+from pare.targets.measuring import arms_of
 from pare.targets.works import LATENCY, Works, write_works
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated
@@ -139,7 +139,7 @@ def run(folder: Path, number: int) -> Cell:
     for _ in "ab":
         end = time.perf_counter() + TRIAL.seconds / 2
         times: list[float] = []
-        with Nursery.fresh(ARM, [SESSION]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
+        with arms_of([HARDWARE.runtime]) as nursery, Arm(nursery, graph, works, HARDWARE) as arm:
             arm.ready()
             arm.warm()
             while time.perf_counter() < end:

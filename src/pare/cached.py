@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from inspect import getmro
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeGuard
 
 from pare.checkpoint import TOKENIZER, Checkpoint, Format
 from pare.files import write_json
@@ -38,6 +38,11 @@ def code_of(value: Any) -> list[str]:
     inner = [module for f in fields(value) for module in code_of(getattr(value, f.name))]
     own = [ancestor.__module__ for ancestor in getmro(type(value)) if is_dataclass(ancestor)]
     return sorted({*own, *inner})
+
+
+def is_decided_by_measuring(stage: Stage) -> TypeGuard[Export]:
+    """Whether what the stage makes follows from what is quicker on the target."""
+    return isinstance(stage, Export) and stage.lowering == "fastest"
 
 
 class Cached:

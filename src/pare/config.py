@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.strategy import Strategy
+    from pare.sweep import Sweep
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
@@ -79,6 +80,7 @@ class Job:
     measure: "Measure"
     contents: "Contents"  # of the bundle
     tracker: "Tracker | None"
+    sweep: "Sweep"
     store: Path
     config: Mapping[str, Any]
     overrides: Sequence[str]
@@ -149,7 +151,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     measure = part("measure", Measure)
     contents = part("bundle", Contents)
     tracker = part("tracker", Tracker | None)
-    part("sweep", Sweep)
+    sweep = part("sweep", Sweep)
     root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
         raise ConfigError(problems)
@@ -175,6 +177,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
         measure=measure,
         contents=contents,
         tracker=tracker,
+        sweep=sweep,
         store=root,
         config=config,
         overrides=[o for o in overrides if not o.startswith("hydra")],

@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from pare.cached import Cached
+from pare.cached import Cached, is_decided_by_measuring
 from pare.checkpoint import Checkpoint
 from pare.errors import GateFailed, StageFailed
-from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Gate, Stage
 from pare.steps import Scores, Step, Verdict
@@ -145,7 +144,7 @@ class Pipeline(Cached):
 
     def settled(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> Stage:
         """The stage with what depends on the target decided by measuring there."""
-        if not isinstance(stage, Export) or stage.lowering != "fastest":
+        if not is_decided_by_measuring(stage):
             return stage
         fused, plain = (replace(stage, lowering=lowering) for lowering in ("fused", "plain"))
         made = [self.produce(choice, sources)[0] for choice in (fused, plain)]

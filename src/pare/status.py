@@ -13,12 +13,25 @@ from pare.result import CONFIG, RESULT, STATUS
 Note = Callable[[list[str]], None]
 
 
-@contextmanager
-def told(folder: Path, name: str, key: str, config: Mapping[str, Any]) -> Iterator[Note]:
-    """Yields what takes the stages that are done."""
+def begin(folder: Path, config: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
     atomic_write_text(folder / CONFIG, yaml_of(config))
+
+
+def tell_failure(
+    folder: Path, name: str, key: str, config: Mapping[str, Any], stage: str, error: Mapping[str, Any]
+) -> None:
+    """Of a job that could not say so itself."""
+    begin(folder, config)
+    status = {"state": "failed", "job": name, "key": key, "stage": stage, "error": error}
+    write_json(folder / STATUS, status)
+
+
+@contextmanager
+def told(folder: Path, name: str, key: str, config: Mapping[str, Any]) -> Iterator[Note]:
+    """Yields what takes the stages that are done."""
+    begin(folder, config)
     status: dict[str, Any] = {"state": "running", "job": name, "key": key, "started": time.time()}
     write_json(folder / STATUS, status)
     try:

@@ -103,10 +103,10 @@ class Composer:
     def subfolder(self, own: DictConfig, config: DictConfig) -> str:
         """May refer to anything."""
         raw = str(OmegaConf.to_container(own, resolve=False)["hydra"]["sweep"]["subdir"])  # type: ignore[index,call-overload]
-        if "$" not in raw.replace("${hydra.job.num}", "").replace("${hydra.job.id}", ""):
-            return raw.replace("${hydra.job.num}", f"{own.hydra.job.num}").replace(
-                "${hydra.job.id}", f"{own.hydra.job.id}"
-            )
+        for key in ("num", "id"):
+            raw = raw.replace(f"${{hydra.job.{key}}}", str(own.hydra.job[key]))
+        if "$" not in raw:
+            return raw
         with open_dict(config):
             whole = OmegaConf.merge(config, own)
         return str(whole.hydra.sweep.subdir)

@@ -15,7 +15,6 @@ class Ending:
     """How a node ended. error: None where all went well; else kind, message and perhaps traceback."""
 
     node: str
-    seconds: float
     error: dict[str, Any] | None
 
 
@@ -38,6 +37,6 @@ def ending_of(plan: Path, node: str, otherwise: dict[str, str] | None) -> Ending
     """What the process wrote; otherwise: the error where it could not."""
     file = plan.parent / NODES / f"{node}.json"
     if not file.is_file():
-        return Ending(node, 0.0, otherwise)
+        return Ending(node, otherwise)
     told = json.loads(file.read_text(encoding="utf-8"))
-    return Ending(node, told["seconds"], told["error"] or otherwise)
+    return Ending(node, told["error"] or otherwise)

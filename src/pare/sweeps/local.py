@@ -83,9 +83,7 @@ class Local:
     def _start(self) -> None:
         while self.ready and len(self.at_work) < self.slots.count:
             node = self.nodes[self.ready[0][-1]]
-            if node.alone and self.at_work:
-                return
-            if any(one.node.alone for one in self.at_work.values()):
+            if self.at_work and (node.alone or any(one.node.alone for one in self.at_work.values())):
                 return
             heapq.heappop(self.ready)
             self.at_work[node.id] = self._fork(node)
@@ -133,14 +131,13 @@ class Local:
         ending = ending_of(self.plan, one.node.id, death(status))
         if one.timed_out:
             timeout = {"kind": "Timeout", "message": f"not done after {self.settings.timeout_s:g} s"}
-            ending = Ending(one.node.id, time.time() - one.since, timeout)
+            ending = Ending(one.node.id, timeout)
         if ending.error is None:
             self.done.add(one.node.id)
             for name, missing in self.waiting.items():
-                if one.node.id in missing:
-                    missing.discard(one.node.id)
-                    if not missing:
-                        self._is_ready(self.nodes[name])
+                if missing == {one.node.id}:
+                    self._is_ready(self.nodes[name])
+                missing.discard(one.node.id)
         return ending
 
 

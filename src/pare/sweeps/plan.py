@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pare.cached import Cached
+from pare.cached import Cached, is_decided_by_measuring
 from pare.checkpoint import Format
 from pare.config import Job
 from pare.progress import silent
 from pare.provenance import digest
-from pare.stages.export import Export
 from pare.stages.stage import Stage
 from pare.store import Store
 from pare.strategy import BASELINE, Strategy
@@ -42,6 +41,14 @@ class Node:
     after: tuple[str, ...]
     alone: bool = False
     stored: bool = False
+
+    @property
+    def what(self) -> str:
+        return self.name if self.kind == "stage" else self.kind
+
+
+def short(value: object) -> str:
+    return digest(value)[:16]
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class _Chain:
         return [self.stage(name, stage, upto) for upto, (name, stage) in enumerate(strategy)]
 
     def stage(self, name: str, stage: Stage, upto: int) -> Node:
-        measures = isinstance(stage, Export) and stage.lowering == "fastest"
+        measures = is_decided_by_measuring(stage)
         if stage.gate is not None or measures:
             hardware = self.pipeline.hardware
             self.decided.append(
@@ -131,9 +138,7 @@ class _Chain:
         before = {role: inputs[role] for role in stage.roles()}
         found = self.find(stage, before)
         node = Node(
-            id=digest([self.key(stage, {role: made.node for role, made in before.items()}), self.decided])[
-                :16
-            ],
+            id=short([self.key(stage, {role: made.node for role, made in before.items()}), self.decided]),
             kind="stage",
             name=name,
             stage=stage.kind,
@@ -151,7 +156,7 @@ class _Chain:
         """The digest of what the stage made, if it did already; gates are taken to pass."""
         digests = {role: made.digest for role, made in before.items()}
         known = {role: found for role, found in digests.items() if found is not None}
-        if len(known) < len(digests) or (isinstance(stage, Export) and stage.lowering == "fastest"):
+        if len(known) < len(digests) or is_decided_by_measuring(stage):
             return None
         entry = self.pipeline.store.peek(self.key(stage, known))
         return None if entry is None else entry.digest
@@ -168,14 +173,14 @@ class _Chain:
         self.graphs = [self.find(export, {"model": start}) for export in exports]
         scored = [(last.digest, last.format), *((graph, pipeline.hardware.runs) for graph in self.graphs)]
         return Node(
-            id=digest(
+            id=short(
                 [
                     last.node,
                     [self.key(export, {"model": start.node}) for export in exports],
                     pipeline.hardware.device,
                     pipeline.hardware.engine,
                 ]
-            )[:16],
+            ),
             kind="answers",
             name="answers",
             stage="",

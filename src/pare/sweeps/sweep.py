@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.build import build
 from pare.config import Job, job_of, one_line, plain
 from pare.errors import ConfigError
-from pare.files import atomic_write_text, write_json
 from pare.nursery import Nursery
 from pare.provenance import gpu_ids
-from pare.report import yaml_of
-from pare.result import CONFIG, RESULT, STATUS, Result
+from pare.result import RESULT, Result
+from pare.status import tell_failure
 from pare.store import Store
 from pare.study.summary import distinguishing, print_summary
 from pare.sweep import Sweep
@@ -40,19 +38,18 @@ class Grid:
 
     jobs: Sequence[Job]
     folders: Sequence[Path]
-    overrides: Sequence[Sequence[str]]
 
 
 def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Result | None]:
     """The result of each job, None where there is none; however it goes, prints the table at its end."""
-    settings = settings_of(master)
-    grid, plan, view = planned(Composer(loader, master), job_overrides, settings)
+    grid, plan, view = planned(Composer(loader, master), job_overrides)
+    settings = grid.jobs[0].sweep
     if settings.dry_run:
         return []
     folder = Path(str(master.hydra.sweep.dir))
     written = write_plan(folder, plan, grid.jobs, grid.folders)
     with Nursery.forked(work) as nursery:  # data and code that planning read need not be read again
-        engine = Local(nursery, written, view.slots, settings, plan.wanted())
+        engine = Local(nursery, written, view.slots, settings, view.wanted)
         try:
             with view.watching():
                 Run(plan, grid, engine, view, settings).to_the_end()
@@ -62,9 +59,7 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
     return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]
 
 
-def planned(
-    composer: Composer, job_overrides: Sequence[Sequence[str]], settings: Sweep
-) -> tuple[Grid, Plan, View]:
+def planned(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> tuple[Grid, Plan, View]:
     """Says what will be done; raises ConfigError if some of it cannot be."""
     gc.disable()  # nothing of what is made is garbage, and looking for some takes a sixth of the time
     try:
@@ -75,20 +70,11 @@ def planned(
     plan = plan_of(grid.jobs, store)
     trainings = [job.finetune.train for job in grid.jobs]
     shared_out = all(train.device != "cpu" and train.processes == 1 for train in trainings)
-    slots = settings.slots(max(train.threads for train in trainings), gpu_ids() if shared_out else [])
+    threads = max(train.threads for train in trainings)
+    slots = grid.jobs[0].sweep.slots(threads, gpu_ids() if shared_out else [])
     view = View(plan, distinguishing(job_overrides), slots)
     view.plan_line(estimate(plan, store, slots.count))
     return grid, plan, view
-
-
-def settings_of(master: DictConfig) -> Sweep:
-    problems: list[str] = []
-    settings: Sweep = build(
-        plain(OmegaConf.create({"sweep": master.sweep}))["sweep"], "sweep", problems, Sweep
-    )
-    if problems:
-        raise ConfigError(problems)
-    return settings
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
@@ -111,7 +97,7 @@ def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
             problem if len(which) == every else f"{problem} ({named(which, job_overrides)})"
             for problem, which in found.items()
         )
-    return Grid(jobs, folders, job_overrides)
+    return Grid(jobs, folders)
 
 
 def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
@@ -154,19 +140,8 @@ class Run:
         self.open -= lost
         jobs = [number for number, needed in enumerate(self.plan.needs) if lost.intersection(needed)]
         for number in jobs:
-            self.note_failure(number, node.name if node.kind == "stage" else node.kind, error)
-        self.view.failed(jobs, first_line(error["message"]))
+            job = self.grid.jobs[number]
+            tell_failure(self.grid.folders[number], job.name, job.key, job.config, node.what, error)
+        self.view.failed(jobs, error["message"].strip().splitlines()[0])
         if self.settings.fail_fast:
             self.open = set()
-
-    def note_failure(self, number: int, stage: str, error: dict[str, Any]) -> None:
-        job, folder = self.grid.jobs[number], self.grid.folders[number]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESULT).unlink(missing_ok=True)
-        atomic_write_text(folder / CONFIG, yaml_of(job.config))
-        status = {"state": "failed", "job": job.name, "key": job.key, "stage": stage, "error": error}
-        write_json(folder / STATUS, status)
-
-
-def first_line(message: str) -> str:
-    return message.strip().splitlines()[0]

@@ -71,9 +71,8 @@ class View:
         lines = [Text(f"{self.done}/{self.total} done in {span(spent)}{left}{failed}", style="bold")]
         for name, since in list(running.items())[:SHOWN]:
             node, jobs = self.plan.nodes[name], self.wanted[name]
-            what = node.name if node.kind == "stage" else node.kind
             whose = " ".join(self.apart[node.job]) if jobs == 1 else f"for {jobs} jobs"
-            lines.append(Text(f"  {what}  {whose}  {span(time.time() - since)}"))
+            lines.append(Text(f"  {node.what}  {whose}  {span(time.time() - since)}"))
         self.live.update(Group(*lines))
 
     def ended(self, node: Node, well: bool) -> None:

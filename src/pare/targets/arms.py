@@ -45,11 +45,9 @@ class Process:
         self.tell(json.dumps(given))
 
     def tell(self, line: str) -> None:
-        try:
+        with suppress(BrokenPipeError):  # why it ended comes with reading
             self.to.write(line + "\n")
             self.to.flush()
-        except BrokenPipeError:
-            pass  # why it ended comes with reading
 
     def ask(self, line: str) -> Any:
         self.tell(line)

@@ -7,7 +7,7 @@ paired log-ratios.
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,12 +43,12 @@ def measure(
     with (
         TemporaryDirectory() as folder,
         lease(hardware.device, hardware.fingerprint()["gpu"]),
-        ExitStack() as stack,
+        arms_of([hardware.runtime]) as nursery,
     ):
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
         sides = fed(graphs, texts[: settings.texts], Path(folder))
         watch = Watch()
-        nursery = stack.enter_context(nursed(ARM, [hardware.runtime], watch))
+        watch.own(nursery.pid)  # and with it its children
         best = least(quickest(sides[1:], 1, nursery)) if len(baselines) > 1 else 0
         found = Comparison(sides[0], sides[1 + best], settings, nursery)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
@@ -79,18 +79,16 @@ def latencies_ms(
     with (
         TemporaryDirectory() as folder,
         lease(hardware.device, hardware.fingerprint()["gpu"]),
+        arms_of([target.runtime for _, target in graphs]) as nursery,
         progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
     ):
         sides = fed(graphs, texts[: settings.texts], Path(folder))
-        with nursed(ARM, [side.hardware.runtime for side in sides], Watch()) as nursery:
-            return quickest(sides, settings.launches, nursery)
+        return quickest(sides, settings.launches, nursery)
 
 
-@contextmanager
-def nursed(module: str, runtimes: Sequence[Runtime], watch: Watch) -> Iterator[Nursery]:
-    with Nursery.fresh(module, [session_module(runtime) for runtime in dict.fromkeys(runtimes)]) as nursery:
-        watch.own(nursery.pid)  # and with it its children
-        yield nursery
+def arms_of(runtimes: Sequence[Runtime]) -> Nursery:
+    """Where arms are forked that run graphs in these."""
+    return Nursery.fresh(ARM, [session_module(runtime) for runtime in dict.fromkeys(runtimes)])
 
 
 def fed(graphs: Sequence[tuple[Checkpoint, Hardware]], texts: Sequence[Text], folder: Path) -> list[Side]:
@@ -182,6 +180,7 @@ def peak_meter(hardware: Hardware, wanted: bool, watch: Watch) -> Iterator[Calla
         yield lambda precision: None
         return
     given = {"device": hardware.device, "threads": hardware.threads}
-    with nursed(PEAK, [], watch) as nursery, Process(nursery, given) as process:
+    with Nursery.fresh(PEAK) as nursery, Process(nursery, given) as process:
+        watch.own(nursery.pid)
         process.answer()
         yield process.ask
