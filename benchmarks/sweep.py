@@ -148,7 +148,7 @@ def dry(overrides: Sequence[str]) -> dict[str, float]:
 
 def claims(found: Mapping[str, Any]) -> list[Claim]:
     tree, two, plan = found.get("grid"), found.get("workers"), found.get("dry")
-    one_by_one = cost = again = overhead = true = None
+    one_by_one = cost = again = overhead = None
     if tree:
         distinct = tree["computed"]["checkpoint"] + tree["computed"]["scores"]
         cost = (tree["spent"]["stage"] + tree["spent"]["answers"]) / distinct
@@ -162,7 +162,7 @@ def claims(found: Mapping[str, Any]) -> list[Claim]:
         Claim("stages one by one over the distinct ones", one_by_one, 20, True),
         Claim("the same sweep again: percent of the first time", again, 1),
         Claim("a stage's process beyond the stage and its score: seconds", overhead, 0.3),
-        Claim("two workers over one", two["1"] / two["2"] if two else true, 1.5, True),
+        Claim("two workers over one", two["1"] / two["2"] if two else None, 1.5, True),
     ]
 
 
