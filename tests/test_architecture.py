@@ -68,6 +68,7 @@ def test_imports_go_down_only(path: Path) -> None:
 ALLOWED = {
     ("artifact", "store"),
     ("study", "report"),
+    ("tracking", "study"),
     ("sweeps", "study"),
 }
 
@@ -86,8 +87,9 @@ def test_only_the_outermost_rooms_see_hydra() -> None:
     assert seen == {"config", "entry", "sweeps"}
 
 
-def test_only_tracking_imports_wandb() -> None:
-    seen = {room_of(p) for p in MODULES if any(name.split(".")[0] == "wandb" for name in imports_of(p))}
+@pytest.mark.parametrize("library", ["wandb", "mlflow"])
+def test_only_tracking_imports_trackers(library: str) -> None:
+    seen = {room_of(p) for p in MODULES if any(name.split(".")[0] == library for name in imports_of(p))}
     assert seen == {"tracking"}
 
 

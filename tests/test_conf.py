@@ -15,7 +15,7 @@ from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
 from pare.tasks.task import Task
-from pare.tracking import Tracker
+from pare.tracking.tracker import Tracker
 
 CONF = conf_folder()
 TORCH = ["hardware=torch", "compression=torch"]
@@ -36,7 +36,9 @@ EXTRA = {
 
 
 def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    """All but sweeps/wandb.yaml, which is for wandb's agents."""
+    found = {path.stem for path in (CONF / group).glob("*.yaml")}
+    return sorted(found - {"wandb"} if group == "sweep" else found)
 
 
 def composed(*overrides: str) -> dict[str, object]:
@@ -126,9 +128,9 @@ def test_only_our_own_classes_can_be_named(target: str) -> None:
 
 def test_a_target_of_the_wrong_kind_is_refused() -> None:
     problems: list[str] = []
-    build({"_target_": "pare.tracking.Wandb"}, "compression.width", problems, Stage)
-    assert problems == ["compression.width._target_: pare.tracking.Wandb is not a Stage"]
-    assert isinstance(build({"_target_": "pare.tracking.Wandb"}, "tracker", [], Tracker), Tracker)
+    build({"_target_": "pare.tracking.wandb.Wandb"}, "compression.width", problems, Stage)
+    assert problems == ["compression.width._target_: pare.tracking.wandb.Wandb is not a Stage"]
+    assert isinstance(build({"_target_": "pare.tracking.wandb.Wandb"}, "tracker", [], Tracker), Tracker)
 
 
 def test_links_in_conf_show_experiments_and_sweeps() -> None:

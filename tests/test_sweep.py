@@ -59,17 +59,6 @@ def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert result_of(done)["scores"]
 
 
-def test_a_tracked_sweep_is_one_run_a_job(widths: tuple[Path, Path, str]) -> None:
-    store, jobs, _ = widths
-    tracked = ("tracker=wandb", "tracker.mode=offline", "compression.width.keep=0.25,0.5")
-    finished = run(
-        "-m", *SMALL, f"store.root={store}", f"hydra.sweep.dir={jobs.parent / 'tracked'}", *tracked
-    )
-    assert finished.returncode == 0, finished.stderr
-    runs = sorted((jobs.parent / "tracked").glob("*/wandb/offline-run-*/*.wandb"))
-    assert len({file.name for file in runs}) == 2
-
-
 def test_a_sweep_file_needs_no_flag(widths: tuple[Path, Path, str]) -> None:
     store, jobs, _ = widths
     folder = jobs.parent / "named"

@@ -1,75 +1,252 @@
-"""What a tracker is told about a job, read back from what wandb wrote; when it is online."""
+"""What trackers are told about a job or a sweep; that all of it can be read back from what wandb wrote."""
 
 import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-import wandb
 
-from pare.tracking import Wandb, summary_of
+from pare.cli import main
+from pare.report import yaml_of
+from pare.result import CONFIG
+from pare.study.summary import Row
+from pare.tracking.figures import front_of, parallel_coordinates, pareto, table_of
+from pare.tracking.mirroring import trouble_with
+from pare.tracking.record import JobRecord, Made, StudyRecord, models_of, read_job, title_of, write_job
+from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
+from pare.tracking.wandb import Wandb
+from pare.tracking.workspace import as_json, workspace
 from sample import RESULT
-from wandb_files import named, records
+from wandb_files import artifacts, config_of, history_of, records, run_of, summary_of
 
 CURVE = [{"step": step, "loss": 1 / step, "learning_rate": 1e-3} for step in range(1, 1001)]
+OFFLINE = {"_target_": "pare.tracking.wandb.Wandb", "project": "tests", "mode": "offline"}
+MEASURE = {"texts": 20}
 
 
-def test_a_job_is_mirrored_as_one_run(tmp_path: Path) -> None:
-    """A curve longer than a block of wandb's file."""
-    tracker = Wandb(mode="offline", project="tests")
-    tracker.mirror(RESULT, {"seed": 1, "task": {"name": "small"}}, {"finetune": CURVE}, "group", tmp_path)
-    wandb.teardown()  # `finish` returns before the last block of the file is written
-    found = records(tmp_path)
-    run = next(r.run for r in found if r.WhichOneof("record_type") == "run")
-    assert (run.project, run.run_group, run.job_type) == ("tests", "group", "job")
-    assert (run.run_id, run.display_name) == ("0123456789abcdef-job", "seed=1 model=micro")
-    config = {k: json.loads(v) for k, v in named(run.config.update).items()}
-    assert config["task"] == {"name": "small"}
-    points = [named(r.history.item) for r in found if r.WhichOneof("record_type") == "history"]
-    assert len(points) == len(CURVE)
-    for point, logged in zip(CURVE, points, strict=True):
-        assert {k: json.loads(logged[f"finetune/{k}"]) for k in point} == point
-    summary = {k: json.loads(v) for r in found for k, v in named(r.summary.update).items()}
-    assert summary.items() >= summary_of(RESULT).items()
+@pytest.fixture(autouse=True)
+def whatever_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
 
 
-def test_the_summary_is_a_fixed_set_of_numbers() -> None:
-    found = summary_of(RESULT)
-    assert found["dev/width/exact_match"] == 0.5
-    assert found["delta/width/exact_match"] == -0.25
-    assert "delta/finetune/exact_match" not in found
-    assert found["test/exact_match"] == 0.5
-    assert found["baseline/test/exact_match"] == 0.625
+def a_job(folder: Path) -> Path:
+    """As a job leaves it, with two networks and a bundle."""
+    networks = []
+    for stage in ("finetune", "width"):
+        place = folder / "store" / stage
+        place.mkdir(parents=True)
+        (place / "model.safetensors").write_text(stage)
+        networks.append(Made(stage, f"digest of {stage}", str(place)))
+    job = folder / "job"
+    (job / "bundle" / "evaluation").mkdir(parents=True)
+    (job / "bundle" / "model.onnx").write_text("graph")
+    (job / "bundle" / "evaluation" / "rows.jsonl").write_text("secret")
+    (job / CONFIG).write_text(yaml_of({"seed": 1, "measure": MEASURE, "task": {"name": "small"}}))
+    write_job(job, "group", "keep=0.5", {"finetune": CURVE}, networks)
+    RESULT.write(job)
+    return job
+
+
+def fits(name: str, fields: Sequence[Field]) -> list[Field]:
+    def pattern(field: Field) -> str:
+        bare = field.name.removeprefix("[baseline/]")
+        prefix = "(baseline/)?" if bare != field.name else ""
+        return prefix + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(bare))
+
+    return [field for field in fields if re.fullmatch(pattern(field), name)]
+
+
+def test_every_number_is_a_field_of_the_schema_and_every_field_has_one() -> None:
+    found = [fits(name, FIELDS) for name in metrics_of(RESULT)]
+    assert {len(fields) for fields in found} == {1}
+    assert {fields[0] for fields in found} == set(FIELDS)
+
+
+def test_a_number_that_cannot_be_had_is_there_as_none() -> None:
+    bare = replace(RESULT.measurement, end_to_end_ms=None, end_to_end_speedup=None, arithmetic=None)
+    assert metrics_of(replace(RESULT, measurement=bare)).keys() == metrics_of(RESULT).keys()
+
+
+def test_the_numbers_are_those_of_the_result() -> None:
+    found = metrics_of(RESULT)
+    assert (found["primary"], found["baseline/primary"], found["primary_change"]) == (0.5, 0.625, -0.125)
+    assert found["stage/width/dev/exact_match"] == 0.5
+    assert found["stage/width/change/exact_match"] == found["stage/width/total/exact_match"] == -0.25
     assert (found["size_mb"], found["baseline/size_mb"]) == (1.5, 6.0)
-    assert found["latency_ms/p50"] == 0.5
-    assert found["memory_mb"] is None
-    assert [found[f"speedup/{k}"] for k in ("low", "median", "high")] == [2.5, 3.0, 3.5]
+    assert (found["latency_ms/p50"], found["memory_mb"]) == (0.5, None)
+    assert [found[f"speedup/{bound}"] for bound in ("low", "median", "high")] == [2.5, 3.0, 3.5]
+    assert found["bucketed_per_s/32"] == 2000.0
+
+
+def test_the_table_in_the_docs_is_the_schema() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "tracking.md").read_text(encoding="utf-8")
+    table = text.partition("| name | unit | |")[2].partition("\n\n")[0]
+    shown = re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
+    meant = [
+        field for field in FIELDS if not field.name.startswith("baseline/") or field.about != OF_BASELINE
+    ]
+    assert [(name, unit, about) for name, unit, about in shown] == [
+        (field.name, field.unit, field.about) for field in (*meant, *CURVES)
+    ]
+
+
+OF_BASELINE = "of the fine-tuned model"
+
+
+def test_a_job_is_mirrored_as_one_run_with_all_there_is(tmp_path: Path) -> None:
+    """A curve longer than a block of wandb's file."""
+    job = a_job(tmp_path)
+    assert trouble_with(OFFLINE, 1, job) is None
+    found = records(job)
+    run = run_of(found)
+    assert (run.project, run.run_group, run.job_type) == ("tests", "group", "job")
+    assert (run.run_id, run.display_name) == (read_job(job).id, "keep=0.5")
+    config = config_of(found)
+    assert config["task"] == {"name": "small"}
+    assert config["pare"]["target"]["precision"] == "int8"
+    history = history_of(found)
+    assert [{k: point[f"train/finetune/{k}"] for k in CURVE[0]} for point in history] == CURVE
+    assert summary_of(found).items() >= metrics_of(RESULT).items()
+
+
+def test_lineage_goes_from_teacher_to_students_to_the_bundle(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    assert trouble_with(OFFLINE, 1, job) is None
+    made = artifacts(records(job))
+    assert [(a.type, a.name, a.use_after_commit) for a in made] == [
+        ("teacher", "small-finetune", True),  # needed by this run, whoever logs it first
+        ("student", "small-width", True),
+        ("bundle", "small-bundle", False),
+    ]
+    origins = [json.loads(a.metadata)["from"] for a in made]
+    assert origins == [None, "digest of finetune", "digest of width"]
+    (entry,) = made[0].manifest.contents
+    assert entry.ref == (tmp_path / "store" / "finetune" / "model.safetensors").as_uri()
+    assert not list(job.rglob("wandb/**/model.safetensors"))  # nothing is copied
+    assert [e.path for e in made[2].manifest.contents] == ["model.onnx"]  # without the rows of test
+
+
+def test_the_same_job_is_the_same_run_and_no_other_is(tmp_path: Path) -> None:
+    job = read_job(a_job(tmp_path))
+
+    def other(**config: Any) -> JobRecord:
+        return replace(job, config={**job.config, **config})
+
+    elsewhere = replace(RESULT, measurement=replace(RESULT.measurement, fingerprint={"cpu": "another"}))
+    same = [job, other(store={"root": "there"}), other(tracker=None), replace(job, group="a later sweep")]
+    assert {each.id for each in same} == {job.id}
+    different = [job, other(measure={"texts": 21}), other(name="b"), replace(job, result=elsewhere)]
+    assert len({each.id for each in different}) == len(different)
+
+
+def test_models_that_are_not_on_this_machine_are_left_out(tmp_path: Path) -> None:
+    job = read_job(a_job(tmp_path))
+    gone = replace(job, networks=[replace(made, path="/nowhere") for made in job.networks])
+    assert [model.role for model in models_of(gone)] == ["bundle"]
+
+
+def test_titles_are_short_and_tell_keys_apart() -> None:
+    assert title_of(["compression.width.keep=0.5", "compression/quantize=fp16"]) == "keep=0.5 quantize=fp16"
+    assert title_of(["hardware.batch=1", "train.batch=2"]) == "hardware.batch=1 train.batch=2"
+
+
+def a_study() -> StudyRecord:
+    rows = [Row(n, [f"compression.width.keep={keep}"], RESULT, "") for n, keep in enumerate((0.25, 0.5))]
+    failed = Row(2, ["compression.width.keep=9"], None, "failed: disk")
+    return StudyRecord([*rows, failed], "group", Path())
+
+
+def test_a_study_has_a_row_for_every_job() -> None:
+    table = table_of(a_study())
+    assert table["state"] == ["done", "done", "failed: disk"]
+    assert table["keep"] == ["0.25", "0.5", "9"]
+    assert table["primary"] == [0.5, 0.5, None]
+
+
+def test_figures_show_what_has_a_result() -> None:
+    table = table_of(a_study())
+    dots, _ = pareto(table).data
+    assert len(dots.x) == 2
+    (lines,) = parallel_coordinates(table).data
+    axes = {axis.label: list(axis["values"]) for axis in lines.dimensions}
+    assert axes["keep"] == [0.25, 0.5]
+    assert "memory_mb" not in axes  # known of no job
+
+
+def test_the_front_is_what_nothing_beats_in_both() -> None:
+    assert front_of([3.0, 1.0, 2.0, 2.5], [0.9, 0.5, 0.8, 0.7]) == [1, 2, 0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")
+def test_the_workspace_shows_numbers_of_the_schema() -> None:
+    pytest.importorskip("wandb_workspaces")
+    text = as_json(workspace("entity", "project"))
+    shown = set(re.findall(r'"summary:([^"]+)"', text))
+    assert shown
+    assert [name for name in shown if not fits(name, FIELDS)] == []
 
 
 @pytest.mark.parametrize(
-    ("mode", "environment", "netrc", "online"),
+    ("mode", "environment", "netrc", "chosen"),
     [
-        ("auto", {}, "", False),
-        ("auto", {"WANDB_API_KEY": "key"}, "", True),
-        ("auto", {"WANDB_API_KEY": "key", "WANDB_MODE": "offline"}, "", False),
-        ("auto", {}, "machine api.wandb.ai login user password key", True),
-        ("auto", {}, "no netrc at all", False),
-        ("offline", {"WANDB_API_KEY": "key"}, "", False),
-        ("online", {}, "", True),
+        ("auto", {}, "", "offline"),
+        ("auto", {"WANDB_API_KEY": "key"}, "", "online"),
+        ("auto", {"WANDB_API_KEY": "key", "WANDB_MODE": "offline"}, "", "offline"),
+        ("auto", {"WANDB_API_KEY": "key", "WANDB_MODE": "disabled"}, "", "disabled"),
+        ("auto", {}, "machine api.wandb.ai login user password key", "online"),
+        ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine api.wandb.ai login u password k", "offline"),
+        ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine ours login user password key", "online"),
+        ("auto", {}, "no netrc at all", "offline"),
+        ("offline", {"WANDB_API_KEY": "key"}, "", "offline"),
+        ("online", {}, "", "online"),
     ],
 )
 def test_auto_is_online_where_there_is_a_key(
     mode: str,
     environment: dict[str, str],
     netrc: str,
-    online: bool,
+    chosen: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".netrc").write_text(netrc)
     (tmp_path / ".netrc").chmod(0o600)
-    assert Wandb(mode=mode).online() is online  # type: ignore[arg-type]
+    assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
+
+
+def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    job = a_job(tmp_path)
+    assert trouble_with({**OFFLINE, "mode": "auto"}, 1, job) is None
+    assert not (job / "wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["here", "tracker=wandb"], "error: here: neither a job with a result.json nor a sweep"),
+        (["job"], "error: job: had no tracker; tracker=wandb or tracker=mlflow is needed"),
+        (["job", "tracker=none"], "error: job: had no tracker; tracker=wandb or tracker=mlflow is needed"),
+        (["job", "tracker=wandb", "tracker.limit_s=0"], "error: job: tracker.limit_s=0.0: more than 0"),
+        (["job", "tracker=nothing"], "error: In 'config': Could not find 'tracker/nothing'"),
+    ],
+)
+def test_resync_says_what_it_cannot_do(
+    words: list[str],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    a_job(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    assert main(["track", "resync", *words]) == 2
+    assert capsys.readouterr().err.startswith(line)

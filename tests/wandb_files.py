@@ -1,5 +1,6 @@
 """Reads wandb's offline runs: a LevelDB log of protocol buffers, which wandb itself reads in Go only."""
 
+import json
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -44,3 +45,26 @@ def payloads(content: bytes) -> list[bytes]:
 def named(items: Any) -> dict[str, str]:
     """JSON values by name, from the items of a summary, a history or a config."""
     return {item.key or "/".join(item.nested_key): item.value_json for item in items}
+
+
+def run_of(found: list[Any]) -> Any:
+    """The one run that the records are of."""
+    (run,) = (r.run for r in found if r.WhichOneof("record_type") == "run")
+    return run
+
+
+def config_of(found: list[Any]) -> dict[str, Any]:
+    return {k: json.loads(v) for k, v in named(run_of(found).config.update).items()}
+
+
+def summary_of(found: list[Any]) -> dict[str, Any]:
+    return {k: json.loads(v) for r in found for k, v in named(r.summary.update).items()}
+
+
+def history_of(found: list[Any]) -> list[dict[str, Any]]:
+    points = [named(r.history.item) for r in found if r.WhichOneof("record_type") == "history"]
+    return [{k: json.loads(v) for k, v in point.items()} for point in points]
+
+
+def artifacts(found: list[Any]) -> list[Any]:
+    return [r.artifact for r in found if r.WhichOneof("record_type") == "artifact"]

@@ -42,12 +42,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "overrides", nargs="*", help="as run.py takes them, of the target only: hardware=cpu measure=strict"
     )
     evaluate.add_argument("--out", type=Path, metavar="FOLDER", help="a new one (default: below runs/)")
+    track = commands.add_parser("track", help="bring results to a tracker after the fact")
+    deeds = track.add_subparsers(dest="action", required=True)
+    resync = deeds.add_parser("resync", help="make the runs of jobs and sweeps anew, from their folders")
+    resync.add_argument(
+        "words", nargs="+", metavar="FOLDER", help="… and overrides: tracker=wandb tracker.project=mine"
+    )
+    space = deeds.add_parser("workspace", help="save a ready-made workspace to a project of wandb's")
+    space.add_argument("project", metavar="ENTITY/PROJECT", type=entity_and_project)
+    space.add_argument("--show", action="store_true", help="only print what would be sent")
     options, more = parser.parse_known_args(arguments)
     if unknown := [word for word in more if options.command != "evaluate" or word.startswith("-")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if options.command == "evaluate":
             return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out)
+        if options.command == "track":
+            if options.action == "workspace":
+                return make_workspace(options.project, options.show)
+            return track_again(options.words)
         return look_at_data(options.overrides) if options.command == "data" else look_after(options)
     except KeyboardInterrupt:
         return 130
@@ -91,6 +104,35 @@ def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None)
 
     evaluate(bundle, overrides, folder)
     return 0
+
+
+def track_again(words: Sequence[str]) -> int:
+    """Exit code 1 if a tracker did not take something."""
+    from pare.config import composed, plain
+    from pare.tracking.resync import resync
+
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    tracker = plain(composed(overrides))["tracker"] if overrides else None
+    code = 0
+    for told in resync([Path(word) for word in words if word not in overrides], tracker):
+        print(f"{told.folder}: {told.trouble or 'mirrored'}")
+        code = 1 if told.trouble else code
+    return code
+
+
+def make_workspace(place: tuple[str, str], show: bool) -> int:
+    from pare.tracking.workspace import as_json, save, workspace
+
+    made = workspace(*place)
+    print(as_json(made) if show else save(made))
+    return 0
+
+
+def entity_and_project(text: str) -> tuple[str, str]:
+    entity, _, project = text.partition("/")
+    if not entity or not project or "/" in project:
+        raise ValueError(f"{text} is not ENTITY/PROJECT")
+    return entity, project
 
 
 def days(text: str) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
-    from pare.tracking import Tracker
+    from pare.tracking.tracker import Tracker
     from pare.ways import Way
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     from pare.targets.hardware import Automatic, Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
-    from pare.tracking import Tracker
+    from pare.tracking.tracker import Tracker
     from pare.training import Training
 
     problems = [

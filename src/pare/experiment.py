@@ -1,6 +1,5 @@
 """One job from its config to its result: the whole story on one screen."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,26 @@ from pare.status import Note, told
 from pare.steps import Step, stage_record
 from pare.store import Store
 from pare.strategy import devices_of
+from pare.tracking.mirroring import mirror
+from pare.tracking.record import Made, title_of, write_job
 
-log = logging.getLogger(__name__)
 
+def run(
+    config: Mapping[str, Any], overrides: Sequence[str], folder: Path, group: str, title: str = ""
+) -> Result:
+    """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`.
 
-def run(config: Mapping[str, Any], overrides: Sequence[str], folder: Path, group: str) -> Result:
-    """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`."""
+    group: the sweep's name. title: the job's among the others of its sweep.
+    """
     job = job_of(config, overrides)
     with told(folder, job.name, job.key, job.config) as note:
-        return carry_out(job, folder, group, note)
+        result = carry_out(job, folder, group, title, note)
+    if job.tracker is not None:
+        mirror(config["tracker"], job.tracker.limit_s, folder)
+    return result
 
 
-def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
+def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Result:
     store = Store(job.store)
     show = report.Terminal()
     pipelines = [Pipeline(store, job.task, job.seed, way.hardware, show.progress) for way in job.ways]
@@ -50,7 +57,6 @@ def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
     before, after = (job.task.shares("test", found) for found in (baseline_answers, answers))
     records = [stage_record(step) for step in outcome.steps]
-    curves = {step.name: history for step in outcome.steps if (history := step.checkpoint.history())}
     result = Result(
         name=job.name,
         key=job.key,
@@ -70,14 +76,21 @@ def carry_out(job: Job, folder: Path, group: str, note: Note) -> Result:
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
     evaluation = evaluation_of(job, chosen, graphs, result) if job.contents.evaluation else None
     write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about, evaluation)
+    write_for_trackers(folder, group, title or title_of(job.overrides), outcome.steps)
     result.write(folder)
     show.result(result, folder)
-    if job.tracker is not None:
-        try:
-            job.tracker.mirror(result, job.config, curves, group, folder)
-        except Exception as e:  # a tracker never fails a job
-            log.warning("tracker: %s: %s; the result is in %s", type(e).__name__, e, folder)
     return result
+
+
+def write_for_trackers(folder: Path, group: str, title: str, steps: Sequence[Step]) -> None:
+    """What `result.json` has no place for; needed by `pare track resync` too, whenever that is."""
+    curves = {step.name: history for step in steps if (history := step.checkpoint.history())}
+    networks = [
+        Made(step.name, step.checkpoint.digest, str(step.checkpoint.path))
+        for step in steps
+        if step.used and step.checkpoint.format == "torch"
+    ]
+    write_job(folder, group, title, curves, networks)
 
 
 def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result: Result) -> Evaluation:

@@ -27,6 +27,7 @@ from pare.sweeps.local import Local
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.view import View
 from pare.sweeps.work import write_plan
+from pare.tracking.mirroring import mirror
 
 #: seconds between two looks at what is going on
 LOOK = 0.5
@@ -56,6 +57,8 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
         finally:
             engine.stop()
             print_summary(folder, grid.folders, job_overrides, view.shared())
+            if (tracker := grid.jobs[0].tracker) is not None:
+                mirror(grid.jobs[0].config["tracker"], tracker.limit_s, folder)
     return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]
 
 

@@ -27,7 +27,9 @@ from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stopping import listen
 from pare.store import Store
+from pare.study.summary import distinguishing
 from pare.sweeps.plan import Node, Plan
+from pare.tracking.record import title_of, write_study
 
 PLAN, NODES = "plan.json", "nodes"
 
@@ -35,10 +37,17 @@ PLAN, NODES = "plan.json", "nodes"
 def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[Path]) -> Path:
     """All that the processes have to know."""
     (folder / NODES).mkdir(parents=True, exist_ok=True)
+    apart = distinguishing([job.overrides for job in jobs])
     told = [
-        {"config": job.config, "overrides": job.overrides, "folder": str(place.absolute())}
-        for job, place in zip(jobs, folders, strict=True)
+        {
+            "config": job.config,
+            "overrides": job.overrides,
+            "folder": str(place.absolute()),
+            "title": title_of(own),
+        }
+        for job, place, own in zip(jobs, folders, apart, strict=True)
     ]
+    write_study(folder, list(zip(folders, [job.overrides for job in jobs], strict=True)))
     nodes = {name: asdict(node) for name, node in plan.nodes.items()}
     write_json(folder / PLAN, {"group": folder.name, "jobs": told, "nodes": nodes})
     return folder / PLAN
@@ -85,7 +94,7 @@ def carried_out(plan_file: str, node_id: str) -> int:
 
 def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
     if node.kind == "result":
-        run(told["config"], told["overrides"], Path(told["folder"]), group)
+        run(told["config"], told["overrides"], Path(told["folder"]), group, told["title"])
         return
     job = job_of(told["config"], told["overrides"])
     way = job.ways[node.way]

@@ -1,0 +1,1 @@
+"""Trackers: results, mirrored to where a team looks at them."""
