@@ -27,7 +27,7 @@ ROOMS = (
     ("pipeline",),
     ("search",),
     ("choosing",),
-    ("result", "evaluation"),
+    ("result", "rows", "evaluation"),
     ("report", "bundle", "study", "tracking"),
     ("config", "status"),
     ("experiment", "evaluating"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pare.comparing import Share, difference
+from pare.comparing import Share, compare, difference, holm
 
 
 def mean(values: Sequence[float]) -> list[Share]:
@@ -42,3 +42,26 @@ def test_a_metric_may_be_one_sum_over_another() -> None:
     found = difference([(2, 2), (0, 2)], [(2, 2), (4, 2)])
     assert found.mean == 1.0
     assert difference([(0, 0)], [(0, 0)]).mean == 0  # nothing to find and nothing found
+
+
+def test_one_right_where_the_other_is_not_is_what_counts() -> None:
+    """McNemar: of 10 rows that only one has right, 9 are the second's; two-sided 2 * 11 / 1024."""
+    first = mean([1] * 50 + [1] + [0] * 9)
+    second = mean([1] * 50 + [0] + [1] * 9)
+    (found,) = compare([[(first, second)]])
+    assert found.p == pytest.approx(22 / 1024)
+
+
+def test_many_rows_do_not_make_up_for_seeds_that_disagree() -> None:
+    rng = np.random.default_rng(2)
+    base = rng.random(2000) < 0.8
+    better, worse = base | (rng.random(2000) < 0.3), base & (rng.random(2000) < 0.9)
+    sides = [(mean(base), mean(better)), (mean(base), mean(worse))]
+    apart, together = compare([sides, [sides[0], sides[0]]])
+    assert apart.p > 0.2
+    assert together.p < 1e-6
+
+
+def test_holm_lets_none_be_surer_than_a_smaller_one() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []

@@ -20,7 +20,7 @@ from pare.config import composed, key_of, moved, plain
 from pare.errors import ConfigError
 from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
-from pare.study.summary import collect
+from pare.study.collecting import collect
 from small import OPENVINO
 
 HEAVY = ("torch", "transformers", "nncf", "torch_pruning", "accelerate", "onnx")
@@ -84,7 +84,9 @@ def test_it_scores_as_at_home_without_anything_that_training_needs(
         assert here["measurement"][key] == there["measurement"][key], key
     assert status_of(tmp_path / "away")["state"] == "done"
     assert (tmp_path / "away" / "config.yaml").read_text() == (home / "config.yaml").read_text()
-    assert [row.result is not None for row in collect([home, tmp_path / "away"], [[], []])] == [True, True]
+    study = collect([home, tmp_path / "away"])
+    assert study.done[0][0].folder == tmp_path / "away"  # the same job, and later
+    assert "is left out" in study.notes[0]
 
 
 def test_on_other_hardware_it_is_the_job_that_home_would_run_there(home: Path, bundle: Path) -> None:

@@ -1,53 +1,15 @@
-"""The table of a sweep: what each job came to, whatever became of it."""
+"""Sweeps collected and shown: what each job came to, whatever became of it."""
 
-from dataclasses import replace
-from io import StringIO
+import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
+from pare.errors import ConfigError
 from pare.files import write_json
-from pare.result import STATUS
-from pare.study.summary import Row, caveats, collect, distinguishing, summary_table
-from sample import RESULT
-
-JOBS = [
-    ["seed=0", "compression.quantize.keep_float=[attention]"],
-    ["seed=0", "compression.quantize.keep_float=[]"],
-    ["seed=0", "compression.quantize.keep_float=[ffn]"],
-    ["seed=0", "compression.quantize.keep_float=[head]"],
-]
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> list[Path]:
-    """Jobs that are done, failed after an earlier success in the same folder, interrupted, not started."""
-    found = [tmp_path / name for name in ("done", "failed", "interrupted", "absent")]
-    for folder, state in zip(found[:3], ("done", "failed", "interrupted"), strict=True):
-        folder.mkdir()
-        error = {"kind": "GateFailed", "message": "gate of [width]: too much"}
-        write_json(folder / STATUS, {"state": state} | ({"error": error} if state == "failed" else {}))
-    for folder in found[:2]:
-        RESULT.write(folder)
-    return found
-
-
-def test_only_jobs_that_are_done_have_results(folders: list[Path]) -> None:
-    rows = collect(folders, JOBS)
-    assert [row.result is not None for row in rows] == [True, False, False, False]
-    assert [row.reason for row in rows] == [
-        "", "failed: gate of [width]: too much", "interrupted", "not started"
-    ]  # fmt: skip
-
-
-def test_the_table_shows_lists_and_reasons_as_they_are(folders: list[Path]) -> None:
-    console = Console(width=300, file=StringIO(), record=True)
-    console.print(summary_table(collect(folders, JOBS)))
-    out = console.export_text()
-    for word in ("[attention]", "[ffn]", "[head]", "[width]", "not started", "3.00x [2.50, 3.50]", "-12.50"):
-        assert word in out
-    assert "seed=0" not in out
+from pare.result import PLAN
+from pare.study.collecting import collect, distinguishing
+from studies import failed, grid, job
 
 
 def test_jobs_are_named_by_what_sets_them_apart() -> None:
@@ -56,29 +18,56 @@ def test_jobs_are_named_by_what_sets_them_apart() -> None:
     assert distinguishing([]) == []
 
 
-def measured(number: int, precision: str = "int8", hardware: str = "here", **fingerprint: object) -> Row:
-    m = replace(RESULT.measurement, precision=precision, hardware=hardware, fingerprint=fingerprint)
-    return Row(number, [f"seed={number}"], replace(RESULT, measurement=m), "")
+def test_every_job_is_told_of_whatever_became_of_it(tmp_path: Path) -> None:
+    job(tmp_path / "0", "compression.width.keep=0.5", "model=micro")
+    job(tmp_path / "1", "compression.width.keep=0.25", "model=micro")
+    failed(tmp_path / "2", "gate of [width]: too much")
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "result.json").write_text("{", "utf-8")
+    value = json.loads((tmp_path / "0" / "result.json").read_text("utf-8"))
+    (tmp_path / "4").mkdir()
+    write_json(tmp_path / "4" / "result.json", {**value, "measurement": {}})
+    (tmp_path / "5").mkdir()
+    write_json(tmp_path / "5" / "result.json", {**value, "schema": "pare/result@0"})
+    records = collect([tmp_path]).records
+    assert [record.name for record in records[:2]] == ["width.keep=0.5", "width.keep=0.25"]
+    assert [bool(record.result) for record in records] == [True, True, False, False, False, False]
+    assert records[2].reason == "failed: gate of [width]: too much"
+    assert all("result.json" in record.reason for record in records[3:])
 
 
-def test_rows_of_different_machines_are_not_compared_without_saying_so() -> None:
-    rows = [measured(0, cpu="A", cores=2, gpu=[]), measured(1, cpu="B", cores=4, gpu=["H200"])]
-    told = "\n".join(caveats(rows))
-    assert "different machines" in told
-    assert "jobs 0: A, 2 cores" in told
-    assert "jobs 1: B, 4 cores, H200" in told
-    assert caveats([rows[0], measured(2, cpu="A", cores=2, gpu=[])]) == []
+def test_a_sweep_that_runs_shows_what_is_to_come(tmp_path: Path) -> None:
+    """Even where its folder has been copied elsewhere."""
+    job(tmp_path / "copied" / "0", "seed=0")
+    failed(tmp_path / "copied" / "1", "", state="running")
+    jobs = [{"folder": f"/elsewhere/sweep/{n}", "overrides": [f"seed={n}"], "config": {}} for n in range(3)]
+    write_json(tmp_path / "copied" / PLAN, {"group": "sweep", "jobs": jobs})
+    records = collect([tmp_path / "copied"]).records
+    assert [record.reason for record in records] == ["", "running", "not started"]
+    assert records[2].name == "seed=2"
 
 
-def test_what_fell_back_is_said() -> None:
-    told = caveats([measured(3, precision="fp32 (int8 asked)")])
-    assert told == ["[yellow]job 3 ran as fp32 (int8 asked)[/yellow]"]
+def test_the_same_job_twice_counts_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        job(tmp_path / name, "model=micro")
+    study = collect([tmp_path])
+    assert len(study.records) == 1
+    assert "is left out" in study.notes[0]
 
 
-def test_targets_are_named_where_they_differ() -> None:
-    console = Console(width=300, file=StringIO(), record=True)
-    console.print(summary_table([measured(0), measured(1, hardware="there")]))
-    console.print(summary_table([measured(0), measured(1)]))
-    out = console.export_text()
-    assert out.count("here, onnxruntime, int8, 1 thread, batch 1") == 2  # here and t-here
-    assert out.count("target") == 1
+def test_results_may_come_as_files(tmp_path: Path) -> None:
+    job(tmp_path / "0", "model=micro")
+    (tmp_path / "0" / "result.json").rename(tmp_path / "from_afar.json")
+    assert collect([tmp_path / "from_afar.json"]).done[0][1].seed == 0
+
+
+def test_what_holds_no_job_is_said_for_every_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        collect([tmp_path, tmp_path / "nowhere"])
+    assert "no job in it" in error.value.problems[0]
+    assert "not found" in error.value.problems[1]
+
+
+def test_a_grid_of_a_thousand_is_in_order(tmp_path: Path) -> None:
+    grid(tmp_path, [0.25, 0.5], ["int8_static"], seeds=6, rows=20)
+    assert [record.folder.name for record in collect([tmp_path]).records] == [str(n) for n in range(12)]

@@ -30,6 +30,8 @@ def test_three_widths_fine_tune_once(widths: tuple[Path, Path, str]) -> None:
     sizes = [each[1]["params"] for each in stages]
     assert sizes == sorted(sizes)
     assert "15 stages, 13 distinct, 13 computed" in output
+    assert "width.keep=0.25" in (jobs / "table.md").read_text("utf-8")
+    assert "width.keep=0.25" in (jobs / "report.html").read_text("utf-8")
     for keep in ("0.25", "0.5", "0.75"):
         assert f"compression.width.keep={keep}" in output
 

@@ -113,7 +113,7 @@ def crashed(swept: Swept, tmp_path: Path) -> Path:
     """A sweep of which one job came to its end, and nothing of wandb's files is left."""
     folder = tmp_path / "sweep"
     folder.mkdir()
-    shutil.copy(swept.jobs / "tracking.json", folder)
+    shutil.copy(swept.jobs / "plan.json", folder)
     shutil.copytree(swept.jobs / "0", folder / "0", ignore=shutil.ignore_patterns("wandb"))
     return folder
 

@@ -12,8 +12,8 @@ import pytest
 from pare.cli import main
 from pare.report import yaml_of
 from pare.result import CONFIG
-from pare.study.summary import Row
-from pare.tracking.figures import front_of, parallel_coordinates, pareto, table_of
+from pare.study.collecting import Record, Study
+from pare.tracking.figures import figures_of, table_of
 from pare.tracking.mirroring import trouble_with
 from pare.tracking.record import JobRecord, Made, StudyRecord, models_of, read_job, title_of, write_job
 from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
@@ -155,9 +155,12 @@ def test_titles_are_short_and_tell_keys_apart() -> None:
 
 
 def a_study() -> StudyRecord:
-    rows = [Row(n, [f"compression.width.keep={keep}"], RESULT, "") for n, keep in enumerate((0.25, 0.5))]
-    failed = Row(2, ["compression.width.keep=9"], None, "failed: disk")
-    return StudyRecord([*rows, failed], "group", Path())
+    jobs = [
+        Record(n, Path(), apart, apart, RESULT if n < 2 else None, "" if n < 2 else "failed: disk")
+        for n, keep in enumerate((0.25, 0.5, 9))
+        for apart in [[f"compression.width.keep={keep}"]]
+    ]
+    return StudyRecord(Study(jobs), "group", Path())
 
 
 def test_a_study_has_a_row_for_every_job() -> None:
@@ -168,17 +171,11 @@ def test_a_study_has_a_row_for_every_job() -> None:
 
 
 def test_figures_show_what_has_a_result() -> None:
-    table = table_of(a_study())
-    dots, _ = pareto(table).data
-    assert len(dots.x) == 2
-    (lines,) = parallel_coordinates(table).data
-    axes = {axis.label: list(axis["values"]) for axis in lines.dimensions}
-    assert axes["keep"] == [0.25, 0.5]
-    assert "memory_mb" not in axes  # known of no job
-
-
-def test_the_front_is_what_nothing_beats_in_both() -> None:
-    assert front_of([3.0, 1.0, 2.0, 2.5], [0.9, 0.5, 0.8, 0.7]) == [1, 2, 0]
+    figures = dict(figures_of(a_study()))
+    assert sum(len(points.x) for points in figures["pareto"].data if points.name != "baseline") == 2
+    (lines,) = figures["parallel_coordinates"].data
+    ticks = {axis.label: axis.ticktext for axis in lines.dimensions}
+    assert ticks["keep"] == ("0.25", "0.5")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")

@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     space = deeds.add_parser("workspace", help="save a ready-made workspace to a project of wandb's")
     space.add_argument("project", metavar="ENTITY/PROJECT", type=entity_and_project)
     space.add_argument("--show", action="store_true", help="only print what would be sent")
+    add_report(commands)
     options, more = parser.parse_known_args(arguments)
     if unknown := [word for word in more if options.command != "evaluate" or word.startswith("-")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.action == "workspace":
                 return make_workspace(options.project, options.show)
             return track_again(options.words)
+        if options.command == "report":
+            return write_report(options)
         return look_at_data(options.overrides) if options.command == "data" else look_after(options)
     except KeyboardInterrupt:
         return 130
@@ -68,6 +71,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in getattr(e, "problems", [str(e)]):
             print(f"error: {line}", file=sys.stderr)
         return e.exit_code
+
+
+def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    found = commands.add_parser("report", help="tables, figures and a page of one or many sweeps")
+    found.add_argument("paths", nargs="+", type=Path, metavar="SWEEP", help="folders, or result.json files")
+    found.add_argument("--layout", default="jobs", help="what rows and columns are, see docs/reports.md")
+    for option, told in (
+        ("--rows", "a row for each value: compression.width.keep"),
+        ("--cols", "columns for each value: quantize"),
+        ("--metrics", "columns: exact_match+,delta,speedup,size_mb; with + the change is beside it"),
+        ("--group", "a table for each: hardware, task, or any key"),
+    ):
+        found.add_argument(option, type=comma_separated, default=(), metavar="KEY,…", help=told)
+    found.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only these jobs")
+    found.add_argument(
+        "--baseline", action="append", default=[], metavar="KEY=VALUE", help="compare with this row"
+    )
+    found.add_argument("--axes", type=comma_separated, default=("latency_ms",), help="costs of the front")
+    for limit, unit in (("drop", "POINTS"), ("latency", "MS"), ("size", "MB"), ("memory", "MB")):
+        found.add_argument(f"--max-{limit}", type=float, metavar=unit, help="a budget: the best within it")
+    found.add_argument(
+        "--to",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="by its suffix: .md .tex .csv .parquet tables, .html the page, .png .svg .pdf a figure "
+        "(default: report.html and table.md in the sweep's folder)",
+    )
+    found.add_argument("--figure", choices=("front", "stages", "parallel"), default="front")
+    found.add_argument("--lang", choices=("en", "zh"), default="en", help="of figures and the page")
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+def write_report(options: argparse.Namespace) -> int:
+    """Needs no PyTorch."""
+    from pare.study.front import limits
+    from pare.study.reporting import Asked, report
+    from pare.study.tables import Choice
+
+    asked = Asked(
+        Choice(options.layout, options.rows, options.cols, options.metrics),
+        group=options.group,
+        where=options.where,
+        baseline=options.baseline,
+        budget=limits(options.max_drop, options.max_latency, options.max_size, options.max_memory),
+        costs=options.axes,
+        to=options.to,
+        figure=options.figure,
+        language=options.lang,
+    )
+    return report(options.paths, asked)
 
 
 def look_after(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pare.evaluation import Evaluation, candidate, read_evaluation
 from pare.provenance import environment
 from pare.report import Terminal
 from pare.result import Result
+from pare.rows import split_digest, write_rows
 from pare.status import told
 from pare.targets.answers import answers_of, graph_run
 from pare.targets.hardware import Automatic, Hardware
@@ -34,7 +35,7 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
         raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
     show = Terminal()
     with told(folder, given.home.name, key_of(move.config), move.config):
-        result = result_of(given, final, move, hardware, show)
+        result = result_of(given, final, move, hardware, show, folder)
         result.write(folder)
     show.comparison(result, folder)
     return result
@@ -62,7 +63,10 @@ def check(final: Checkpoint, devices: Sequence[str], hardware: Hardware) -> None
     hardware.check()
 
 
-def result_of(given: Evaluation, final: Checkpoint, move: Move, hardware: Hardware, show: Terminal) -> Result:
+def result_of(
+    given: Evaluation, final: Checkpoint, move: Move, hardware: Hardware, show: Terminal, folder: Path
+) -> Result:
+    """Writes what each row adds into the folder."""
     home = given.home
     measured, baseline_measured, best = measure(
         final, given.baselines, given.texts, hardware, move.measure, show.progress
@@ -72,6 +76,9 @@ def result_of(given: Evaluation, final: Checkpoint, move: Move, hardware: Hardwa
         for checkpoint in (given.baselines[best], final)
     )
     first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
+    split = split_digest(given.texts, given.truths)
+    if first and second:
+        write_rows(folder, split, first, second)
     return Result(
         name=home.name,
         key=key_of(move.config),
@@ -87,4 +94,5 @@ def result_of(given: Evaluation, final: Checkpoint, move: Move, hardware: Hardwa
         baseline_measurement=baseline_measured,
         tried=home.tried,
         difference=difference(first, second) if first and second else None,
+        split=split,
     )

@@ -14,6 +14,7 @@ from pare.evaluation import Evaluation, Home
 from pare.pipeline import Pipeline
 from pare.provenance import environment
 from pare.result import BUNDLE, Result
+from pare.rows import split_digest, write_rows
 from pare.search import Choice, search
 from pare.status import Note, told
 from pare.steps import Step, stage_record
@@ -56,6 +57,7 @@ def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Res
     scores, answers = pipeline.score(outcome.final, "test")
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
     before, after = (job.task.shares("test", found) for found in (baseline_answers, answers))
+    split = split_digest(job.task.texts("test"), job.task.truths("test"))
     records = [stage_record(step) for step in outcome.steps]
     result = Result(
         name=job.name,
@@ -72,10 +74,13 @@ def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Res
         baseline_measurement=baseline_measured,
         tried=[trial.as_json() for trial in chosen.tried],
         difference=difference(before, after) if before and after else None,
+        split=split,
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
     evaluation = evaluation_of(job, chosen, graphs, result) if job.contents.evaluation else None
     write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about, evaluation)
+    if before and after:
+        write_rows(folder, split, before, after)
     write_for_trackers(folder, group, title or title_of(job.overrides), outcome.steps)
     result.write(folder)
     show.result(result, folder)

@@ -13,6 +13,7 @@ from pare.targets.measurement import Measurement
 
 SCHEMA = "pare/result@1"
 RESULT, STATUS, CONFIG, BUNDLE = "result.json", "status.json", "config.yaml", "bundle"
+PLAN = "plan.json"  # of a sweep
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Result:
     baseline_measurement: Measurement
     tried: Sequence[Mapping[str, Any]] = ()  # the trials of compression=auto
     difference: Difference | None = None  # of the primary metric, against the baseline, row by row
+    split: str | None = None  # a digest of the rows of test; older results have none
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +47,7 @@ class Result:
             "environment": dict(self.environment),
             "stages": [dict(stage) for stage in self.stages],
             "primary": self.primary,
+            "split": self.split,
             "scores": dict(self.scores),
             "difference": None if self.difference is None else asdict(self.difference),
             "tried": [dict(trial) for trial in self.tried],
@@ -59,8 +62,9 @@ class Result:
         write_json(folder / RESULT, self.as_json())
 
     @classmethod
-    def read(cls, folder: Path) -> "Result":
-        file = folder / RESULT
+    def read(cls, place: Path) -> "Result":
+        """place: the folder of a job, or the file itself."""
+        file = place if place.is_file() else place / RESULT
         value = json.loads(file.read_text(encoding="utf-8"))
         if value.get("schema") != SCHEMA:
             raise PareError(f"{file}: schema {value.get('schema')!r}, expected {SCHEMA!r}")
@@ -75,4 +79,5 @@ class Result:
             baseline_measurement=Measurement.from_json(baseline["measurement"]),
             tried=value.get("tried", ()),
             difference=Difference(**value["difference"]) if value.get("difference") else None,
+            split=value.get("split"),
         )

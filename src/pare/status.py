@@ -9,13 +9,15 @@ from typing import Any
 from pare.files import atomic_write_text, write_json
 from pare.report import yaml_of
 from pare.result import CONFIG, RESULT, STATUS
+from pare.rows import ROWS
 
 Note = Callable[[list[str]], None]
 
 
 def begin(folder: Path, config: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)  # of an earlier run in the same folder
+    for earlier in (RESULT, ROWS):  # of a run in the same folder
+        (folder / earlier).unlink(missing_ok=True)
     atomic_write_text(folder / CONFIG, yaml_of(config))
 
 

@@ -1,122 +1,105 @@
-"""The jobs of a sweep in one table, whatever became of them, and how much they shared."""
+"""A study in the terminal: tables, the front, what meets a budget, and what has no result."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Table as Grid
 
-from pare.report import wide_console
-from pare.result import RESULT, STATUS, Result
-from pare.targets.measurement import Measurement
-
-DONE = "done"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One job: its result, or why there is none."""
-
-    number: int
-    overrides: Sequence[str]
-    result: Result | None
-    reason: str
+from pare.study.cells import Cell, Table
+from pare.study.collecting import Study
+from pare.study.commands import deploy, reproduce
+from pare.study.front import Choice, Limit, cost_of, score_of
+from pare.study.quantities import LATENCY
+from pare.study.statistics import Row
 
 
-def collect(folders: Sequence[Path], jobs: Sequence[Sequence[str]]) -> list[Row]:
-    """What the folders of the jobs hold; a job that never started has a row too."""
-    rows = []
-    for number, (folder, overrides) in enumerate(zip(folders, distinguishing(jobs), strict=True)):
-        reason = reason_of(folder)
-        result = Result.read(folder) if reason == DONE and (folder / RESULT).is_file() else None
-        rows.append(Row(number, overrides, result, "" if result else reason))
-    return rows
+def show_table(console: Console, table: Table) -> None:
+    grid = Grid(title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        numeric = column.numeric
+        grid.add_column(escape(column.title), justify="right" if numeric else "left", no_wrap=numeric)
+    for row in table.rows:
+        grid.add_row(*map(text_of, row))
+    if not console.is_terminal:  # a file has room
+        console.width = max(console.width, Measurement.get(console, console.options, grid).maximum)
+    console.print(grid)
+    for note in table.notes:
+        console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
 
 
-def distinguishing(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Of each job the overrides that not all jobs have."""
-    common = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
-    return [[override for override in overrides if override not in common] for overrides in jobs]
+def text_of(cell: Cell) -> str:
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    extra = f" {cell.extra}" if cell.extra else ""
+    text = escape(f"{cell.text}{spread}{extra}")  # lists in brackets are no markup
+    mark = f"[dim] {cell.mark}[/dim]" if cell.mark else ""
+    return f"[bold]{text}[/bold]{mark}" if cell.best else f"{text}{mark}"
 
 
-def reason_of(folder: Path) -> str:
-    file = folder / STATUS
-    if not file.is_file():
-        return "not started"
-    status = json.loads(file.read_text(encoding="utf-8"))
-    message = status.get("error", {}).get("message", "")
-    return f"{status['state']}: {message}" if message else str(status["state"])
+def show_without(console: Console, study: Study) -> None:
+    """The jobs that have no result, and why; what was left out."""
+    if study.without:
+        grid = Grid(title="without a result", title_justify="left", box=box.SIMPLE_HEAD)
+        for column in ("job", "configuration", "why"):
+            grid.add_column(column, justify="right" if column == "job" else "left")
+        for record in study.without:
+            grid.add_row(str(record.number), escape(record.name), f"[red]{escape(record.reason)}[/red]")
+        console.print(grid)
+    for line in [*study.notes, *caveats(study)]:
+        console.print(f"[yellow]{escape(line)}[/yellow]", soft_wrap=True)
 
 
-def print_summary(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]], shared: str) -> None:
-    """folder: of the sweep; folders: of its jobs; shared: how much they had in common, in one line."""
-    rows = collect(folders, jobs)
-    console = wide_console()
-    console.print(summary_table(rows))
-    for line in caveats(rows):
-        console.print(line, soft_wrap=True)
-    console.print(shared)
-    console.print(f"results {folder}", soft_wrap=True)
-
-
-def summary_table(rows: Sequence[Row]) -> Table:
-    table = Table(title="the sweep, on test", title_justify="left", box=box.SIMPLE_HEAD)
-    first = next((row.result for row in rows if row.result), None)
-    metric = first.primary if first else "score"
-    targets = len({target_of(row.result) for row in rows if row.result}) > 1
-    columns = ["job", "overrides", metric, "Δ baseline", "speed-up", "p50 ms", "size MB"]
-    for column in (*columns, "target") if targets else columns:
-        table.add_column(column, justify="left" if column in ("overrides", "target") else "right")
-    for row in rows:
-        name = escape(" ".join(row.overrides))  # lists in brackets are no markup
-        if row.result is None:
-            table.add_row(str(row.number), name, f"[red]{escape(row.reason)}[/red]", "", "", "", "")
-            continue
-        found, m = row.result, row.result.measurement
-        score, before = found.scores[found.primary], found.baseline_scores[found.primary]
-        table.add_row(
-            str(row.number),
-            name,
-            f"{100 * score:.2f}",
-            f"{100 * (score - before):+.2f}",
-            f"{m.speedup.median:.2f}x [{m.speedup.low:.2f}, {m.speedup.high:.2f}]",
-            f"{m.latency_ms['p50']:.3f}",
-            f"{m.size_mb:.2f}",
-            *([target_of(found)] if targets else []),
-        )
-    return table
-
-
-def target_of(result: Result) -> str:
-    m = result.measurement
-    plural = "s" if m.threads > 1 else ""
-    return f"{m.hardware}, {m.runtime}, {m.precision}, {m.threads} thread{plural}, batch {m.batch}"
-
-
-def caveats(rows: Sequence[Row]) -> list[str]:
-    """What may not be compared from row to row, and what did not run as it was asked to, one line each."""
-    machines: dict[str, list[str]] = {}
-    asked = []
-    for row in rows:
-        if row.result is None:
-            continue
-        measured = row.result.measurement
-        machines.setdefault(machine_of(measured), []).append(str(row.number))
-        if "asked" in measured.precision:
-            asked.append(f"[yellow]job {row.number} ran as {measured.precision}[/yellow]")
-    if len(machines) < 2:
-        return asked
-    told = [f"  jobs {', '.join(numbers)}: {machine}" for machine, numbers in machines.items()]
+def caveats(study: Study) -> list[str]:
+    """What did not run as it was asked to, one line each."""
     return [
-        *asked,
-        "[yellow]measured on different machines: milliseconds compare within each only[/yellow]",
-        *told,
+        f"job {record.number} ran as {result.measurement.precision}"
+        for record, result in study.done
+        if "asked" in result.measurement.precision
     ]
 
 
-def machine_of(measured: Measurement) -> str:
-    found = measured.fingerprint
-    return ", ".join(map(str, (found.get("cpu"), f"{found.get('cores')} cores", *(found.get("gpu") or ()))))
+def show_front(console: Console, rows: Sequence[Row], every: int, costs: Sequence[str]) -> None:
+    """rows: those on it. every: how many there are in all."""
+    primary = rows[0].results[0].primary
+    console.print(f"[bold]the front[/bold]: {len(rows)} of {every}, by {primary} and {', '.join(costs)}")
+    for row in rows:
+        show_row(console, row)
+
+
+def show_row(console: Console, row: Row, before: str = "") -> None:
+    console.print(f"{before}[bold]{escape(row.name)}[/bold]: {in_short(row)}", soft_wrap=True)
+    console.print(f"    again   {escape(reproduce(row))}", soft_wrap=True)
+    if (use := deploy(row)) is not None:
+        console.print(f"    deploy  {escape(use)}", soft_wrap=True)
+
+
+def in_short(row: Row) -> str:
+    change = round(-row.drop, 9) + 0.0
+    times = f"{cost_of(row, LATENCY):.3f} ms, {row.speedup.median:.2f}x"
+    return f"{100 * score_of(row):.2f} ({change:+.2f}), {times}"
+
+
+def show_choice(console: Console, choice: Choice, budget: Sequence[Limit], every: int) -> None:
+    told = " ".join(map(str, budget))
+    if choice.within:
+        console.print(f"[bold]within {told}[/bold]: {len(choice.within)} of {every}")
+        same = choice.best is choice.fastest
+        show_row(console, choice.best, "best and fastest: " if same else "best: ")
+        if not same:
+            show_row(console, choice.fastest, "fastest: ")
+        return
+    console.print(f"[bold]within {told}[/bold]: [red]none[/red] of {every}")
+    for each in choice.obstacles:
+        alone = f"{each.alone} of {every} meet it"
+        if each.nearest is None:
+            console.print(f"  {each.limit}: {alone}; without it, {each.others} would be left", soft_wrap=True)
+            continue
+        console.print(
+            f"  [yellow]{each.limit}[/yellow]: {alone}; without it, {each.others} would be left, of which "
+            f"{escape(each.nearest.name)} misses it by {each.by:.3g} {each.limit.unit}",
+            soft_wrap=True,
+        )
+    if choice.nearest is not None:
+        show_row(console, choice.nearest, "nearest to all of it: ")

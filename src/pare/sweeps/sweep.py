@@ -17,7 +17,8 @@ from pare.provenance import gpu_ids
 from pare.result import RESULT, Result
 from pare.status import tell_failure
 from pare.store import Store
-from pare.study.summary import distinguishing, print_summary
+from pare.study.collecting import distinguishing
+from pare.study.reporting import after_sweep
 from pare.sweep import Sweep
 from pare.sweeps import work
 from pare.sweeps.composing import Composer
@@ -56,7 +57,7 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
                 Run(plan, grid, engine, view, settings).to_the_end()
         finally:
             engine.stop()
-            print_summary(folder, grid.folders, job_overrides, view.shared())
+            after_sweep(folder, grid.folders, job_overrides, view.shared())
             if (tracker := grid.jobs[0].tracker) is not None:
                 mirror(grid.jobs[0].config["tracker"], tracker.limit_s, folder)
     return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]

@@ -25,13 +25,14 @@ from pare.experiment import run
 from pare.files import write_json
 from pare.pipeline import Pipeline
 from pare.progress import silent
+from pare.result import PLAN
 from pare.stopping import listen
 from pare.store import Store
-from pare.study.summary import distinguishing
+from pare.study.collecting import distinguishing
 from pare.sweeps.plan import Node, Plan
-from pare.tracking.record import title_of, write_study
+from pare.tracking.record import title_of
 
-PLAN, NODES = "plan.json", "nodes"
+NODES = "nodes"
 
 
 def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[Path]) -> Path:
@@ -47,7 +48,6 @@ def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[
         }
         for job, place, own in zip(jobs, folders, apart, strict=True)
     ]
-    write_study(folder, list(zip(folders, [job.overrides for job in jobs], strict=True)))
     nodes = {name: asdict(node) for name, node in plan.nodes.items()}
     write_json(folder / PLAN, {"group": folder.name, "jobs": told, "nodes": nodes})
     return folder / PLAN

@@ -12,7 +12,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.files import locked
 from pare.result import CONFIG, RESULT
-from pare.tracking.figures import csv_of, done_of, parallel_coordinates, pareto, table_of
+from pare.tracking.figures import csv_of, figures_of, table_of
 from pare.tracking.record import JobRecord, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
 from pare.tracking.tracker import Ready, Tracker, make_room
@@ -77,12 +77,9 @@ class Mlflow(Tracker):
 
     def mirror_study(self, study: StudyRecord, ready: Ready) -> None:
         client, place = self.opened()
-        table = table_of(study)
-        files = {"study.csv": csv_of(table)}
-        if done_of(table)["job"]:
-            figures = {"pareto": pareto(table), "parallel_coordinates": parallel_coordinates(table)}
-            # its UI shows them in a frame that has no height of its own
-            files |= {f"{name}.html": f.to_html(default_height="600px") for name, f in figures.items()}
+        files = {"study.csv": csv_of(table_of(study))}
+        # its UI shows them in a frame that has no height of its own
+        files |= {f"{name}.html": f.to_html(default_height="600px") for name, f in figures_of(study)}
         tags = {"job_type": "report", "group": study.group}
         ready()
         with self.run(client, place, f"{study.group}-report", f"report {study.group}", tags) as run:

@@ -1,7 +1,6 @@
 """What a tracker is told, read from a job's or a sweep's folder: nothing but these files is needed."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ import yaml
 
 from pare.artifact import MANIFEST
 from pare.errors import PareError
-from pare.files import atomic_write_text, write_json
+from pare.files import atomic_write_text
 from pare.provenance import digest
-from pare.result import BUNDLE, CONFIG, RESULT, Result
-from pare.study.summary import Row, collect
+from pare.result import BUNDLE, CONFIG, PLAN, Result
+from pare.study.collecting import Study, collect
 
-#: beside result.json: what it does not hold. In a sweep's folder: which jobs there are
+#: beside result.json: what it does not hold
 FILE = "tracking.json"
 SCHEMA = "pare/tracking@1"
 TITLE = 80  # characters
@@ -73,9 +72,9 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A sweep. rows: all its jobs, those without a result too."""
+    """A sweep, with those of its jobs that have no result."""
 
-    rows: Sequence[Row]
+    study: Study
     group: str
     folder: Path
 
@@ -141,29 +140,18 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path.absolute() for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
 
 
-def write_study(folder: Path, jobs: Sequence[tuple[Path, Sequence[str]]]) -> None:
-    """jobs: their folders and overrides. A sweep can be moved with its jobs."""
-    told = [
-        {"folder": os.path.relpath(place, folder), "overrides": list(overrides)} for place, overrides in jobs
-    ]
-    write_json(folder / FILE, {"schema": SCHEMA, "jobs": told})
-
-
 def read_study(folder: Path) -> StudyRecord:
     """As its jobs stand now."""
-    jobs = told_in(folder)["jobs"]
-    rows = collect([folder / job["folder"] for job in jobs], [job["overrides"] for job in jobs])
-    return StudyRecord(rows, folder.name, folder)
+    return StudyRecord(collect([folder]), folder.name, folder)
 
 
 def is_study(folder: Path) -> bool:
-    return (folder / FILE).is_file() and "jobs" in told_in(folder)
+    return (folder / PLAN).is_file()
 
 
 def jobs_of(folder: Path) -> list[Path]:
     """Those of a sweep that have a result."""
-    places = [folder / job["folder"] for job in told_in(folder)["jobs"]]
-    return [place for place in places if (place / RESULT).is_file()]
+    return [job.folder for job, _ in collect([folder]).done]
 
 
 def told_in(folder: Path) -> dict[str, Any]:

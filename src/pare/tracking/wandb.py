@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pare.errors import ConfigError
-from pare.tracking.figures import done_of, parallel_coordinates, pareto, table_of
+from pare.tracking.figures import figures_of, table_of
 from pare.tracking.record import JobRecord, Model, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
 from pare.tracking.tracker import Ready, Tracker, make_room
@@ -82,9 +82,7 @@ class Wandb(Tracker):
         table = table_of(study)
         rows = [list(row) for row in zip(*table.values(), strict=True)]
         found: dict[str, Any] = {"study": wandb.Table(columns=list(table), data=rows, allow_mixed_types=True)}
-        if done_of(table)["job"]:
-            found["pareto"] = wandb.Plotly(pareto(table))
-            found["parallel_coordinates"] = wandb.Plotly(parallel_coordinates(table))
+        found |= {name: wandb.Plotly(figure) for name, figure in figures_of(study)}
         make_room(self.folder(study.folder), ROOM)
         self.about_to_begin(ready)
         run = self.begin(

@@ -1,0 +1,178 @@
+"""The cells of tables: numbers that know how sure they are, and the columns they stand in."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pare.result import Result
+from pare.study.quantities import SPEEDUP, TEXTS, Quantity, quantity_of
+from pare.study.statistics import SURE, Estimate, Row
+
+NOISE = "≈"
+DELTA = "delta"  # of the primary metric
+
+
+@dataclass(frozen=True)
+class Cell:
+    """text: the number or the words. spread: what stands behind ±. extra: a change, or an interval.
+
+    mark: stars where a difference is sure, ≈ where it is inside the noise. more: all that is known, by name.
+    """
+
+    text: str = ""
+    spread: str = ""
+    extra: str = ""
+    mark: str = ""
+    best: bool = False
+    value: float | None = None
+    more: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """name: as it is asked for. higher: which way is better; None where nothing is."""
+
+    name: str
+    title: str
+    numeric: bool = True
+    higher: bool | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+
+
+Getter = Callable[[Row], Cell]
+Shown = tuple[Column, Getter]
+
+
+def shown(name: str, rows: Sequence[Row]) -> Shown:
+    """name: a score, what was measured, `delta`, `speedup`, or a text; with a + for its change beside it."""
+    plain = name.removesuffix("+")
+    if name == DELTA:
+        return Column(DELTA, "Δ points", higher=True), delta
+    if name == SPEEDUP:
+        return Column(SPEEDUP, "speed-up", higher=True), speedup
+    if name in TEXTS:
+        return Column(name, name, False), lambda row: words(row, TEXTS[name])
+    results = [result for row in rows for result in row.results]
+    quantity = quantity_of(plain, results)
+    unit = f" {quantity.unit}" if quantity.unit else ""
+    column = Column(name, title_of(quantity) + unit, higher=quantity.higher)
+    if name == plain:
+        return column, lambda row: number(row.estimate(quantity), quantity)
+    return column, lambda row: with_change(row, quantity)
+
+
+def title_of(quantity: Quantity) -> str:
+    """Without its unit."""
+    ends = ("_per_s", "_ms", "_mb", "_mj", "_m")
+    name = next(
+        (quantity.name.removesuffix(end) for end in ends if quantity.name.endswith(end)), quantity.name
+    )
+    return {"latency": "p50", "latency_p90": "p90"}.get(name, name)
+
+
+def number(found: Estimate | None, quantity: Quantity) -> Cell:
+    if found is None:
+        return Cell()
+    scale, digits = quantity.scale, quantity.digits
+    value = scale * found.mean
+    more = {"n": float(found.n)}
+    if found.std is not None:
+        more["std"] = scale * found.std
+    same = found.std is None or (not found.std and quantity.change != "points")  # sizes, say
+    spread = "" if same else f"{scale * (found.std or 0):.{digits}f}"
+    return Cell(f"{value:.{digits}f}", spread, value=value, more=more)
+
+
+def with_change(row: Row, quantity: Quantity) -> Cell:
+    """As the sources write it: 86.83 (+1.12), 15.92 (1.46x), 5.40 (-92.2 %)."""
+    cell, before, after = (
+        number(row.estimate(quantity), quantity),
+        row.before(quantity),
+        row.estimate(quantity),
+    )
+    if before is None or after is None:
+        return cell
+    changed = {
+        "points": lambda: 100 * (after.mean - before.mean),
+        "times": lambda: (after.mean / before.mean) ** (1 if quantity.higher else -1),
+        "percent": lambda: 100 * (after.mean / before.mean - 1),
+    }[quantity.change]()
+    told = {"points": f"{changed:+.2f}", "times": f"{changed:.2f}x", "percent": f"{changed:+.1f} %"}
+    mark = mark_of(row) if quantity.name == row.results[0].primary else ""
+    return replace(cell, extra=f"({told[quantity.change]})", mark=mark, more={**cell.more, "change": changed})
+
+
+def delta(row: Row) -> Cell:
+    value = round(-row.drop, 9) + 0.0  # no -0.00
+    if row.verdict is None:
+        return Cell(f"{value:+.2f}", value=value)
+    sure = row.verdict.difference
+    low, high = 100 * sure.low, 100 * sure.high
+    more = {"low": low, "high": high, "p": row.p if row.p is not None else math.nan}
+    return Cell(
+        f"{value:+.2f}", extra=f"[{low:+.2f}, {high:+.2f}]", mark=mark_of(row), value=value, more=more
+    )
+
+
+def mark_of(row: Row) -> str:
+    """How sure the difference of the primary metric is, corrected for how many there are."""
+    if row.p is None:
+        return ""
+    return NOISE if row.p >= SURE else "*" * (1 + (row.p < 0.01) + (row.p < 0.001))
+
+
+def speedup(row: Row) -> Cell:
+    found = row.speedup
+    if math.isnan(found.low):
+        return Cell(f"{found.median:.2f}x", value=found.median)
+    within = f"[{found.low:.2f}, {found.high:.2f}]"
+    return Cell(
+        f"{found.median:.2f}x", extra=within, value=found.median, more={"low": found.low, "high": found.high}
+    )
+
+
+def words(row: Row, of: Callable[[Result], str]) -> Cell:
+    return Cell(" / ".join(dict.fromkeys(map(of, row.results))))
+
+
+def with_best(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+    """The best of each column where there are several; equal as shown, equally good."""
+    marked = [list(row) for row in rows]
+    for i, column in enumerate(columns):
+        values = [row[i].value for row in marked if row[i].value is not None]
+        if column.higher is None or len(values) < 2:
+            continue
+        best = max(values) if column.higher else min(values)  # type: ignore[type-var]
+        texts = {row[i].text for row in marked if row[i].value == best}
+        for row in marked:
+            if row[i].text in texts and row[i].value is not None:
+                row[i] = replace(row[i], best=True)
+    return marked
+
+
+def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
+    """What the signs of the table mean, as far as they are in it."""
+    marks = {cell.mark for row in table.rows for cell in row}
+    found = []
+    if any(cell.spread for row in table.rows for cell in row):
+        counts = sorted({len(row.jobs) for row in rows})
+        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+        found.append(f"± is the standard deviation over {seeds} seeds")
+    if marks - {"", NOISE}:
+        found.append("* p < 0.05, ** p < 0.01, *** p < 0.001")
+    if NOISE in marks:
+        found.append(f"{NOISE} inside the noise: p ≥ {SURE:g}")
+    if marks - {""}:
+        tests = sorted({row.verdict.test for row in rows if row.verdict is not None})
+        family = sum(row.p is not None for row in rows)
+        corrected = f", corrected for {family} comparisons (Holm)" if family > 1 else ""
+        against = {row.against.name if row.against else "each job's own baseline" for row in rows}
+        found.append(f"p: {' / '.join(tests)}, against {' / '.join(sorted(against))}{corrected}")
+    return found

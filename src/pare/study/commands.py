@@ -1,0 +1,42 @@
+"""The exact command that makes a row again, and the one that uses it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pare.result import BUNDLE, Result
+from pare.study.collecting import Record, plain
+from pare.study.statistics import Row, without_seed
+
+
+def reproduce(row: Row) -> str:
+    """All its seeds."""
+    overrides = plain(row.first.overrides)
+    if len(row.jobs) == 1:
+        # a sweep's file may choose more than what is swept over, but asks for several jobs
+        single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
+        return run([*overrides, *single])
+    seeds = ",".join(str(result.seed) for result in row.results)
+    return run(["-m", *without_seed(overrides), f"seed={seeds}"])
+
+
+def run(arguments: Sequence[str]) -> str:
+    return shlex.join(["python", "run.py", *arguments])
+
+
+def deploy(row: Row) -> str | None:
+    """Of several seeds the one that is best on dev; None where no bundle is there."""
+    there = [(record, result) for record, result in row.jobs if bundle(record).is_dir()]
+    if not there:
+        return None
+    record, _ = max(there, key=lambda job: on_dev(job[1]))
+    return shlex.join(["python", str(bundle(record) / "predict.py"), "TEXT"])
+
+
+def bundle(record: Record) -> Path:
+    return record.folder / BUNDLE
+
+
+def on_dev(result: Result) -> float:
+    found = [stage["scores"].get(result.primary) for stage in result.stages if stage.get("used", True)]
+    return float(found[-1]) if found and found[-1] is not None else 0.0

@@ -1,0 +1,164 @@
+"""Figures for a paper, from the same data as the page: PNG, SVG and PDF, in English and Chinese."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pare.errors import ConfigError
+from pare.study.front import cost_of, front, score_of
+from pare.study.page import baselines, stages
+from pare.study.quantities import LATENCY, MEASURED, SIZE, score
+from pare.study.statistics import Part, Row
+from pare.study.tables import naturally
+from pare.study.words import word
+
+WIDE, HIGH = 640, 420  # pixels of 1/96 inch: as wide as a page's text
+SHARPNESS = 3  # dots of a PNG for each of them
+FAMILY = {
+    "en": "Helvetica, Arial, sans-serif",
+    "zh": "Noto Sans CJK SC, Source Han Sans SC, SimHei, sans-serif",
+}
+INK, GRID = "#1b1f24", "#e3e6ea"
+FRONT, OTHERS, BASELINE, UP, DOWN = "#0b5cad", "#8c959f", "#b4351c", "#1a7f37", "#b4351c"
+
+Figure = dict[str, Any]
+
+
+def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, language: str) -> None:
+    """Raises ConfigError where what draws is not installed, or the machine has no font for it."""
+    if find_spec("kaleido") is None or find_spec("plotly") is None:
+        raise ConfigError(f"{file}: kaleido is not installed (pip install 'pare[report]')")
+    if len(parts) > 1:
+        raise ConfigError(
+            f"{file}: a figure is of one table, here are {len(parts)}; --where takes some of the jobs"
+        )
+    if language == "zh" and not has_chinese_font():
+        raise ConfigError(
+            f"{file}: no font with Chinese is installed (Noto Sans CJK: apt install fonts-noto-cjk)"
+        )
+    import kaleido
+    from choreographer.errors import ChromeNotFoundError
+
+    figure = FIGURES[kind](parts[0].rows, cost, language)
+    options = {"format": file.suffix[1:], "width": WIDE, "height": HIGH, "scale": SHARPNESS}
+    try:
+        kaleido.write_fig_sync(figure, path=file, opts=options)
+    except ChromeNotFoundError:
+        raise ConfigError(f"{file}: no Chrome or Chromium is installed; kaleido draws with it") from None
+
+
+def has_chinese_font() -> bool:
+    """Where nothing can tell, it is taken to be so."""
+    if shutil.which("fc-list") is None:
+        return True
+    return bool(subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=False).stdout.strip())
+
+
+def layout(language: str, across: str, up: str) -> Figure:
+    axis = {"gridcolor": GRID, "linecolor": INK, "zeroline": False, "ticks": "outside", "automargin": True}
+    return {
+        "font": {"family": FAMILY[language], "size": 14, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": 60, "r": 20, "t": 45, "b": 55},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "xaxis": {**axis, "title": {"text": across}},
+        "yaxis": {**axis, "title": {"text": up}},
+    }
+
+
+def front_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
+    """Quality against a cost, with the front drawn in."""
+    primary = rows[0].results[0].primary
+    best = front(rows, (cost,))
+    others = [row for row in rows if row not in best and cost_of(row, cost) is not None]
+
+    def points(name: str, chosen: Sequence[Row], style: Figure) -> Figure:
+        return {
+            "type": "scatter",
+            "name": word(name, language),
+            "x": [cost_of(row, cost) for row in chosen],
+            "y": [100 * score_of(row) for row in chosen],
+            "hovertext": [row.name for row in chosen],
+            **style,
+        }
+
+    known = baselines(rows, [score(primary), MEASURED[cost]])
+    base = [each["values"] for each in known if each["values"][cost] and each["values"][primary]]
+    line = {"mode": "lines+markers", "line": {"color": FRONT, "dash": "dot"}}
+    return {
+        "data": [
+            points("others", others, {"mode": "markers", "marker": {"color": OTHERS, "size": 7}}),
+            points("on_front", best, {**line, "marker": {"color": FRONT, "size": 10}}),
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": word("baseline", language),
+                "x": [values[cost][0] for values in base],
+                "y": [values[primary][0] for values in base],
+                "marker": {"color": BASELINE, "size": 12, "symbol": "diamond"},
+            },
+        ],
+        "layout": layout(language, word(cost, language), word(primary, language)),
+    }
+
+
+def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
+    """What every stage of the best row changes, on dev."""
+    row = max(front(rows, (cost,)) or rows, key=score_of)
+    steps = [step for step in stages(row) if step["score"] is not None]
+    scores = [100 * step["score"] for step in steps]
+    changes = [after - before for before, after in zip([0.0, *scores], scores, strict=False)]
+    room = max(1.0, 0.25 * (max(scores) - min(scores)))
+    made = layout(language, "", f"{word(row.results[0].primary, language)} · {word('on_dev', language)}")
+    made["yaxis"]["range"] = [max(0.0, min(scores) - room), max(scores) + room]
+    return {
+        "data": [
+            {
+                "type": "waterfall",
+                "x": [step["name"] for step in steps],
+                "y": changes,
+                "measure": ["absolute", *["relative"] * (len(steps) - 1)],
+                "text": [f"{scores[0]:.2f}", *(f"{change:+.2f}" for change in changes[1:])],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "connector": {"line": {"color": OTHERS, "width": 1}},
+                "increasing": {"marker": {"color": UP}},
+                "decreasing": {"marker": {"color": DOWN}},
+                "totals": {"marker": {"color": OTHERS}},
+            }
+        ],
+        "layout": {**made, "showlegend": False},
+    }
+
+
+def parallel_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
+    """Everything that was chosen, and what came of it."""
+    primary = rows[0].results[0].primary
+    choices = [dict(choice.split("=", 1) for choice in row.name.split() if "=" in choice) for row in rows]
+    dimensions = []
+    for name in dict.fromkeys(name for chosen in choices for name in chosen):
+        values = [chosen.get(name, "–") for chosen in choices]
+        ticks = sorted(set(values), key=lambda value: naturally([value]))
+        places = list(map(ticks.index, values))
+        told = {"tickvals": list(range(len(ticks))), "ticktext": ticks}
+        dimensions.append({"label": name.rpartition(".")[2], "values": places, **told})
+    for name in dict.fromkeys((cost, LATENCY, SIZE)):
+        costs = [cost_of(row, name) for row in rows]
+        if None not in costs:
+            dimensions.append({"label": word(name, language), "values": costs})
+    scores = [100 * score_of(row) for row in rows]
+    dimensions.append({"label": word(primary, language), "values": scores})
+    line = {"color": scores, "colorscale": "Viridis"}
+    made = {**layout(language, "", ""), "margin": {"l": 70, "r": 50, "t": 60, "b": 30}}
+    return {"data": [{"type": "parcoords", "dimensions": dimensions, "line": line}], "layout": made}
+
+
+FIGURES: Mapping[str, Callable[[Sequence[Row], str, str], Figure]] = {
+    "front": front_figure,
+    "stages": stages_figure,
+    "parallel": parallel_figure,
+}

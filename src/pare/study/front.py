@@ -1,0 +1,130 @@
+"""The Pareto front, what meets a budget, and what stood in the way where nothing does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pare.study.quantities import LATENCY, MEASURED, MEMORY, SIZE
+from pare.study.statistics import Row, mean_of
+
+
+def score_of(row: Row) -> float:
+    return mean_of(row, row.results[0].primary)
+
+
+def cost_of(row: Row, name: str) -> float | None:
+    found = row.estimate(MEASURED[name])
+    return None if found is None else found.mean
+
+
+def front(rows: Sequence[Row], costs: Sequence[str] = (LATENCY,)) -> list[Row]:
+    """The rows than which none is better in one thing and no worse in the others; the cheapest first.
+
+    costs: what is to be low, besides a high score. A row of which one of them is not known is not ranked.
+    """
+    points = [(row, (-score_of(row), *(cost_of(row, name) for name in costs))) for row in rows]
+    known = [
+        (row, tuple(value for value in point if value is not None))
+        for row, point in points
+        if None not in point
+    ]
+    known.sort(key=lambda each: (each[1][1:], each[1][0]))
+    kept: list[tuple[Row, tuple[float, ...]]] = []
+    for row, point in known:
+        if not any(all(a <= b for a, b in zip(other, point, strict=True)) for _, other in kept):
+            kept.append((row, point))
+    return [row for row, _ in kept]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """option: as it is typed. of: what may be no more than `most`; None where it was not measured."""
+
+    option: str
+    unit: str
+    most: float
+    of: Callable[[Row], float | None]
+
+    def excess(self, row: Row) -> float | None:
+        """By how much it is missed; 0 where it holds."""
+        value = self.of(row)
+        return None if value is None else max(0.0, value - self.most)
+
+    def holds(self, row: Row) -> bool:
+        return self.excess(row) == 0
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.most:g}"
+
+
+def limits(
+    drop: float | None, latency: float | None, size: float | None, memory: float | None
+) -> list[Limit]:
+    found = [] if drop is None else [Limit("--max-drop", "points", drop, lambda row: round(row.drop, 9))]
+    for option, unit, most, name in (
+        ("--max-latency", "ms", latency, LATENCY),
+        ("--max-size", "MB", size, SIZE),
+        ("--max-memory", "MB", memory, MEMORY),
+    ):
+        if most is not None:
+            found.append(Limit(option, unit, most, lambda row, name=name: cost_of(row, name)))  # type: ignore[misc]
+    return found
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """alone: how many rows the limit lets through; others: how many meet all but this one.
+
+    nearest: of those, the one that misses it by the least, and by how much.
+    """
+
+    limit: Limit
+    alone: int
+    others: int
+    nearest: Row | None
+    by: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """within: the rows that meet the budget; where there are none, the obstacles, and the nearest of all."""
+
+    within: Sequence[Row]
+    obstacles: Sequence[Obstacle] = ()
+    nearest: Row | None = None
+
+    @property
+    def best(self) -> Row:
+        """The highest score; of equal ones the fastest."""
+        return max(self.within, key=lambda row: (score_of(row), -(cost_of(row, LATENCY) or 0)))
+
+    @property
+    def fastest(self) -> Row:
+        return min(self.within, key=lambda row: (cost_of(row, LATENCY) or 0, -score_of(row)))
+
+
+def choose(rows: Sequence[Row], budget: Sequence[Limit]) -> Choice:
+    within = [row for row in rows if all(limit.holds(row) for limit in budget)]
+    if within:
+        return Choice(within)
+    return Choice((), [obstacle(limit, budget, rows) for limit in budget], nearest_of(rows, budget))
+
+
+def obstacle(limit: Limit, budget: Sequence[Limit], rows: Sequence[Row]) -> Obstacle:
+    others = [row for row in rows if all(each.holds(row) for each in budget if each is not limit)]
+    known = [(by, row) for row in others if (by := limit.excess(row)) is not None]
+    by, nearest = min(known, key=lambda each: each[0], default=(None, None))
+    return Obstacle(limit, sum(limit.holds(row) for row in rows), len(others), nearest, by)
+
+
+def nearest_of(rows: Sequence[Row], budget: Sequence[Limit]) -> Row | None:
+    """Whose worst miss is the least, as a share of what is allowed."""
+
+    def miss(row: Row) -> float:
+        misses = [limit.excess(row) for limit in budget]
+        if any(each is None for each in misses):
+            return float("inf")
+        return max(
+            (each or 0) / max(abs(limit.most), 1e-9) for each, limit in zip(misses, budget, strict=True)
+        )
+
+    return min(rows, key=miss, default=None)

@@ -1,0 +1,94 @@
+"""What tables and charts can show of a result: where a number stands, its unit, which way is better."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pare.errors import ConfigError
+from pare.result import Result
+from pare.targets.measurement import Measurement
+
+Change = Literal["points", "times", "percent"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """of: its value in a result; before: in the result's own baseline. change: how a difference is told."""
+
+    name: str
+    unit: str
+    digits: int
+    higher: bool  # is better
+    change: Change
+    of: Callable[[Result], float | None]
+    before: Callable[[Result], float | None]
+
+    @property
+    def scale(self) -> float:
+        """Scores are fractions, and are shown as points."""
+        return 100.0 if self.change == "points" else 1.0
+
+
+def score(name: str) -> Quantity:
+    return Quantity(
+        name,
+        "",
+        2,
+        True,
+        "points",
+        lambda result: result.scores.get(name),
+        lambda result: result.baseline_scores.get(name),
+    )
+
+
+def measured(
+    name: str, unit: str, digits: int, change: Change, of: Callable[[Measurement], float | None]
+) -> Quantity:
+    def before(result: Result) -> float | None:
+        return of(result.baseline_measurement)
+
+    return Quantity(name, unit, digits, name == RATE, change, lambda r: of(r.measurement), before)
+
+
+def params(stage: int) -> Callable[[Result], float | None]:
+    def of(result: Result) -> float | None:
+        found = result.stages[stage].get("params") if result.stages else None
+        return None if found is None else found / 1e6
+
+    return of
+
+
+LATENCY, SPEEDUP, RATE, SIZE, MEMORY = "latency_ms", "speedup", "throughput_per_s", "size_mb", "memory_mb"
+MEASURED = {
+    quantity.name: quantity
+    for quantity in (
+        measured(LATENCY, "ms", 3, "times", lambda m: m.latency_ms.get("p50")),
+        measured("latency_p90_ms", "ms", 3, "times", lambda m: m.latency_ms.get("p90")),
+        measured("end_to_end_ms", "ms", 3, "times", lambda m: (m.end_to_end_ms or {}).get("p50")),
+        measured(RATE, "/s", 0, "times", lambda m: m.throughput_per_s),
+        measured(SIZE, "MB", 2, "percent", lambda m: m.size_mb),
+        measured(MEMORY, "MB", 1, "percent", lambda m: m.memory_mb),
+        measured("gpu_memory_mb", "MB", 0, "percent", lambda m: m.gpu_memory_mb),
+        measured("energy_mj", "mJ", 3, "percent", lambda m: None if m.energy_j is None else 1e3 * m.energy_j),
+        Quantity("params_m", "M", 2, False, "percent", params(-1), params(0)),
+    )
+}
+
+
+def quantity_of(name: str, results: Sequence[Result]) -> Quantity:
+    """A score or what was measured; raises ConfigError where none of the results has it."""
+    scores = sorted({metric for result in results for metric in result.scores})
+    if name in scores:
+        return score(name)
+    if name in MEASURED:
+        return MEASURED[name]
+    raise ConfigError(f"--metrics: no {name!r}; there are {', '.join((*scores, SPEEDUP, *MEASURED, *TEXTS))}")
+
+
+#: in words: what a configuration was computed in and where
+TEXTS: dict[str, Callable[[Result], str]] = {
+    "precision": lambda result: result.measurement.precision,
+    "runtime": lambda result: result.measurement.runtime,
+    "hardware": lambda result: result.measurement.hardware,
+    "task": lambda result: result.task,
+}

@@ -1,0 +1,165 @@
+"""`pare report`, and what a sweep writes at its end: from folders to tables, figures and a page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from pare.errors import ConfigError
+from pare.report import wide_console
+from pare.result import Result
+from pare.study.cells import Table
+from pare.study.collecting import Record, Study, collect, study_of
+from pare.study.front import Limit, choose, front
+from pare.study.keys import value_of
+from pare.study.quantities import LATENCY, MEASURED
+from pare.study.statistics import WHOLE, Key, Part, Row, by_what_differs, judged, parts
+from pare.study.summary import show_choice, show_front, show_table, show_without
+from pare.study.tables import ACROSS_TASKS, Choice, table_of
+from pare.study.writing import TEXT, write_tables
+
+PAGE, TABLE = "report.html", "table.md"
+FIGURES = (".png", ".svg", ".pdf")
+TABLES = (*TEXT, ".parquet")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is to show and where it goes. where, baseline: key=value, all of which must hold."""
+
+    choice: Choice = field(default_factory=Choice)
+    group: Sequence[str] = ()
+    where: Sequence[str] = ()
+    baseline: Sequence[str] = ()
+    budget: Sequence[Limit] = ()
+    costs: Sequence[str] = (LATENCY,)
+    to: Sequence[Path] = ()
+    figure: str = "front"
+    language: str = "en"
+
+
+def report(paths: Sequence[Path], asked: Asked) -> int:
+    """Exit code 1 where nothing has a result yet, or nothing meets the budget."""
+    check(asked)
+    study = chosen(collect(paths), asked.where)
+    console = wide_console()
+    by = {name: WHOLE.get(name) or key_of(name) for name in asked.group}
+    found = compared(study, by, asked)
+    tables = [table_of(part.rows, asked.choice, part.title) for part in found]
+    for table in tables:
+        show_table(console, table)
+    show_without(console, study)
+    met = [show_ranking(console, part.rows, asked) for part in found]
+    for file in asked.to or default_files(paths):
+        write(file, study, found, tables, asked)
+        console.print(f"written {file}", soft_wrap=True)
+    return 0 if any(met) else 1
+
+
+def show_ranking(console: Console, rows: Sequence[Row], asked: Asked) -> bool:
+    """The front, or with a budget what meets it; whether anything does."""
+    if not asked.budget:
+        show_front(console, front(rows, asked.costs), len(rows), asked.costs)
+        return True
+    choice = choose(rows, asked.budget)
+    show_choice(console, choice, asked.budget, len(rows))
+    return bool(choice.within)
+
+
+def check(asked: Asked) -> None:
+    """What can be said to be wrong before anything is read."""
+    problems = [
+        f"--to {file}: {file.suffix or 'no suffix'}; there are .html, {', '.join((*TABLES, *FIGURES))}"
+        for file in asked.to
+        if file.suffix not in (".html", *TABLES, *FIGURES)
+    ]
+    problems += [f"--to {file}: no folder {file.parent}" for file in asked.to if not file.parent.is_dir()]
+    problems += [
+        f"--axes: no {name!r}; there are {', '.join(MEASURED)}"
+        for name in asked.costs
+        if name not in MEASURED
+    ]
+    for option, pairs in (("--where", asked.where), ("--baseline", asked.baseline)):
+        problems += [f"{option} {pair}: key=value is needed" for pair in pairs if "=" not in pair]
+    if problems:
+        raise ConfigError(problems)
+
+
+def key_of(name: str) -> Key:
+    return lambda record, result: value_of(name, record, result)
+
+
+def chosen(study: Study, where: Sequence[str]) -> Study:
+    """Without the jobs that have a result of something else."""
+    if not where:
+        return study
+    kept = {record.number for record, result in study.done if holds(where, record, result)}
+    if not kept:
+        raise ConfigError(f"--where {' '.join(where)}: none of {len(study.done)} jobs with a result")
+    return Study([each for each in study.records if each.number in kept or not each.result], study.notes)
+
+
+def holds(pairs: Sequence[str], record: Record, result: Result) -> bool:
+    split = (pair.partition("=")[::2] for pair in pairs)
+    return all(value_of(key, record, result) == value for key, value in split)
+
+
+def compared(study: Study, by: Mapping[str, Key], asked: Asked) -> list[Part]:
+    across = asked.choice.layout in ACROSS_TASKS
+    return [
+        Part(part.title, judged(part.rows, against(part.rows, asked.baseline)))
+        for part in parts(study, by, across)
+    ]
+
+
+def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
+    """The one row that the others are compared with; None for each job's own baseline."""
+    if not baseline:
+        return None
+    found = [row for row in rows if holds(baseline, *row.jobs[0])]
+    if len(found) != 1:
+        named = f": {'; '.join(row.name for row in found[:4])}" if found else ""
+        raise ConfigError(f"--baseline {' '.join(baseline)}: {len(found)} rows, one is needed{named}")
+    return found[0]
+
+
+def default_files(paths: Sequence[Path]) -> list[Path]:
+    """In the sweep's own folder; of several sweeps only what is asked for."""
+    return [paths[0] / PAGE, paths[0] / TABLE] if len(paths) == 1 and paths[0].is_dir() else []
+
+
+def write(file: Path, study: Study, found: Sequence[Part], tables: Sequence[Table], asked: Asked) -> None:
+    if file.suffix == ".html":
+        from pare.study.page import write_page
+
+        write_page(file, study, found, asked.language)
+    elif file.suffix in FIGURES:
+        from pare.study.figures import write_figure
+
+        write_figure(file, found, asked.figure, asked.costs[0], asked.language)
+    else:
+        write_tables(file, tables)
+
+
+def after_sweep(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]], shared: str) -> None:
+    """folder: of the sweep; folders: of its jobs; shared: how much they had in common, in one line.
+
+    The results are in their folders already: what goes wrong here is said in a line, and changes nothing.
+    """
+    console = wide_console()
+    try:
+        study = study_of(list(zip(folders, jobs, strict=True)))
+        asked = Asked()
+        found = compared(study, by_what_differs(study), asked)
+        tables = [table_of(part.rows, asked.choice, part.title) for part in found]
+        for table in tables:
+            show_table(console, table)
+        show_without(console, study)
+        for file in (folder / TABLE, folder / PAGE):
+            write(file, study, found, tables, asked)
+        console.print(f"report  {folder / PAGE}", soft_wrap=True)
+    except Exception as e:
+        console.print(f"[yellow]no report: {type(e).__name__}: {e}[/yellow]", soft_wrap=True)
+    console.print(shared)
+    console.print(f"results {folder}", soft_wrap=True)

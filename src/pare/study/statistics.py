@@ -1,0 +1,282 @@
+"""Seeds folded into rows, and how sure the differences between them are."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pare.comparing import (
+    BOOTSTRAP,
+    MCNEMAR,
+    Difference,
+    Pair,
+    Verdict,
+    compare,
+    holm,
+    mcnemar,
+    of_seeds,
+    two_sided,
+)
+from pare.errors import ConfigError
+from pare.result import Result
+from pare.rows import Rows
+from pare.study.collecting import Record, Study, distinguishing, machine_of, named, plain, task_of
+from pare.study.quantities import LATENCY, MEASURED, Quantity
+from pare.targets.intervals import Speedup, speedup_of
+
+SURE = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean over seeds; std: None of one."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """Jobs that differ in their seed only, and how they differ from what they are compared with.
+
+    p: corrected for how many rows there are. against: the row they are compared with; None for the baseline
+    of each job. verdict: None where the answers to the rows are not known, or it is the row compared with.
+    """
+
+    name: str
+    jobs: Sequence[tuple[Record, Result]]  # by seed
+    against: "Row | None" = None
+    verdict: Verdict | None = None
+    p: float | None = None
+
+    @property
+    def results(self) -> list[Result]:
+        return [result for _, result in self.jobs]
+
+    @property
+    def first(self) -> Record:
+        return self.jobs[0][0]
+
+    def estimate(self, quantity: Quantity) -> Estimate | None:
+        return estimate([quantity.of(result) for result in self.results])
+
+    def before(self, quantity: Quantity) -> Estimate | None:
+        """Of what it is compared with."""
+        if self.against is not None:
+            return self.against.estimate(quantity)
+        return estimate([quantity.before(result) for result in self.results])
+
+    @property
+    def drop(self) -> float:
+        """Points of the primary metric that are lost."""
+        primary = self.results[0].primary
+        if self.against is None:
+            return 100 * statistics.fmean(
+                r.baseline_scores[primary] - r.scores[primary] for r in self.results
+            )
+        return 100 * (mean_of(self.against, primary) - mean_of(self, primary))
+
+    @property
+    def speedup(self) -> Speedup:
+        """Against what it is compared with; over seeds, one log-ratio a seed."""
+        if self.against is None:
+            return own_speedup(self.results)
+        ours, theirs = ({baseline_of(r) for r in row.results} for row in (self, self.against))
+        if ours != theirs:  # nothing was measured beside both, so there is no interval
+            before, after = (row.estimate(MEASURED[LATENCY]) for row in (self.against, self))
+            assert before is not None
+            assert after is not None
+            return Speedup(before.mean / after.mean, math.nan, math.nan)
+        return quotient(own_speedup(self.results), own_speedup(self.against.results))
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return Estimate(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+
+
+def mean_of(row: Row, metric: str) -> float:
+    return statistics.fmean(result.scores[metric] for result in row.results)
+
+
+def own_speedup(results: Sequence[Result]) -> Speedup:
+    each = [result.measurement.speedup for result in results]
+    return each[0] if len(each) == 1 else speedup_of([math.log(one.median) for one in each])
+
+
+def quotient(over: Speedup, under: Speedup) -> Speedup:
+    """Of two that were measured apart, each beside the same baseline."""
+    middle = math.log(over.median / under.median)
+    wide = math.hypot(*(math.log(one.high / one.low) / 2 for one in (over, under)))
+    return Speedup(*(math.exp(x) for x in (middle, middle - wide, middle + wide)))
+
+
+def baseline_of(result: Result) -> tuple[object, ...]:
+    """What the speed-up of a result is against."""
+    m = result.baseline_measurement
+    return result.stages[0].get("key"), m.runtime, m.threads, m.lowering
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that may stand in one table; title: of what task, where, and what else sets them apart."""
+
+    title: str
+    rows: Sequence[Row]
+
+
+Key = Callable[[Record, Result], str]
+WHOLE: Mapping[str, Key] = {  # what one table must be of
+    "task": lambda _, result: task_of(result),
+    "hardware": lambda _, result: machine_of(result),
+}
+
+
+def parts(study: Study, by: Mapping[str, Key], across: bool = False) -> list[Part]:
+    """A part for each value of what is grouped by; across: whether tasks may stand side by side.
+
+    Raises ConfigError where jobs of different tasks, rows or machines would stand in one.
+    """
+    groups: dict[tuple[str, ...], list[tuple[Record, Result]]] = {}
+    for record, result in study.done:
+        groups.setdefault(tuple(key(record, result) for key in by.values()), []).append((record, result))
+    problems: list[str] = []
+    for group in groups.values():
+        for option, key in WHOLE.items():
+            kinds: dict[str, list[int]] = {}
+            for record, result in group:
+                kinds.setdefault(key(record, result), []).append(record.number)
+            if len(kinds) > 1 and not (across and option == "task"):
+                named = "; ".join(f"{jobs(numbers)}: {kind}" for kind, numbers in kinds.items())
+                problems.append(f"{named}: {INCOMPARABLE[option]}; --group {option} makes a table of each")
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return [Part(title_of(values, by, group), rows_of(group)) for values, group in groups.items()]
+
+
+INCOMPARABLE = {"task": "scores of different things", "hardware": "milliseconds do not compare"}
+
+
+def title_of(values: Sequence[str], by: Mapping[str, Key], group: Sequence[tuple[Record, Result]]) -> str:
+    """The task and the machine, and what else it was grouped by."""
+    others = [f"{name} {value}" for name, value in zip(by, values, strict=True) if name not in WHOLE]
+    tasks = dict.fromkeys(task_of(result) if "task" in by else result.task for _, result in group)
+    return " · ".join([", ".join(tasks), machine_of(group[0][1]), *others])
+
+
+def by_what_differs(study: Study) -> Mapping[str, Key]:
+    """Of a sweep that was meant to have several tasks or targets."""
+    return {
+        name: key
+        for name, key in WHOLE.items()
+        if len({key(record, result) for record, result in study.done}) > 1
+    }
+
+
+def jobs(numbers: Sequence[int]) -> str:
+    """Their numbers in few words."""
+    shown = ", ".join(map(str, numbers[:4])) + (f" and {len(numbers) - 4} more" if len(numbers) > 4 else "")
+    return f"job{'s' if len(numbers) > 1 else ''} {shown}"
+
+
+def rows_of(done: Sequence[tuple[Record, Result]]) -> list[Row]:
+    """Jobs with the same overrides but for the seed, named by what sets them apart."""
+    groups: dict[tuple[str, ...], dict[int, tuple[Record, Result]]] = {}
+    for record, result in done:
+        same = tuple(sorted(without_seed(plain(record.overrides))))
+        groups.setdefault((result.task, *same), {})[result.seed] = (record, result)
+    apart = distinguishing(
+        [without_seed(plain(next(iter(each.values()))[0].overrides)) for each in groups.values()]
+    )
+    return [
+        Row(named(name), [each[seed] for seed in sorted(each)])
+        for name, each in zip(apart if len(apart) > 1 else [[]], groups.values(), strict=True)
+    ]
+
+
+def without_seed(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.startswith("seed=")]
+
+
+def judged(rows: Sequence[Row], against: Row | None = None) -> list[Row]:
+    """Each compared with that row, or with its own baseline, on the answers to the same rows of test."""
+    kept = verdicts(rows, against)
+    known = [verdict.p for verdict in kept if verdict is not None]
+    corrected = iter(holm(known))
+    return [
+        replace(row, against=against, verdict=verdict, p=None if verdict is None else next(corrected))
+        for row, verdict in zip(rows, kept, strict=True)
+    ]
+
+
+def verdicts(rows: Sequence[Row], against: Row | None) -> list[Verdict | None]:
+    found: list[Verdict | None] = [None] * len(rows)
+    waiting: dict[int, list[tuple[int, list[Pair]]]] = {}  # by how many rows of test
+    for number, row in enumerate(rows):
+        if row is against:
+            continue
+        if against is None and len(row.jobs) == 1:
+            found[number] = of_one_job(*row.jobs[0])
+            continue
+        pairs = with_own_baseline(row) if against is None else with_other(row, against)
+        if pairs:
+            waiting.setdefault(len(pairs[0][0]), []).append((number, pairs))
+        elif against is None:
+            found[number] = from_intervals(row)
+    for same in waiting.values():
+        for (number, _), verdict in zip(same, compare([pairs for _, pairs in same]), strict=True):
+            found[number] = verdict
+    return found
+
+
+def with_own_baseline(row: Row) -> list[Pair]:
+    read = [Rows.read(record.folder) for record, _ in row.jobs]
+    known: list[Pair] = [(each.baseline, each.result) for each in read if each is not None]
+    return known if len(known) == len(read) and len({len(a) for a, _ in known}) == 1 else []
+
+
+def with_other(row: Row, other: Row) -> list[Pair]:
+    """Seed by seed, of the seeds that both have; of one job each whatever their seeds."""
+    theirs = {result.seed: record for record, result in other.jobs}
+    ours = {result.seed: record for record, result in row.jobs}
+    shared = [(theirs[seed], ours[seed]) for seed in ours if seed in theirs]
+    if not shared and len(ours) == len(theirs) == 1:
+        shared = [(other.first, row.first)]
+    found: list[Pair] = []
+    for before, after in shared:
+        first, second = Rows.read(before.folder), Rows.read(after.folder)
+        if first is None or second is None or first.split != second.split:
+            return []
+        found.append((first.result, second.result))
+    return found
+
+
+def of_one_job(record: Record, result: Result) -> Verdict | None:
+    """The interval is in the result already."""
+    if result.difference is None:
+        return None
+    rows = Rows.read(record.folder)
+    p = None if rows is None else mcnemar(np.stack([rows.baseline, rows.result]))
+    if p is not None:
+        return Verdict(result.difference, p, MCNEMAR)
+    sure = result.difference
+    return Verdict(sure, two_sided(sure.mean, deviation(sure), math.inf), BOOTSTRAP)
+
+
+def from_intervals(row: Row) -> Verdict | None:
+    """Where the answers are not there; what the rows bring is taken to be the same for all seeds."""
+    each = [result.difference for result in row.results]
+    known = [one for one in each if one is not None]
+    if len(known) < len(each):
+        return None
+    return of_seeds([one.mean for one in known], statistics.fmean(map(deviation, known)))
+
+
+def deviation(found: Difference) -> float:
+    return (found.high - found.low) / (2 * 1.96)

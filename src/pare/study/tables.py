@@ -1,0 +1,302 @@
+"""Layouts: which rows and columns a table has."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pare.errors import ConfigError
+from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best
+from pare.study.keys import short, value_of
+from pare.study.quantities import LATENCY, MEMORY, SIZE, SPEEDUP, quantity_of, score
+from pare.study.statistics import Row, estimate, judged
+
+
+@dataclass(frozen=True)
+class Choice:
+    """layout: a name of LAYOUTS. metrics: of the columns; the layout's own where none are named."""
+
+    layout: str = "jobs"
+    rows: Sequence[str] = ()
+    cols: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+
+
+def table_of(rows: Sequence[Row], choice: Choice, title: str = "") -> Table:
+    """rows: of one task on one machine, already judged; the layouts across tasks take those of several."""
+    if not rows:
+        return Table(title, [Column("configuration", "configuration", False)], [])
+    if choice.layout not in LAYOUTS:
+        raise ConfigError(f"--layout: no {choice.layout!r}; there are {', '.join(LAYOUTS)}")
+    if choice.cols and not choice.rows:
+        raise ConfigError("--cols: --rows says what the rows are; both are needed")
+    made = pivot(rows, choice) if choice.rows else LAYOUTS[choice.layout](rows, choice)
+    return replace(made, title=title, notes=[*made.notes, *notes_of(rows, made)])
+
+
+def configurations(rows: Sequence[Row], choice: Choice) -> Table:
+    """A row a configuration, seeds folded."""
+    primary = rows[0].results[0].primary
+    metrics = choice.metrics or (primary, DELTA, SPEEDUP, LATENCY, SIZE)
+    return plain_table(rows, metrics, lambda row: row.name)
+
+
+def plain_table(rows: Sequence[Row], metrics: Sequence[str], name: Callable[[Row], str]) -> Table:
+    wanted = [shown(metric, rows) for metric in metrics]
+    columns = [Column("configuration", "configuration", False), *(column for column, _ in wanted)]
+    cells = [[Cell(name(row)), *(get(row) for _, get in wanted)] for row in rows]
+    return Table("", columns, with_best(columns, cells))
+
+
+def with_baseline(
+    metrics: Callable[[Sequence[Row]], Sequence[str]],
+) -> Callable[[Sequence[Row], Choice], Table]:
+    """The tables of the sources: the uncompressed model first, then what was made of it, with the change."""
+
+    def layout(rows: Sequence[Row], choice: Choice) -> Table:
+        wanted = choice.metrics or metrics(rows)
+        if all(row.against is None for row in rows):
+            rows = [baseline_row(rows), *rows]
+        return plain_table(rows, wanted, lambda row: row.name)
+
+    return layout
+
+
+def baseline_row(rows: Sequence[Row]) -> Row:
+    """The fine-tuned model of the first row as a row of its own."""
+    jobs = [
+        (
+            record,
+            replace(
+                result,
+                scores=result.baseline_scores,
+                measurement=result.baseline_measurement,
+                stages=result.stages[:1],
+                difference=None,
+            ),
+        )
+        for record, result in rows[0].jobs
+    ]
+    return Row("baseline", jobs)
+
+
+def known(names: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """Those that every result has; without any of them the primary metric."""
+    results = [result for row in rows for result in row.results]
+    found = [name for name in names if all(name.removesuffix("+") in r.scores for r in results)]
+    return found or [f"{results[0].primary}+"]
+
+
+def stages(rows: Sequence[Row], choice: Choice) -> Table:
+    """The metric on dev after every step."""
+    metric = choice.metrics[0] if choice.metrics else rows[0].results[0].primary
+    columns = [
+        Column("configuration", "configuration", False),
+        Column("stage", "stage", False),
+        Column(metric, f"{metric} on dev"),
+        Column("previous", "Δ previous"),
+        Column("baseline", "Δ baseline"),
+        Column("params_m", "params M"),
+        Column("size_mb", "size MB"),
+    ]
+    cells = []
+    for row in rows:
+        steps: dict[str, list[Mapping[str, Any]]] = {}
+        for result in row.results:
+            for stage in result.stages:
+                steps.setdefault(stage["name"], []).append(stage)
+        for place, (name, each) in enumerate(steps.items()):
+            cells.append([Cell("" if place else row.name), Cell(name), *stage_cells(each, metric)])
+    return Table("", columns, cells)
+
+
+def stage_cells(seeds: Sequence[Mapping[str, Any]], metric: str) -> list[Cell]:
+    """seeds: the same stage in each job."""
+    quantity = score(metric)
+
+    def mean(values: Sequence[float | None]) -> Cell:
+        return number(estimate(values), quantity)
+
+    def signed(cell: Cell) -> Cell:
+        return cell if cell.value is None else replace(cell, text=f"{cell.value:+.2f}")
+
+    def plain(values: Sequence[float | None]) -> Cell:
+        found = estimate(values)
+        return Cell() if found is None else Cell(f"{found.mean:.2f}", value=found.mean)
+
+    return [
+        mean([stage["scores"].get(metric) for stage in seeds]),
+        *(
+            signed(mean([stage["delta"].get(since, {}).get(metric) for stage in seeds]))
+            for since in ("previous", "baseline")
+        ),
+        plain([millions(stage.get("params")) for stage in seeds]),
+        plain([stage.get("size_mb") for stage in seeds]),
+    ]
+
+
+def millions(count: float | None) -> float | None:
+    return None if count is None else count / 1e6
+
+
+def ablation(rows: Sequence[Row], choice: Choice) -> Table:
+    """The full strategy, then each stage left out; compared with the full one."""
+    full = full_of(rows)
+    every = stage_names(full)
+    others = [row for row in rows if row is not full]
+    others.sort(
+        key=lambda row: (len(every) - len(stage_names(row)), [every.index(x) for x in left_out(row, every)])
+    )
+    again = judged([full, *others], full)
+
+    def name(row: Row) -> str:
+        return (
+            f"full: {', '.join(every)}"
+            if row.jobs is full.jobs
+            else f"without {', '.join(left_out(row, every))}"
+        )
+
+    metrics = choice.metrics or (full.results[0].primary, DELTA, SPEEDUP, LATENCY, SIZE)
+    made = plain_table(again, metrics, name)
+    return replace(made, notes=notes_of(again, made))
+
+
+def full_of(rows: Sequence[Row]) -> Row:
+    """The row with every stage that any of them has."""
+    every = {name for row in rows for name in stage_names(row)}
+    full = [row for row in rows if set(stage_names(row)) == every]
+    sets = [frozenset(stage_names(row)) for row in rows]
+    if len(full) != 1 or len(set(sets)) != len(sets):
+        found = "; ".join(f"{row.name}: {', '.join(stage_names(row))}" for row in rows[:6])
+        raise ConfigError(
+            f"--layout ablation: one row with all stages ({', '.join(sorted(every))}) and others that lack "
+            f"some are needed, each once; found {found}; --where takes some of the jobs"
+        )
+    return full[0]
+
+
+def stage_names(row: Row) -> list[str]:
+    return [stage["name"] for stage in row.results[0].stages if stage.get("used", True)]
+
+
+def left_out(row: Row, every: Sequence[str]) -> list[str]:
+    mine = set(stage_names(row))
+    return [name for name in every if name not in mine]
+
+
+def clue(rows: Sequence[Row], choice: Choice) -> Table:
+    """Configurations by tasks: the score of each, their mean, latency and speed-up."""
+    tasks = list(dict.fromkeys(row.results[0].task for row in rows))
+    configurations = list(dict.fromkeys(row.name for row in rows))
+    columns = [
+        Column("configuration", "configuration", False),
+        *(Column(task, task, higher=True) for task in tasks),
+        Column("average", "average", higher=True),
+        Column(LATENCY, "p50 ms", higher=False),
+        Column(SPEEDUP, "speed-up", higher=True),
+    ]
+    cells = []
+    for name in configurations:
+        mine = {row.results[0].task: row for row in rows if row.name == name}
+        scores = [
+            number(mine[task].estimate(score(mine[task].results[0].primary)), score(""))
+            if task in mine
+            else Cell()
+            for task in tasks
+        ]
+        whole = len(mine) == len(tasks)  # a mean over fewer tasks would be of something else
+        values = [cell.value for cell in scores if cell.value is not None]
+        latency = [row.estimate(quantity_of(LATENCY, row.results)) for row in mine.values()]
+        speed = [math.log(row.speedup.median) for row in mine.values()]
+        means = (
+            (sum(values) / len(values), "{:.2f}"),
+            (sum(one.mean for one in latency if one) / len(latency), "{:.3f}"),
+            (math.exp(sum(speed) / len(speed)), "{:.2f}x"),
+        )
+        cells.append(
+            [
+                Cell(name),
+                *scores,
+                *(Cell(form.format(value), value=value) if whole else Cell("–") for value, form in means),
+            ]
+        )
+    return Table(
+        "", columns, with_best(columns, cells), ["average: over all tasks; the speed-up's is geometric"]
+    )
+
+
+ACROSS_TASKS = ("clue",)  # layouts that put several tasks into one table
+LAYOUTS: dict[str, Callable[[Sequence[Row], Choice], Table]] = {
+    "jobs": configurations,
+    "stages": stages,
+    "ablation": ablation,
+    "pp_minilm": with_baseline(
+        lambda rows: [SPEEDUP, *known(["precision", "recall", "f1"], rows)]  # source 000
+    ),
+    "template": stages,  # source 001: what every step costs
+    "clue": clue,  # source 002
+    "hierarchical": with_baseline(
+        lambda rows: [*known(["micro_f1+", "macro_f1+"], rows), LATENCY]  # source 003
+    ),
+    "ernie_tiny": with_baseline(
+        lambda rows: [
+            f"{rows[0].results[0].primary}+",
+            "precision",
+            end_to_end(rows),
+            f"{MEMORY}+",
+            f"{SIZE}+",
+        ]
+    ),  # source 004
+}
+
+
+def end_to_end(rows: Sequence[Row]) -> str:
+    """With the time for the text where that was measured."""
+    whole = all(result.measurement.end_to_end_ms for row in rows for result in row.results)
+    return "end_to_end_ms+" if whole else f"{LATENCY}+"
+
+
+def pivot(rows: Sequence[Row], choice: Choice) -> Table:
+    """A row for each value of some keys, and columns for each value of others."""
+    metrics = choice.metrics or (rows[0].results[0].primary, SPEEDUP)
+    wanted = [shown(metric, rows) for metric in metrics]
+    places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
+    for row in rows:
+        place = tuple(
+            tuple(value_of(key, *row.jobs[0]) for key in keys) for keys in (choice.rows, choice.cols)
+        )
+        at = (place[0], place[1])
+        if at in places:
+            raise ConfigError(
+                f"--rows, --cols: {places[at].name} and {row.name} fall into one cell "
+                f"({', '.join((*at[0], *at[1]))}); add what tells them apart, or take some with --where"
+            )
+        places[at] = row
+    lines = sorted({line for line, _ in places}, key=naturally)
+    across = sorted({column for _, column in places}, key=naturally)
+    columns = [Column(key, short(key), False) for key in choice.rows]
+    for column in across:
+        before = " ".join(column)
+        columns += [
+            replace(each, name=f"{before} {each.name}".strip(), title=f"{before} {each.title}".strip())
+            for each, _ in wanted
+        ]
+    cells = []
+    for line in lines:
+        made = [Cell(value) for value in line]
+        for column in across:
+            found = places.get((line, column))
+            made += [get(found) if found else Cell("–") for _, get in wanted]
+        cells.append(made)
+    return Table("", columns, with_best(columns, cells))
+
+
+def naturally(values: Sequence[str]) -> list[tuple[int, float, str]]:
+    """Numbers by size, before words."""
+    found = []
+    for value in values:
+        try:
+            found.append((0, float(value), ""))
+        except ValueError:
+            found.append((1, 0.0, value))
+    return found

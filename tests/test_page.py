@@ -1,0 +1,187 @@
+"""The page in a real browser: what it shows, what one can do there, and that everybody can."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pare.cli import main
+from studies import failed, grid
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytest.importorskip("plotly", reason="plotly is not installed")
+CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver is installed"
+)
+
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+EVIL = "</script><script>document.title='taken'</script><b>"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    found.set_script_timeout(120)
+    yield found
+    found.quit()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("page")
+    count = grid(root, [0.25, 0.5, 0.75], ["int8_static", "fp16"], seeds=2)
+    failed(root / str(count), EVIL)
+    assert main(["report", str(root)]) == 0
+    return root / "report.html"
+
+
+@pytest.fixture
+def page(browser: Any, study: Path) -> Iterator[Any]:
+    """Opened anew; nothing may have gone wrong in it by the end."""
+    browser.get(study.as_uri())
+    assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
+    yield browser
+    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+def script(page: Any, code: str, *values: object) -> Any:
+    return page.execute_script(code, *values)
+
+
+def names(page: Any) -> list[str]:
+    rows = "[...document.querySelectorAll('#table tbody tr')].filter((row) => !row.hidden)"
+    found: list[str] = script(page, f"return {rows}.map((row) => row.cells[0].textContent)")
+    return found
+
+
+def press(page: Any, selector: str, *keys: str) -> None:
+    """As a keyboard does."""
+    page.find_element("css selector", selector).send_keys(*keys)
+
+
+def copied(page: Any) -> str:
+    """What the page says that it copied."""
+    told: str = script(page, "return document.getElementById('said').textContent")
+    return told
+
+
+def choose(page: Any, select: str, value: str) -> None:
+    page.find_element("css selector", f"#{select} option[value='{value}']").click()
+
+
+def until(page: Any, code: str) -> Any:
+    """What the code gives once that is something."""
+    look = f"const look = () => {{ const x = (() => {{ {code} }})(); x ? done(x) : setTimeout(look, 20); }};"
+    return page.execute_async_script(f"const done = arguments[0]; {look} look();")
+
+
+def test_the_front_is_drawn_and_follows_the_axes(page: Any) -> None:
+    listed = "return [...document.querySelectorAll('#front-list strong')].map((x) => x.textContent)"
+    by_latency = script(page, listed)
+    assert by_latency[0] == "width.keep=0.25 quantize=int8_static"
+    assert script(page, "return document.querySelectorAll('#front-chart .point').length") == 6 + 1  # baseline
+    choose(page, "across", "size_mb")
+    assert script(page, "return document.querySelector('#front-chart .xtitle').textContent") == "size, MB"
+    choose(page, "colour", "quantize")
+    legend = script(page, "return [...document.querySelectorAll('.legendtext')].map((x) => x.textContent)")
+    assert legend == ["quantize=fp16", "quantize=int8_static", "baseline"]
+
+
+def test_a_click_on_a_point_copies_the_command(page: Any) -> None:
+    point = page.find_element("css selector", "#front-chart .point")
+    webdriver.ActionChains(page).move_to_element(point).perform()
+    shown = until(page, "return document.querySelector('#front-chart .hoverlayer').textContent")
+    assert "width.keep=" in shown
+    webdriver.ActionChains(page).move_to_element(point).click().perform()
+    told = until(page, "return document.getElementById('said').textContent")
+    assert "python run.py -m compression.width.keep=" in told
+
+
+def test_the_chart_works_with_the_keyboard(page: Any) -> None:
+    right, enter = "\ue014", "\ue007"
+    press(page, "#front-chart", right)
+    assert copied(page).startswith("width.keep=0.25 quantize=int8_static: exact_match ")
+    press(page, "#front-chart", right, enter)
+    until(page, "return document.getElementById('said').textContent.includes('run.py')")
+
+
+def test_the_table_sorts_and_filters(page: Any) -> None:
+    assert len(names(page)) == 6
+    press(page, "#table thead th:nth-child(2) button", "\ue007")
+    cells = "[...document.querySelectorAll('#table td:nth-child(2)')]"
+    scores = script(page, f"return {cells}.map((cell) => parseFloat(cell.textContent))")
+    assert scores == sorted(scores, reverse=True)
+    head = page.find_element("css selector", "#table thead th:nth-child(2)")
+    assert head.get_attribute("aria-sort") == "descending"
+    press(page, "#filter", "keep=0.5 int8")
+    assert names(page) == ["width.keep=0.5 quantize=int8_static"]
+    assert "1 of 6" in script(page, "return document.getElementById('count').textContent")
+
+
+def test_stages_of_a_row_are_drawn_once_they_are_looked_at(page: Any) -> None:
+    script(page, "document.getElementById('stages').scrollIntoView()")
+    assert until(page, "return document.querySelectorAll('#stages-chart .point').length") == 5
+    assert "distill" in script(page, "return document.getElementById('stages-table').textContent")
+    script(page, "document.getElementById('parallel').scrollIntoView()")
+    assert until(page, "return document.querySelectorAll('#parallel-chart .parcoords .y-axis').length") >= 5
+
+
+def test_what_failed_is_shown_and_ends_no_script(page: Any) -> None:
+    assert EVIL in script(page, "return document.getElementById('without').textContent")
+    assert page.title == "Pare · Report"
+
+
+def test_it_asks_nobody_for_anything(page: Any, study: Path) -> None:
+    asked = script(page, "return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [name for name in asked if not name.startswith(("blob:", "data:"))] == []
+    assert study.stat().st_size < 8e6
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_nothing_is_wider_than_the_screen(page: Any, width: int) -> None:
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.refresh()
+    try:
+        assert script(page, "return document.documentElement.scrollWidth") <= width
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm, which brings axe-core, is not installed")
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "axe-core@4"]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("npm cannot get axe-core")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible(page: Any, axe: str, theme: str) -> None:
+    if script(page, "return document.documentElement.dataset.theme") != theme:
+        press(page, "#theme", "\ue007")
+    for part in ("stages", "parallel"):
+        script(page, "document.getElementById(arguments[0]).scrollIntoView()", part)
+        until(page, f"return document.querySelector('#{part}-chart svg')")
+    script(page, axe)
+    found = page.execute_async_script("axe.run().then(arguments[0])")
+    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
+    assert told == [], json.dumps(told, indent=1)

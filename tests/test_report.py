@@ -1,0 +1,212 @@
+"""`pare report`: the tables, the front, budgets and figures of studies, through the command line."""
+
+import csv
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pare.cli import main
+from studies import failed, grid, job
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two widths by two schemes by three seeds, and one job that failed."""
+    root = tmp_path_factory.mktemp("study")
+    count = grid(root, [0.5, 0.75], ["int8_static", "fp16"], seeds=3, rows=400)
+    failed(root / str(count), "gate of width: too much </script><b>")
+    return root
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Runs it: exit code, output, errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main(["report", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_seeds_become_means_with_their_deviation(study: Path, tmp_path: Path, told: Told) -> None:
+    code, out, _ = told(study, "--to", tmp_path / "t.csv", tmp_path / "t.md")
+    assert code == 0
+    rows = table(tmp_path / "t.csv")
+    assert len(rows) == 4
+    assert {row["exact_match.n"] for row in rows} == {"3.0"}
+    assert all(float(row["exact_match.std"]) > 0 for row in rows)
+    assert float(rows[0]["delta.low"]) < float(rows[0]["delta"]) < float(rows[0]["delta.high"])
+    assert "standard deviation over 3 seeds" in out
+    assert "gate of width: too much" in out  # the failed one, with its reason
+    assert re.search(
+        r"\| width.keep=0.5 quantize=int8\\_static \| \d\d\.\d\d ± ", (tmp_path / "t.md").read_text()
+    )
+
+
+def test_a_difference_inside_the_noise_is_shown_as_such(tmp_path: Path, told: Told) -> None:
+    job(tmp_path / "0", "a=same", right=0.92, rows=300)
+    job(tmp_path / "1", "a=worse", right=0.80, rows=300)
+    told(tmp_path, "--to", tmp_path / "t.md")
+    same, worse = (tmp_path / "t.md").read_text("utf-8").splitlines()[4:6]
+    assert "≈" in same
+    assert "\\*\\*\\*" in worse
+    assert "McNemar" in (tmp_path / "t.md").read_text("utf-8")
+
+
+def test_rows_and_columns_by_keys(study: Path, tmp_path: Path, told: Told) -> None:
+    keys = (
+        "--rows",
+        "compression.width.keep",
+        "--cols",
+        "quantize",
+        "--metrics",
+        "exact_match,speedup,size_mb",
+    )
+    assert told(study, *keys, "--to", tmp_path / "t.csv")[0] == 0
+    rows = table(tmp_path / "t.csv")
+    assert [row["compression.width.keep"] for row in rows] == ["0.5", "0.75"]
+    assert float(rows[0]["int8_static size_mb"]) < float(rows[0]["fp16 size_mb"])
+    code, _, err = told(study, "--rows", "quantize")
+    assert code == 2
+    assert "fall into one cell" in err
+
+
+def test_another_baseline(study: Path, tmp_path: Path, told: Told) -> None:
+    chosen = ("--baseline", "quantize=fp16", "--baseline", "width.keep=0.75")
+    assert told(study, *chosen, "--to", tmp_path / "t.csv")[0] == 0
+    rows = {row["configuration"]: row for row in table(tmp_path / "t.csv")}
+    assert float(rows["width.keep=0.75 quantize=fp16"]["delta"]) == 0
+    assert rows["width.keep=0.75 quantize=fp16"]["delta.p"] == ""
+    small = rows["width.keep=0.5 quantize=int8_static"]
+    assert float(small["delta"]) < 0
+    assert float(small["speedup"]) == pytest.approx(0.72 / 0.3, rel=1e-6)
+    assert told(study, "--baseline", "quantize=fp16")[0] == 2  # two rows
+
+
+def test_the_best_within_a_budget_and_how_to_make_it_again(study: Path, tmp_path: Path, told: Told) -> None:
+    code, out, _ = told(study, "--max-latency", 0.45, "--to", tmp_path / "t.md")
+    assert code == 0
+    assert "best: width.keep=0.75 quantize=int8_static" in out
+    assert "run.py -m compression.width.keep=0.75 compression/quantize=int8_static seed=0,1,2" in out
+
+
+def test_a_budget_that_nothing_meets_says_what_is_in_the_way(study: Path, tmp_path: Path, told: Told) -> None:
+    code, out, _ = told(study, "--max-drop", 0.1, "--max-latency", 0.35, "--to", tmp_path / "t.md")
+    assert code == 1
+    assert "none of 4" in out
+    assert re.search(
+        r"--max-drop 0.1: 0 of 4 meet it; without it, 1 would be left, of which .* misses it by", out
+    )
+    assert re.search(r"--max-latency 0.35: 1 of 4 meet it; without it, 0 would be left", out)
+    assert "nearest to all of it" in out
+
+
+def test_what_does_not_compare_is_refused_unless_it_is_meant(tmp_path: Path, told: Told) -> None:
+    job(tmp_path / "0", "a=1")
+    job(tmp_path / "1", "a=2", cpu="B CPU")
+    job(tmp_path / "2", "a=3", split="other rows")
+    code, _, err = told(tmp_path)
+    assert code == 2
+    assert "A CPU" in err
+    assert "B CPU" in err
+    assert "--group hardware" in err
+    assert "--group task" in err
+    assert told(tmp_path, "--group", "hardware,task", "--to", tmp_path / "t.csv")[0] == 0
+    assert len({row["table"] for row in table(tmp_path / "t.csv")}) == 3
+
+
+def test_an_ablation(tmp_path: Path, told: Told) -> None:
+    every = ("finetune", "width", "distill", "export", "quantize")
+    for number, left_out in enumerate(("", "width", "distill")):
+        name = f"~compression/{left_out}" if left_out else "seed=0"
+        stages = [stage for stage in every if stage != left_out]
+        job(tmp_path / str(number), name, right=0.9 - 0.1 * (left_out == "distill"), stages=stages)
+    assert told(tmp_path, "--layout", "ablation", "--to", tmp_path / "t.csv")[0] == 0
+    rows = table(tmp_path / "t.csv")
+    assert [row["configuration"] for row in rows] == [
+        "full: finetune, width, distill, export, quantize", "without width", "without distill"
+    ]  # fmt: skip
+    assert float(rows[2]["delta"]) < -5
+
+
+def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) -> None:
+    heads = {}
+    for layout in ("jobs", "stages", "template", "pp_minilm", "hierarchical", "ernie_tiny", "clue"):
+        code, _, err = told(study, "--layout", layout, "--to", tmp_path / f"{layout}.md")
+        assert code == 0, err
+        lines = (tmp_path / f"{layout}.md").read_text("utf-8").splitlines()
+        heads[layout] = next(line for line in lines if line.startswith("| "))
+        if layout in ("pp_minilm", "hierarchical", "ernie_tiny"):
+            assert any(line.startswith("| baseline | ") for line in lines)
+    for name in ("exact\\_match", "precision", "end\\_to\\_end ms", "memory MB", "size MB"):
+        assert name.replace("\\", "") in heads["ernie_tiny"]
+    assert "average" in heads["clue"]
+    assert told(study, "--layout", "nope")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("--metrics", "nope"), ("--rows", "nope"), ("--to", "x.docx"), ("--to", "/nowhere/x.md"),
+        ("--where", "a"), ("--where", "quantize=nope"), ("--axes", "nope"), ("--cols", "quantize"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(study: Path, mistake: tuple[str, str], told: Told) -> None:
+    code, _, err = told(study, *mistake)
+    assert code == 2
+    assert err.startswith(f"error: {mistake[0]}") or mistake[1] in err
+    assert "Traceback" not in err
+
+
+def test_nothing_done_yet(tmp_path: Path, told: Told) -> None:
+    failed(tmp_path / "0", "", state="running")
+    code, out, _ = told(tmp_path)
+    assert code == 1
+    assert "running" in out
+    assert 'id="data"' in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_parquet_holds_the_same_numbers(study: Path, tmp_path: Path, told: Told) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    told(study, "--to", tmp_path / "t.csv", tmp_path / "t.parquet")
+    found = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [row["exact_match"] for row in found] == [
+        float(r["exact_match"]) for r in table(tmp_path / "t.csv")
+    ]
+
+
+@pytest.mark.slow
+def test_latex_compiles_as_it_is(study: Path, tmp_path: Path, told: Told) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    told(study, "--metrics", "exact_match+,delta,speedup,size_mb+", "--to", tmp_path / "t.tex")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout[-2000:]
+    assert "Overfull" not in made.stdout
+
+
+@pytest.mark.slow
+def test_figures_in_both_languages(study: Path, tmp_path: Path, told: Told) -> None:
+    if shutil.which("chromium") is None and shutil.which("google-chrome") is None:
+        pytest.skip("no Chromium is installed")
+    for language, says in (("en", "on the front"), ("zh", "前沿上")):
+        file = tmp_path / f"front.{language}.svg"
+        code, _, err = told(study, "--lang", language, "--to", file)
+        if "no font" in err:
+            pytest.skip("no font has Chinese")
+        assert code == 0, err
+        assert says in file.read_text("utf-8")
