@@ -20,7 +20,7 @@ ROOMS = (
     ("lowering", "training", "answering", "bundled"),
     ("teacher", "importance", "forwarding"),
     ("distillation", "pruning"),
-    ("stages", "targets"),
+    ("stages", "targets", "aims"),
     ("strategy", "build", "steps", "sweep"),
     ("ways",),
     ("cached",),
@@ -91,6 +91,11 @@ def test_only_the_outermost_rooms_see_hydra() -> None:
 def test_only_tracking_imports_trackers(library: str) -> None:
     seen = {room_of(p) for p in MODULES if any(name.split(".")[0] == library for name in imports_of(p))}
     assert seen == {"tracking"}
+
+
+def test_only_the_trials_of_a_search_import_optuna() -> None:
+    seen = {p.name for p in MODULES if any(name.split(".")[0] == "optuna" for name in imports_of(p))}
+    assert seen == {"trials.py"}
 
 
 def test_the_command_line_is_parsed_without_torch() -> None:

@@ -7,6 +7,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher, BasicLaun
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
 
 class PareLauncher(BasicLauncher):
@@ -30,7 +31,16 @@ class PareLauncher(BasicLauncher):
 
 
 class PareSweeper(BasicSweeper):
-    """Hydra's grid; mistakes are left to the launcher, which lists all of them."""
+    """Hydra's grid, its mistakes left to the launcher, which lists them all; or a search, `sweep.search`."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        assert self.hydra_context is not None
+        assert self.config is not None
+        if OmegaConf.select(self.config, "sweep.search") is None:
+            return super().sweep(arguments)
+        from pare.sweeps.searching import search
+
+        return search(self.hydra_context.config_loader, self.config, [*self._parse_config(), *arguments])
 
     def validate_batch_is_legal(self, batch: Any) -> None:
         pass

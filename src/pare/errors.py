@@ -10,6 +10,7 @@ What can go wrong, and the exit code each kind ends a run with.
   + StageFailed                1  a stage could not finish
     - NonFiniteLoss               the loss became NaN or infinite
   + GateFailed                 1  a stage lost more than its gate allows
+    - Hopeless                    a trial of a search lost more than can be made up for
   + StoreFull                  1  the disk filled while an artifact was being written
   + SweepFailed                1  not every job of a sweep has a result
 """
@@ -62,6 +63,17 @@ class NonFiniteLoss(StageFailed):
 
 class GateFailed(PareError):
     """A stage lost more quality than its gate allows."""
+
+
+class Hopeless(GateFailed):
+    """A trial of a search lost more, so far, than what is left of it could make up for."""
+
+    def __init__(self, message: str, drop: float) -> None:
+        self.drop = drop
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type, tuple[str, float]]:
+        return type(self), (str(self), self.drop)
 
 
 class SweepFailed(PareError):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pare.aims import Search
 from pare.provenance import cores
 
 
@@ -16,13 +17,17 @@ class Slots:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """workers: stages at a time. timeout_s: for one stage. grace_s: from the request to end to the kill."""
+    """workers: stages at a time. timeout_s: for one stage. grace_s: from the request to end to the kill.
+
+    search: which jobs there are is found out on the way; None: all that the command line names.
+    """
 
     workers: int | None = None
     timeout_s: float | None = None
     grace_s: float = 30
     dry_run: bool = False
     fail_fast: bool = False
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:

@@ -166,7 +166,8 @@ def without_repeats(records: Sequence[Record]) -> tuple[list[Record], list[str]]
         if record.result is None:
             last[(record.number,)] = record
             continue
-        same = (record.result.key, record.result.seed, str(place_of(record.result)))
+        asked = frozenset(plain(record.overrides))  # the key does not know how it was measured
+        same = (record.result.key, record.result.seed, asked, str(place_of(record.result)))
         if (before := last.pop(same, None)) is not None:
             later = max((before, record), key=lambda each: written(each.folder))
             earlier = before if later is record else record

@@ -36,20 +36,40 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Grid:
-    """Jobs that can be run, and the folder of each."""
+    """Jobs that can be run, the folder of each, and what sets it apart from the others."""
 
     jobs: Sequence[Job]
     folders: Sequence[Path]
+    apart: Sequence[Sequence[str]]
+
+    def results(self) -> list[Result | None]:
+        return [Result.read(place) if (place / RESULT).is_file() else None for place in self.folders]
 
 
 def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Result | None]:
     """The result of each job, None where there is none; however it goes, prints the table at its end."""
-    grid, plan, view = planned(Composer(loader, master), job_overrides)
-    settings = grid.jobs[0].sweep
-    if settings.dry_run:
+    grid = checked(Composer(loader, master), job_overrides)
+    plan, view = planned(grid)
+    if grid.jobs[0].sweep.dry_run:
         return []
     folder = Path(str(master.hydra.sweep.dir))
-    written = write_plan(folder, plan, grid.jobs, grid.folders)
+    try:
+        carry_out(folder, grid, plan, view)
+    finally:
+        after_sweep(folder, grid.folders, job_overrides, view.shared())
+        tell_team(folder, grid.jobs[0])
+    return grid.results()
+
+
+def tell_team(folder: Path, job: Job) -> None:
+    """The whole sweep, to the tracker of its jobs."""
+    if job.tracker is not None:
+        mirror(job.config["tracker"], job.tracker.limit_s, folder)
+
+
+def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
+    settings = grid.jobs[0].sweep
+    written = write_plan(folder, plan, grid.jobs, grid.folders, grid.apart)
     with Nursery.forked(work) as nursery:  # data and code that planning read need not be read again
         engine = Local(nursery, written, view.slots, settings, view.wanted)
         try:
@@ -57,51 +77,52 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
                 Run(plan, grid, engine, view, settings).to_the_end()
         finally:
             engine.stop()
-            after_sweep(folder, grid.folders, job_overrides, view.shared())
-            if (tracker := grid.jobs[0].tracker) is not None:
-                mirror(grid.jobs[0].config["tracker"], tracker.limit_s, folder)
-    return [Result.read(place) if (place / RESULT).is_file() else None for place in grid.folders]
 
 
-def planned(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> tuple[Grid, Plan, View]:
-    """Says what will be done; raises ConfigError if some of it cannot be."""
-    gc.disable()  # nothing of what is made is garbage, and looking for some takes a sixth of the time
-    try:
-        grid = checked(composer, job_overrides)
-    finally:
-        gc.enable()
+def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple[Plan, View]:
+    """Says what will be done. what: its jobs are called; numbers: theirs, where not from 0 on."""
     store = Store(grid.jobs[0].store)
     plan = plan_of(grid.jobs, store)
     trainings = [job.finetune.train for job in grid.jobs]
     shared_out = all(train.device != "cpu" and train.processes == 1 for train in trainings)
     threads = max(train.threads for train in trainings)
     slots = grid.jobs[0].sweep.slots(threads, gpu_ids() if shared_out else [])
-    view = View(plan, distinguishing(job_overrides), slots)
+    view = View(plan, grid.apart, slots, what, numbers)
     view.plan_line(estimate(plan, store, slots.count))
-    return grid, plan, view
+    return plan, view
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
     """Raises ConfigError with a line for each different mistake and who has it."""
     found: dict[str, list[int]] = {}
     jobs, folders = [], []
-    for number, overrides in enumerate(job_overrides):
-        try:
-            with composer.job(number, overrides) as composed:
-                jobs.append(job_of(plain(composed.config), overrides))
-                folders.append(composed.folder)
-        except ConfigError as e:
-            for problem in e.problems:
-                found.setdefault(problem, []).append(number)
-        except (HydraException, OmegaConfBaseException) as e:
-            found.setdefault(one_line(e), []).append(number)
+    gc.disable()  # nothing of what is made is garbage, and looking for some takes a sixth of the time
+    try:
+        for number, overrides in enumerate(job_overrides):
+            try:
+                job, folder = job_and_folder(composer, number, overrides)
+                jobs.append(job)
+                folders.append(folder)
+            except ConfigError as e:
+                for problem in e.problems:
+                    found.setdefault(problem, []).append(number)
+    finally:
+        gc.enable()
     every = len(job_overrides)
     if found:
         raise ConfigError(
             problem if len(which) == every else f"{problem} ({named(which, job_overrides)})"
             for problem, which in found.items()
         )
-    return Grid(jobs, folders)
+    return Grid(jobs, folders, distinguishing(job_overrides))
+
+
+def job_and_folder(composer: Composer, number: int, overrides: Sequence[str]) -> tuple[Job, Path]:
+    try:
+        with composer.job(number, overrides) as composed:
+            return job_of(plain(composed.config), overrides), composed.folder
+    except (HydraException, OmegaConfBaseException) as e:
+        raise ConfigError(one_line(e)) from None
 
 
 def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
@@ -146,6 +167,10 @@ class Run:
         for number in jobs:
             job = self.grid.jobs[number]
             tell_failure(self.grid.folders[number], job.name, job.key, job.config, node.what, error)
-        self.view.failed(jobs, error["message"].strip().splitlines()[0])
+        line = error["message"].strip().splitlines()[0]
+        if error["kind"] == "Hopeless":
+            self.view.given_up(jobs, line)
+            return
+        self.view.failed(jobs, line)
         if self.settings.fail_fast:
             self.open = set()

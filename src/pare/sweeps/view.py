@@ -20,10 +20,18 @@ SHOWN = 12  # of what runs
 
 
 class View:
-    """apart: of each job what sets it apart from the others."""
+    """apart: of each job what sets it apart from the others. what: its jobs are called; numbers: theirs."""
 
-    def __init__(self, plan: Plan, apart: Sequence[Sequence[str]], slots: Slots) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        apart: Sequence[Sequence[str]],
+        slots: Slots,
+        what: str = "job",
+        numbers: Sequence[int] = (),
+    ) -> None:
         self.plan, self.apart, self.slots = plan, apart, slots
+        self.what, self.numbers = what, numbers or range(len(apart))
         self.console = wide_console()
         self.wanted = plan.wanted()
         self.began = time.time()
@@ -81,16 +89,25 @@ class View:
 
     def job_done(self, number: int, result: Result) -> None:
         speedup, score = result.measurement.speedup, result.scores[result.primary]
-        line = f"job {number}: {result.primary} {100 * score:.2f}, {speedup.median:.2f}x"
+        line = (
+            f"{self.what} {self.numbers[number]}: {result.primary} {100 * score:.2f}, {speedup.median:.2f}x"
+        )
         self.console.print(f"{line}  [dim]{escape(' '.join(self.apart[number]))}[/dim]", soft_wrap=True)
 
     def failed(self, jobs: Sequence[int], line: str) -> None:
         """One line on stderr, whichever jobs it takes down."""
         self.failures += len(jobs)
         first = " ".join(self.apart[jobs[0]])
-        whose = f"job {jobs[0]}" if len(jobs) == 1 else f"jobs {', '.join(map(str, jobs))}"
+        whose = self.named(jobs)
         sys.stdout.flush()
         print(f"error: {line} ({f'{whose}: {first}' if first else whose})", file=sys.stderr, flush=True)
+
+    def given_up(self, jobs: Sequence[int], line: str) -> None:
+        self.console.print(f"{self.named(jobs)}: given up, {line}", soft_wrap=True, markup=False)
+
+    def named(self, jobs: Sequence[int]) -> str:
+        numbers = ", ".join(str(self.numbers[job]) for job in jobs)
+        return f"{self.what} {numbers}" if len(jobs) == 1 else f"{self.what}s {numbers}"
 
 
 def about(estimate: Estimate) -> str:

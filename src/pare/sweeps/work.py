@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pare.config import Job, job_of
-from pare.errors import PareError
+from pare.errors import Hopeless, PareError
 from pare.experiment import run
 from pare.files import write_json
 from pare.pipeline import Pipeline
@@ -28,17 +28,20 @@ from pare.progress import silent
 from pare.result import PLAN
 from pare.stopping import listen
 from pare.store import Store
-from pare.study.collecting import distinguishing
+from pare.sweeps.hopeless import judge_of
 from pare.sweeps.plan import Node, Plan
 from pare.tracking.record import title_of
 
 NODES = "nodes"
 
 
-def write_plan(folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[Path]) -> Path:
+def write_plan(
+    folder: Path, plan: Plan, jobs: Sequence[Job], folders: Sequence[Path], apart: Sequence[Sequence[str]]
+) -> Path:
     """All that the processes have to know."""
     (folder / NODES).mkdir(parents=True, exist_ok=True)
-    apart = distinguishing([job.overrides for job in jobs])
+    for ending in (folder / NODES).glob("*.json"):
+        ending.unlink()  # of an earlier plan
     told = [
         {
             "config": job.config,
@@ -99,7 +102,8 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
     job = job_of(told["config"], told["overrides"])
     way = job.ways[node.way]
     pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
-    outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], lambda step: None, job.expect)
+    judge = judge_of(job, way.strategy)
+    outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
     if node.kind == "answers":
         for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
             pipeline.score(checkpoint, "test")
@@ -111,12 +115,14 @@ def code_of(error: BaseException) -> int:
     return error.exit_code if isinstance(error, PareError) else 1
 
 
-def error_of(error: BaseException) -> dict[str, str]:
+def error_of(error: BaseException) -> dict[str, Any]:
     """What a status says of it; where it came from, if that is more than a user's mistake."""
     kind = "OutOfMemory" if out_of_memory(error) else type(error).__name__
-    said = {"kind": kind, "message": str(error) or kind}
+    said: dict[str, Any] = {"kind": kind, "message": str(error) or kind}
     if isinstance(error, SystemExit):
         return {"kind": "Exited", "message": f"exit code {error.code}"}
+    if isinstance(error, Hopeless):
+        said["drop"] = error.drop
     if not isinstance(error, PareError):
         said["traceback"] = "".join(traceback.format_exception(error))
     return said

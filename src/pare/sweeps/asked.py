@@ -1,0 +1,75 @@
+"""A trial of a search: what was asked, and what it came to."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pare.aims import Quantities, Search
+from pare.result import STATUS, Result
+from pare.sweeps.space import Point
+
+#: errors that say that a trial is not worth going on with
+GIVEN_UP = ("GateFailed", "Hopeless")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a trial came to. why: it was given up, or failed. test: its score there, told and never used."""
+
+    state: Literal["complete", "pruned", "failed"]
+    why: str = ""
+    quantities: Quantities | None = None
+    metric: str = ""
+    test: float | None = None
+    folder: str = ""
+
+    @property
+    def known(self) -> Quantities:
+        return self.quantities or {}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One trial. rungs: what it came to on each that is behind it. found: None while it runs."""
+
+    number: int
+    point: Point
+    rungs: Sequence[Quantities]
+    found: Found | None
+
+
+def outcome(settings: Search, result: Result | None, folder: Path) -> Found | None:
+    """Of a trial's job; None where it did not end."""
+    if result is not None:
+        found = quantities_of(result)
+        missing = settings.unknown(found)
+        why = f"{', '.join(missing)} cannot be measured here" if missing else ""
+        told = (result.primary, result.scores[result.primary], str(folder.absolute()))
+        return Found("failed" if missing else "complete", why, found, *told)
+    status = json.loads((folder / STATUS).read_text("utf-8")) if (folder / STATUS).is_file() else {}
+    if status.get("state") != "failed" or status["error"]["kind"] == "StoreFull":
+        return None
+    error = status["error"]
+    state: Literal["pruned", "failed"] = "pruned" if error["kind"] in GIVEN_UP else "failed"
+    return Found(state, error["message"], {"drop": error["drop"]} if "drop" in error else None)
+
+
+def quantities_of(result: Result) -> dict[str, float | None]:
+    """Scores on dev, of the fine-tuned model and of the last stage that was kept; and what was measured."""
+    metric, measured = result.primary, result.measurement
+    used = [stage for stage in result.stages if stage["used"] and stage["scores"]]
+    quality = used[-1]["scores"][metric]
+    end_to_end = measured.end_to_end_ms
+    return {
+        "quality": quality,
+        "drop": used[0]["scores"][metric] - quality,
+        "latency_ms": measured.latency_ms["p50"],
+        "end_to_end_ms": None if end_to_end is None else end_to_end["p50"],
+        "speedup": measured.speedup.median,
+        "throughput_per_s": measured.throughput_per_s,
+        "size_mb": measured.size_mb,
+        "memory_mb": measured.memory_mb,
+        "energy_j": measured.energy_j,
+    }

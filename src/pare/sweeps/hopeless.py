@@ -1,0 +1,41 @@
+"""When a trial is given up by what its early stages score on dev."""
+
+from collections.abc import Callable
+
+from pare.config import Job
+from pare.errors import Hopeless
+from pare.stages.stage import Stage
+from pare.steps import Step
+from pare.strategy import Strategy
+
+
+def judge_of(job: Job, strategy: Strategy) -> Callable[[Step], None]:
+    """Raises Hopeless for a stage that lost too much, unless what comes after it may recover that.
+
+    A stage that trains is the recovery, and so are those after which nothing trains any more.
+    """
+    search = job.sweep.search
+    most = None if search is None else search.most_drop()
+    judged = {
+        name
+        for place, (name, stage) in enumerate(strategy)
+        if trains(stage) or not any(trains(later) for _, later in strategy[place:])
+    }
+
+    def judge(step: Step) -> None:
+        metric = job.task.primary
+        if most is None or step.name not in judged or not step.used or not step.scores or not step.baseline:
+            return
+        drop = step.baseline[metric] - step.scores[metric]
+        if drop > most:
+            raise Hopeless(
+                f"{step.name}: {metric} is {100 * drop:.2f} points below the fine-tuned model on dev; "
+                f"more than {100 * most:.2f} are hopeless",
+                drop,
+            )
+
+    return judge
+
+
+def trains(stage: Stage) -> bool:
+    return hasattr(stage, "train")

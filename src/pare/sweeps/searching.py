@@ -1,0 +1,259 @@
+"""A search: batches of trials, each a sweep whose jobs are chosen by what came of those before.
+
+What is chosen by are scores on dev and what was measured on the target; test is told, and never looked at.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+import pare
+from pare.aims import Search
+from pare.build import build
+from pare.cached import Cached
+from pare.config import Job, key_of, override_keys, plain
+from pare.errors import ConfigError, SweepFailed
+from pare.progress import silent
+from pare.provenance import digest, environment, file_digest
+from pare.result import RESULT, STATUS
+from pare.store import Store
+from pare.sweeps.asked import Asked, Found, outcome
+from pare.sweeps.composing import Composer
+from pare.sweeps.findings import limits_of, tell_findings
+from pare.sweeps.halving import promoted
+from pare.sweeps.space import Point, Space, dimension_of
+from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned, tell_team
+
+try:
+    from pare.sweeps.trials import Trials, forgotten, opened
+except ModuleNotFoundError as e:
+    raise ConfigError(f"sweep.search: {e.name} is not installed (pip install 'pare[search]')") from None
+
+#: keys that change neither what a trial comes to nor what that is compared with
+BESIDE = ("name", "store", "tracker", "bundle", "sweep", "hydra")
+
+
+def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[Any]:
+    """arguments: the space, and what is the same in all trials; later ones win."""
+    problems: list[str] = []
+    settings = build(
+        OmegaConf.to_container(master.sweep.search, resolve=True), "sweep.search", problems, Search
+    )
+    if problems:
+        raise ConfigError(problems)
+    fixed, space = space_of(loader, master, arguments, settings)
+    seeker = Seeker(Composer(loader, master), Path(str(master.hydra.sweep.dir)), fixed, space, settings)
+    first = forgotten(settings, space).batch()
+    jobs, wrong = seeker.composed(first, 0)
+    if not jobs:
+        raise ConfigError(dict.fromkeys(problem for one in wrong.values() for problem in one))
+    job, _ = next(iter(jobs.values()))
+    if job.sweep.dry_run:
+        grid = grid_of(first, jobs)
+        planned(grid, "trial", list(jobs))
+        for number, apart in zip(jobs, grid.apart, strict=True):
+            print(f"trial {number}: {' '.join(apart)}")
+        return []
+    identity = identity_of(master, job, space, settings)
+    file = Path(settings.storage) if settings.storage else job.store / "searches" / f"{identity[:16]}.journal"
+    with opened(file.absolute(), settings, space, identity) as trials:
+        try:
+            seeker.to_the_end(trials)
+        finally:
+            print(f"storage {file}")
+            tell_team(seeker.folder, job)
+    return []
+
+
+def space_of(
+    loader: Any, master: DictConfig, arguments: Sequence[str], settings: Search
+) -> tuple[list[str], Space]:
+    """What is the same in all trials, and what is not."""
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+    last = {override.get_key_element(): override for override in parsed}
+    asked = {
+        key: override
+        for key, override in last.items()
+        if override.is_sweep_override() or key.lstrip("+") in settings.when
+    }
+    bare = {key.lstrip("+") for key in asked}
+    problems = [
+        f"sweep.search.when.{key}: neither searched nor in rungs; there are {', '.join(sorted(bare))}"
+        for key in settings.when
+        if key not in bare and key not in settings.rungs
+    ]
+    problems += [f"sweep.search.rungs.{key}: is searched too" for key in settings.rungs if key in bare]
+    if not asked:
+        problems.append(
+            "sweep.search: nothing to choose; give a key some values, compression.width.keep=0.25,0.5"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+    def elsewhere(key: str) -> str | None:
+        chosen = master.hydra.runtime.choices.get(key)
+        found = chosen if isinstance(chosen, str) else OmegaConf.select(master, key.replace("/", "."))
+        return None if found is None else str(found)
+
+    space = Space({key: dimension_of(override) for key, override in asked.items()}, settings.when, elsewhere)
+    if settings.sampler == "grid":
+        for key, dimension in space.dimensions.items():
+            try:
+                dimension.all()
+            except ConfigError as e:
+                raise ConfigError(f"{key}: {e}") from None
+    return [str(o.input_line) for key, o in last.items() if key not in asked], space
+
+
+def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) -> str:
+    """Of what is searched: trials of other data, code, hardware or settings cannot be compared.
+
+    How many trials there are to be does not belong to it, so that more can be asked for.
+    """
+    config = OmegaConf.to_container(master, resolve=False)
+    assert isinstance(config, dict)
+    return digest(
+        {
+            "search": replace(settings, trials=1, storage=None),
+            "space": {key: str(dimension) for key, dimension in space.dimensions.items()},
+            "config": {str(key): value for key, value in config.items() if key not in BESIDE},
+            "data": Cached(Store(job.store), job.task, job.seed, job.hardware, silent).task_identity(),
+            "hardware": job.hardware.fingerprint(),
+            "code": [file_digest(file) for file in sorted(Path(pare.__file__).parent.rglob("*.py"))],
+            "packages": environment()["packages"],
+        }
+    )
+
+
+class Seeker:
+    """fixed: overrides that all trials have in common."""
+
+    def __init__(
+        self, composer: Composer, folder: Path, fixed: Sequence[str], space: Space, settings: Search
+    ) -> None:
+        self.composer, self.folder, self.fixed = composer, folder, fixed
+        self.space, self.settings = space, settings
+
+    def to_the_end(self, trials: Trials) -> None:
+        """However it goes, says what was found by then."""
+        try:
+            while batch := trials.batch():
+                print("trials", ", ".join(str(one.number) for one in batch), flush=True)
+                if open_ones := self.carried_out(trials, batch):
+                    raise SweepFailed(
+                        f"{len(open_ones)} trials did not end; the same command goes on with them"
+                    )
+        finally:
+            tell_findings(self.folder, self.settings, trials.all(), trials.front(), self.command)
+        told = trials.all()
+        if failed := [one for one in told if one.found and one.found.state == "failed"]:
+            raise SweepFailed(f"{len(failed)} of {len(told)} trials failed")
+        if not trials.front():
+            raise SweepFailed(f"none of {len(told)} trials keeps {limits_of(self.settings)}")
+
+    def carried_out(self, trials: Trials, batch: Sequence[Asked]) -> list[Asked]:
+        """One batch up all rungs; those that did not end. What was tried before is not tried again."""
+        known = {str(one.point): one.found for one in trials.all() if one.found}
+        climbing = list(
+            {str(one.point): one for one in reversed(batch) if str(one.point) not in known}.values()
+        )
+        for rung in range(self.settings.heights):
+            climbing = self.climbed(trials, climbing, rung)
+        ended = {str(one.point): one.found for one in trials.all() if one.found}
+        left = [one for one in trials.all() if not one.found]
+        for one in left:
+            if found := ended.get(str(one.point)):
+                trials.tell(one, found)
+        return [one for one in left if str(one.point) not in ended]
+
+    def climbed(self, trials: Trials, climbing: Sequence[Asked], rung: int) -> list[Asked]:
+        """Those that go on to the next rung."""
+        is_last = rung == self.settings.heights - 1
+        found = self.run([one for one in climbing if len(one.rungs) <= rung], rung)
+        up = [one for one in climbing if len(one.rungs) > rung]  # before a kill
+        for one in climbing:
+            if (came := found.get(one.number)) is None:
+                continue
+            if came.state == "complete" and not is_last:
+                up.append(trials.climbed(one, came))
+            else:
+                trials.tell(one, came)
+        if is_last:
+            return []
+        pool = {one.number: one.rungs[rung] for one in trials.all() if len(one.rungs) > rung}
+        best = promoted(self.settings, pool) if pool else set()
+        for one in up:
+            if one.number not in best:
+                why = f"rung {rung}: not among the best {len(best)} of {len(pool)}"
+                trials.tell(one, Found("pruned", why))
+                print(f"trial {one.number}: given up, {why}", flush=True)
+        return [one for one in up if one.number in best]
+
+    def run(self, asked: Sequence[Asked], rung: int) -> dict[int, Found]:
+        """What came of the jobs of these trials on a rung, by number; nothing of those that did not end."""
+        jobs, wrong = self.composed(asked, rung)
+        found: dict[int, Found] = {}
+        for number, problems in wrong.items():
+            found[number] = Found("failed", "; ".join(problems))
+            print(f"error: {found[number].why} (trial {number})", file=sys.stderr, flush=True)
+        if not jobs:
+            return found
+        grid = grid_of(asked, jobs)
+        for folder in grid.folders:  # of a lower rung, or from before a kill
+            for name in (RESULT, STATUS):
+                (folder / name).unlink(missing_ok=True)
+        plan, view = planned(grid, "trial", list(jobs))
+        carry_out(self.folder, grid, plan, view)
+        for number, result, folder in zip(jobs, grid.results(), grid.folders, strict=True):
+            if (came := outcome(self.settings, result, folder)) is not None:
+                found[number] = came
+        return found
+
+    def composed(
+        self, asked: Sequence[Asked], rung: int
+    ) -> tuple[dict[int, tuple[Job, Path]], dict[int, tuple[str, ...]]]:
+        """By number: those that can be run, and what is wrong with the others."""
+        jobs, wrong = {}, {}
+        for one in sorted(asked, key=lambda one: one.number):
+            try:
+                overrides = self.overrides(one.point, rung)
+                jobs[one.number] = job_and_folder(self.composer, one.number, overrides)
+            except ConfigError as e:
+                wrong[one.number] = e.problems
+        return jobs, wrong
+
+    def overrides(self, point: Point, rung: int) -> list[str]:
+        is_last = rung == self.settings.heights - 1
+        cut = {
+            key: json.dumps(values[rung]) if isinstance(values[rung], str) else values[rung]
+            for key, values in self.settings.rungs.items()
+            if self.space.is_there(key, point)
+        }
+        chosen = [f"{key}={value}" for key, value in {**point, **cut}.items()]
+        # what was taught for a short time has not shown yet what it loses
+        return [*self.fixed, *chosen, *([] if is_last else ["sweep.search.slack=null"])]
+
+    def command(self, one: Asked) -> str:
+        """What makes the whole trial again, alone."""
+        overrides = self.overrides(one.point, self.settings.heights - 1)
+        keys = override_keys(overrides)
+        kept = [o for o, key in zip(overrides, keys, strict=True) if key.partition(".")[0] != "sweep"]
+        whole, _ = job_and_folder(self.composer, one.number, overrides)
+        with self.composer.job(one.number, kept) as composed:
+            if key_of(plain(composed.config)) != whole.key:  # the sweep's file sets more than how to search
+                kept = [*(o for o, key in zip(overrides, keys, strict=True) if key == "sweep"), *kept]
+                kept.append("hydra.mode=RUN")
+        return shlex.join(["python", "run.py", *kept])
+
+
+def grid_of(asked: Sequence[Asked], jobs: Mapping[int, tuple[Job, Path]]) -> Grid:
+    points = {one.number: one.point for one in asked}
+    apart = [[f"{key}={value}" for key, value in points[number].items()] for number in jobs]
+    return Grid([job for job, _ in jobs.values()], [folder for _, folder in jobs.values()], apart)

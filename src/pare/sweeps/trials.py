@@ -1,0 +1,209 @@
+"""The trials of a search in Optuna's hands: asked in batches, told how they ended, kept in a file.
+
+Whoever searches holds the file's lock, so a trial that is running there when it is opened is one that was
+killed: it is asked again.
+"""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from pare.aims import Quantities, Search
+from pare.errors import ConfigError
+from pare.files import disk_full_reported, locked
+from pare.sweeps.asked import Asked, Found
+from pare.sweeps.space import Point, Space
+
+NAME = "search"
+POINT, FOUND, RUNGS, IDENTITY = "point", "found", "rungs", "identity"
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # what there is to say is said here
+
+
+class Trials:
+    """Opened by `opened` or, to keep nothing, by `forgotten`."""
+
+    def __init__(self, storage: BaseStorage, search: Search, space: Space) -> None:
+        self.storage, self.search, self.space = storage, search, space
+        directions = list(search.directions.values())
+        self.study = optuna.create_study(
+            storage=storage, study_name=NAME, load_if_exists=True, directions=directions
+        )
+
+    def batch(self) -> list[Asked]:
+        """Those that still run, or new ones; none at the end."""
+        if running := self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            return [self.ask(trial.number) for trial in running]
+        begun = len(self.study.trials)
+        points: list[Point | None] = [None] * self.search.batch
+        if self.search.sampler == "grid":
+            points = list(islice(self.space.points(), begun, begun + self.search.batch))
+        left = None if self.search.trials is None else max(0, self.search.trials - begun)
+        self.study.sampler = sampler_of(self.search, begun)
+        return [self.ask(None, point) for point in points[:left]]
+
+    def ask(self, number: int | None, point: Point | None = None) -> Asked:
+        """A new trial, or one that is there and may have been killed before all was asked."""
+        if number is not None and self.search.sampler == "grid":
+            point = next(islice(self.space.points(), number, None))
+        if point is not None:
+            self.study.sampler = Given(point)
+        trial = self.study.ask() if number is None else self.trial(number)
+        chosen = self.space.ask(trial)
+        trial.set_user_attr(POINT, chosen)
+        return Asked(trial.number, chosen, trial.user_attrs.get(RUNGS, ()), None)
+
+    def trial(self, number: int) -> Trial:
+        study = self.storage.get_study_id_from_name(NAME)
+        return Trial(self.study, self.storage.get_trial_id_from_study_id_trial_number(study, number))
+
+    def climbed(self, asked: Asked, found: Found) -> Asked:
+        """Notes what it came to on a rung."""
+        rungs = [*asked.rungs, found.known]
+        self.trial(asked.number).set_user_attr(RUNGS, rungs)
+        return Asked(asked.number, asked.point, rungs, None)
+
+    def tell(self, asked: Asked, found: Found) -> None:
+        trial = self.trial(asked.number)
+        trial.set_user_attr(FOUND, asdict(found))
+        for name, excess in self.search.excesses(found.known).items():
+            if name not in trial.constraints:
+                trial.set_constraint(name, excess)
+        if found.state == "complete":
+            self.study.tell(asked.number, [float(found.known[name] or 0) for name in self.search.directions])
+        else:
+            self.report(trial, asked.rungs)
+            state = TrialState.PRUNED if found.state == "pruned" else TrialState.FAIL
+            self.study.tell(asked.number, state=state)
+
+    def report(self, trial: Trial, rungs: Sequence[Quantities]) -> None:
+        """What TPE learns from a trial that was given up; it asks for one objective only."""
+        names = list(self.search.directions)
+        if len(names) == 1 and rungs and not self.study.trials[trial.number].intermediate_values:
+            trial.report(float(rungs[-1][names[0]] or 0), len(rungs))
+
+    def all(self) -> list[Asked]:
+        return [asked_of(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def front(self) -> list[Asked]:
+        """The Pareto set of those that keep all limits, each point once, by the first objective."""
+        name, direction = next(iter(self.search.directions.items()))
+        once = {
+            str(one.point): one for one in reversed([asked_of(trial) for trial in self.study.best_trials])
+        }
+
+        def worth(one: Asked) -> float:
+            assert one.found is not None
+            return float(one.found.known[name] or 0)
+
+        return sorted(once.values(), key=worth, reverse=direction == "maximize")
+
+
+def asked_of(trial: FrozenTrial) -> Asked:
+    told = trial.user_attrs.get(FOUND) if trial.state.is_finished() else None
+    found = None if told is None else Found(**told)
+    return Asked(trial.number, trial.user_attrs.get(POINT, {}), trial.user_attrs.get(RUNGS, ()), found)
+
+
+class Given(BaseSampler):
+    """Takes what is given."""
+
+    def __init__(self, point: Point) -> None:
+        self.point = point
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        text = self.point[param_name]
+        if isinstance(param_distribution, CategoricalDistribution):
+            return text
+        return float(text)
+
+
+def sampler_of(search: Search, begun: int) -> BaseSampler:
+    """Seeded anew for each batch: who goes on after a kill asks what would have been asked without it."""
+    seed = random.Random(f"{search.seed} {begun}").getrandbits(32)
+    if search.sampler == "tpe":
+        return TPESampler(seed=seed, constant_liar=True)  # or the trials of a batch would be all alike
+    if search.sampler == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=max(2, search.batch))
+    return RandomSampler(seed=seed)
+
+
+def forgotten(search: Search, space: Space) -> Trials:
+    return Trials(InMemoryStorage(), search, space)
+
+
+@contextmanager
+def opened(file: Path, search: Search, space: Space, identity: str) -> Iterator[Trials]:
+    """identity: of what is searched; a file of other searches is refused."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f"{file.name}.lock")
+    with locked(lock, wait=False) as free:
+        if not free:
+            raise ConfigError(f"sweep.search.storage: {file} is in use by another search")
+        trials = Trials(storage_of(file), search, space)
+        known = trials.study.user_attrs.setdefault(IDENTITY, identity)
+        if known != identity:
+            raise ConfigError(
+                f"sweep.search.storage: {file} holds a search of something else: of other keys, settings, "
+                "data, hardware or code; name another file"
+            )
+        trials.study.set_user_attr(IDENTITY, identity)
+        try:
+            yield trials
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def storage_of(file: Path) -> JournalStorage:
+    try:
+        if file.exists():
+            text = file.read_bytes()
+            whole = text.rfind(b"\n") + 1
+            for line in text[:whole].splitlines():
+                json.loads(line)["op_code"]  # Optuna would pass over a last line that is none
+            if whole < len(text):
+                os.truncate(file, whole)  # a process was killed while it wrote the rest
+        return JournalStorage(Journal(str(file), Ours(str(file))))
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ConfigError(f"sweep.search.storage: {file} cannot be read as one: {e}") from None
+
+
+class Journal(JournalFileBackend):
+    def __init__(self, path: str, lock: JournalFileOpenLock) -> None:
+        super().__init__(path, lock)
+        self.path = Path(path)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with disk_full_reported(self.path.parent, self.path.name):
+            super().append_logs(logs)
+
+
+class Ours(JournalFileOpenLock):
+    """The whole file is locked by who has it open; a lock of Optuna's would outlive its holder by 30 s."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass

@@ -1,0 +1,240 @@
+"""`sweep=search`: real trials, chosen by what came of those before, and taken up again after a kill."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import ROOT, TINY, Finished, fresh, result_of, run
+from pare.store import Store
+
+FEW = (*TINY, "train.threads=1")
+
+
+def searched(root: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / name / "search.json").read_text("utf-8"))
+    assert found["schema"] == "pare/search@1"
+    return found
+
+
+def search(root: Path, name: str, *overrides: str) -> Finished:
+    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / name}")
+    return run("sweep=search", *FEW, *where, *overrides)
+
+
+def write_sweep(folder: Path, text: str) -> str:
+    """A sweep's file of one's own; the folder is searched for it."""
+    (folder / "sweep").mkdir(parents=True, exist_ok=True)
+    (folder / "sweep" / "mine.yaml").write_text(f"# @package _global_\n{text}", "utf-8")
+    return f"hydra.searchpath=[file://{folder}]"
+
+
+MINE = """
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      compression: none,slice
+      compression.width.keep: 0.5,2
+sweep:
+  search:
+    sampler: grid
+    trials: null
+    batch: 2
+    objectives: {quality: maximize, size_mb: minimize, memory_mb: null}
+    when:
+      compression.width.keep: {compression: [slice]}
+"""
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...], Finished]:
+    """(folder, its command, output) of three trials in two batches, one of which cannot be."""
+    root = tmp_path_factory.mktemp("search")
+    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
+    command = ("sweep=mine", write_sweep(root / "conf", MINE), *FEW, *where)
+    return root, command, run(*command)
+
+
+def test_one_that_cannot_be_does_not_stop_the_others(grid: tuple[Path, tuple[str, ...], Finished]) -> None:
+    root, _, finished = grid
+    assert finished.returncode == 1
+    assert "error: 1 of 3 trials failed" in finished.stderr
+    assert "compression.width.keep=2.0" in finished.stderr
+    assert "(trial 2)" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    told = searched(root, "jobs")
+    assert [trial["state"] for trial in told["trials"]] == ["complete", "complete", "failed"]
+    assert [trial["point"] for trial in told["trials"]] == [
+        {"compression": "none"},
+        {"compression": "slice", "compression.width.keep": "0.5"},
+        {"compression": "slice", "compression.width.keep": "2"},
+    ]
+    assert "2 jobs, 5 stages: 4 distinct" in finished.stdout  # a batch is one tree
+    assert "3 trials: 2 complete, 1 failed" in finished.stdout
+
+
+def test_trials_are_judged_on_dev(grid: tuple[Path, tuple[str, ...], Finished]) -> None:
+    root, _, _ = grid
+    for trial in searched(root, "jobs")["trials"][:2]:
+        result = result_of(root / "jobs" / str(trial["number"]))
+        last, metric = result["stages"][-1], result["primary"]
+        assert trial["quantities"]["quality"] == last["scores"][metric]
+        assert trial["quantities"]["drop"] == pytest.approx(-last["delta"]["baseline"][metric])
+        assert trial["quantities"]["size_mb"] == result["measurement"]["size_mb"]
+        assert trial["test"] == result["scores"][metric]
+
+
+def test_the_best_are_commands_that_make_them_again(grid: tuple[Path, tuple[str, ...], Finished]) -> None:
+    root, _, finished = grid
+    told = searched(root, "jobs")
+    smallest = min(told["trials"][:2], key=lambda trial: trial["quantities"]["size_mb"])
+    assert smallest["number"] in told["best"]
+    command = smallest["command"]
+    assert command in finished.stdout
+    words = shlex.split(command)
+    assert words[:2] == ["python", "run.py"]
+    assert not any(word.startswith("sweep=") for word in words)
+    again = run(*words[2:], f"hydra.run.dir={root / 'again'}")
+    assert again.returncode == 0, again.stderr
+    first, second = result_of(Path(smallest["folder"])), result_of(root / "again")
+    assert second["key"] == first["key"]
+    assert all(stage["cached"] for stage in second["stages"])
+
+
+def test_the_same_search_again_has_nothing_to_do(grid: tuple[Path, tuple[str, ...], Finished]) -> None:
+    root, command, _ = grid
+    again = run(*command, f"hydra.sweep.dir={root / 'later'}")
+    assert again.returncode == 1  # one has failed, as before
+    assert " jobs, " not in again.stdout
+    first, second = searched(root, "jobs"), searched(root, "later")
+    assert second == first
+    assert len(list((root / "store" / "searches").glob("*.journal"))) == 1
+
+
+def test_a_dry_run_plans_the_first_batch_and_leaves_nothing(tmp_path: Path) -> None:
+    finished = search(tmp_path, "jobs", "sweep.dry_run=true", "sweep.search.batch=3")
+    assert finished.returncode == 0, finished.stderr
+    assert "3 jobs, " in finished.stdout
+    lines = [line for line in finished.stdout.splitlines() if line.startswith("trial ")]
+    assert len(lines) == 3
+    for line in lines:  # as conf/sweep/search.yaml has it
+        assert ("compression=prune_distill_quantize" in line) == ("compression.width.keep=" in line)
+        student = "model@compression.distill.student="
+        assert ("compression=vocabulary_student_int8" in line) == (student in line)
+    assert not (tmp_path / "jobs").exists()
+    assert not (tmp_path / "store" / "searches").exists()
+
+
+HALVED = """
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      seed: 0,1
+sweep:
+  search:
+    sampler: grid
+    trials: null
+    objectives: {quality: maximize}
+    constraints: {max_drop: -1}
+    slack: 0
+    rungs: {train.steps: [3, 6]}
+    factor: 2
+"""
+
+
+def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) -> None:
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    finished = run("sweep=mine", write_sweep(tmp_path / "conf", HALVED), *FEW, *where, "compression=none")
+    assert finished.returncode == 1
+    assert "error: none of 2 trials keeps max_drop -1" in finished.stderr
+    assert "2 trials: 2 pruned" in finished.stdout
+    assert ": given up, export: exact_match is 0.00 points below" in finished.stdout
+    why = sorted(trial["why"] for trial in searched(tmp_path, "jobs")["trials"])
+    assert why[0].startswith("export: exact_match is 0.00 points below the fine-tuned model on dev")
+    assert why[1] == "rung 0: not among the best 1 of 2"
+    configs = [file.read_text("utf-8") for file in (tmp_path / "jobs").glob("*/config.yaml")]
+    assert sorted("  steps: 3\n" in config for config in configs) == [False, True]
+    assert sorted("  steps: 6\n" in config for config in configs) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lines"),
+    [
+        (
+            ["sweep.search.sampler=gp"],
+            ["sweep.search.sampler: found 'gp'; one of tpe, nsga2, random, grid is needed"],
+        ),
+        (
+            ["+sweep.search.objectives.latency=minimize", "+sweep.search.constraints.max_loss=1"],
+            ["sweep.search.objectives.latency: no such quantity; there are quality, drop, latency_ms"],
+        ),
+        (
+            ["+sweep.search.when={train.stepps:{compression:[int8]}}"],
+            ["sweep.search.when.train.stepps: neither searched nor in rungs; there are compression, "],
+        ),
+        (
+            ["sweep.search.sampler=grid", "compression.width.keep=interval(0.2,0.9)"],
+            ["compression.width.keep: an interval has no end; sampler=grid needs choice(…) or range(…)"],
+        ),
+        (
+            ["train.batch_size=abc"],
+            ["train.batch_size: found 'abc'; a whole number is needed"],
+        ),
+    ],
+)
+def test_mistakes_are_said_before_anything_runs(
+    tmp_path: Path, overrides: list[str], lines: list[str]
+) -> None:
+    finished = search(tmp_path, "jobs", *overrides)
+    assert finished.returncode == 2
+    told = finished.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in told), finished.stderr
+    for line in lines:
+        assert any(one.startswith(f"error: {line}") for one in told), finished.stderr
+    assert not (tmp_path / "jobs").exists()
+    assert not (tmp_path / "store" / "searches").exists()
+
+
+def test_without_optuna_one_line_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['optuna'] = None", "utf-8")
+    finished = fresh("sweep=search", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])})
+    assert finished.returncode == 2
+    expected = "error: sweep.search: optuna is not installed (pip install 'pare[search]')"
+    assert finished.stderr.splitlines() == [expected]
+
+
+def journals(root: Path) -> list[str]:
+    return [file.read_text("utf-8") for file in (root / "store").glob("searches/*.journal")]
+
+
+def test_a_search_that_is_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
+    text = HALVED.replace("    rungs: {train.steps: [3, 6]}\n    factor: 2\n", "")
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    command = ("sweep=mine", write_sweep(tmp_path / "conf", text), *FEW, *where, "compression=none")
+    process = subprocess.Popen(
+        [sys.executable, "run.py", *command],
+        cwd=ROOT, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 250
+    while not list(Store(tmp_path / "store").entries()):  # the first checkpoint of the first trials
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    (journal,) = journals(tmp_path)
+    assert '"found"' not in journal  # all trials were running
+    finished = run(*command)
+    assert "2 trials: 2 pruned" in finished.stdout, finished.stderr
+    (after,) = journals(tmp_path)
+    assert after.startswith(journal)
+    assert after.count('"op_code":4') == journal.count('"op_code":4') == 2  # none was asked anew
+    assert [trial["state"] for trial in searched(tmp_path, "jobs")["trials"]] == ["pruned", "pruned"]
