@@ -48,7 +48,7 @@ def composed(*overrides: str) -> dict[str, object]:
 
 def built(config: dict[str, object]) -> list[str]:
     problems: list[str] = []
-    for key in ("task", "model", "hardware", "train", "tracker"):
+    for key in ("task", "model", "hardware", "train", "tracker", "engine"):
         node = config[key]
         if isinstance(node, dict) and "_target_" in node:
             build(node, key, problems)
@@ -69,8 +69,8 @@ def built(config: dict[str, object]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("group", "option"),
-    [(g, o) for g in ("task", "model", "hardware", "tracker", "train", "compression", "experiment", "sweep")
-     for o in options(g)],
+    [(g, o) for g in ("task", "model", "hardware", "tracker", "train", "compression", "experiment", "sweep",
+                      "engine") for o in options(g)],
 )  # fmt: skip
 def test_every_option_composes_and_binds(group: str, option: str) -> None:
     assert built(composed(f"{group}={option}", *EXTRA.get(option, []))) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pare.errors import StageFailed, StoreFull
-from pare.files import atomic_write_text, disk_full_reported, locked, remove, write_json
+from pare.files import atomic_write_text, disk_full_reported, locked, remove, unseen_locks, write_json
 
 FORK = multiprocessing.get_context("fork")
 
@@ -127,6 +127,27 @@ def test_readers_share_a_lock_and_a_writer_does_not(tmp_path: Path) -> None:
             assert not held
     with locked(lock, wait=False) as held:
         assert held
+
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+40 22 0:50 / /nfs rw,relatime shared:2 - nfs4 server:/x rw,vers=4.2,local_lock=none,addr=10.0.0.1
+41 22 0:51 / /alone rw,relatime shared:3 - nfs server:/y rw,vers=3,nolock,addr=10.0.0.1
+42 22 0:52 / /over\\040ssh rw,nosuid - fuse.sshfs me@there:/z rw,user_id=0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "unseen"),
+    [
+        ("/home/me", None),
+        ("/nfs/store", None),
+        ("/alone/store", "nfs mounted at /alone with nolock"),
+        ("/over ssh/store", "fuse.sshfs mounted at /over ssh"),
+    ],
+)
+def test_mounts_whose_locks_other_machines_do_not_see_are_known(folder: str, unseen: str | None) -> None:
+    assert unseen_locks(Path(folder), MOUNTS) == unseen
 
 
 def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:

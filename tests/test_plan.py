@@ -21,6 +21,7 @@ from pare.store import Store
 from pare.sweep import Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.estimate import estimate
+from pare.sweeps.local import Local
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.sweep import checked
 
@@ -128,6 +129,6 @@ def test_every_mistake_is_listed_with_its_jobs(loader: Any, tmp_path: Path) -> N
 
 
 def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
-    assert Sweep(workers=3).slots(1, []).count == 3
-    assert Sweep(workers=3).slots(1, ["GPU-a", "GPU-b"]).count == 2
-    assert Sweep().slots(10_000, []).count == 1
+    assert Local().slots(Sweep(workers=3), 1, []).count == 3
+    assert Local().slots(Sweep(workers=3), 1, ["GPU-a", "GPU-b"]).count == 2
+    assert Local().slots(Sweep(), 10_000, []).count == 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed 
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.strategy import Strategy
-    from pare.sweep import Sweep
+    from pare.sweep import EngineSettings, Sweep
     from pare.targets.hardware import Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
@@ -49,6 +49,7 @@ TOP_LEVEL = (
     "store",
     "tracker",
     "sweep",
+    "engine",
 )
 SEEDS = 2**63  # what PyTorch takes
 MOVABLE = ("hardware", "measure")  # what `pare evaluate` may choose anew
@@ -61,6 +62,7 @@ UNTRACKED = (
     "bundle",
     "expect",
     "sweep",
+    "engine",
 )  # what does not change the result
 
 
@@ -81,6 +83,7 @@ class Job:
     contents: "Contents"  # of the bundle
     tracker: "Tracker | None"
     sweep: "Sweep"
+    engine: "EngineSettings"
     store: Path
     config: Mapping[str, Any]
     overrides: Sequence[str]
@@ -114,7 +117,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     from pare.search import Auto
     from pare.stages.finetune import Finetune
     from pare.stages.stage import Stage
-    from pare.sweep import Sweep
+    from pare.sweep import EngineSettings, Sweep
     from pare.targets.hardware import Automatic, Hardware
     from pare.targets.measurement import Measure
     from pare.tasks.task import Task
@@ -152,6 +155,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     contents = part("bundle", Contents)
     tracker = part("tracker", Tracker | None)
     sweep = part("sweep", Sweep)
+    engine = part("engine", EngineSettings)
     root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
         raise ConfigError(problems)
@@ -178,6 +182,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
         contents=contents,
         tracker=tracker,
         sweep=sweep,
+        engine=engine,
         store=root,
         config=config,
         overrides=[o for o in overrides if not o.startswith("hydra")],

@@ -14,9 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pare.config import one_line, plain
-from pare.errors import PareError
+from pare.errors import ConfigError, PareError
 from pare.stopping import listen
 
+#: why an engine cannot have a job, by whether it is one of several
+NOT_HERE = {
+    False: "carries out sweeps; -m makes one of a single job",
+    True: "carries out what hydra/launcher=pare plans; no other launcher knows of it",
+}
 #: exit codes of single jobs, whose errors Hydra would decorate if it saw them
 _codes: list[int] = []
 
@@ -30,6 +35,8 @@ def job(cfg: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
+        if (engine := hydra.runtime.choices.get("engine", "local")) != "local":
+            raise ConfigError(f"engine={engine}: {NOT_HERE[sweep]}")
         run(plain(cfg), typed(hydra.overrides), folder, group)
     except Exception as e:
         _say(e)

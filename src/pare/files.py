@@ -11,7 +11,9 @@ from pathlib import Path
 
 from pare.errors import PareError, StoreFull
 
+GONE = (errno.ENOENT, errno.ESTALE)  # stale: by the hands of another machine, over NFS
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another machine sees
 _NEARLY_FULL_BYTES = 64 * 1024
 _held: set[int] = set()
 
@@ -47,6 +49,12 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def look_again(folder: Path) -> None:
+    """Have what other machines did in a folder seen now: NFS asks its server when a folder is opened."""
+    with suppress(FileNotFoundError):
+        os.close(os.open(folder, os.O_RDONLY))
 
 
 def size_of(path: Path) -> int:
@@ -110,6 +118,24 @@ def _for_want_of_space(error: BaseException, free: int) -> bool:
     return isinstance(error, (RuntimeError, OSError)) and free < _NEARLY_FULL_BYTES
 
 
+def unseen_locks(folder: Path, mounts: str) -> str | None:
+    """Why other machines would not see locks held here; None where nothing speaks against it.
+
+    mounts: the text of /proc/self/mountinfo.
+    """
+    found: tuple[int, str | None] = (0, None)
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        place = Path(left.split()[4].replace("\\040", " "))
+        if len(place.parts) >= found[0] and folder.is_relative_to(place):
+            kind, _, options = right.split()[:3]
+            alone = {"nolock", "local_lock=all", "local_lock=flock", "localflock", "nobrl"}
+            said = next((o for o in options.split(",") if o in alone), "")
+            unseen = f"{kind} mounted at {place}" + (f" with {said}" if said else "")
+            found = len(place.parts), unseen if said or kind in _WITHOUT_LOCKS else None
+    return found[1]
+
+
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """
@@ -136,9 +162,13 @@ def _acquire(path: Path, mode: int, wait: bool) -> int | None:
                     return None
                 _tell_waiting(path)
                 _flock(descriptor, mode)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
+            look_again(path.parent)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except OSError as error:
+            if error.errno not in GONE:
+                _release(descriptor)
+                raise
         except BaseException:
             _release(descriptor)
             raise

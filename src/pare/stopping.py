@@ -1,6 +1,7 @@
 """Signals that ask a process to end: it does at once or, while it is patient, where it can go on later."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -8,8 +9,12 @@ from types import FrameType
 #: a scheduler's warning that it will take the machine away is taken as a request to end
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
+#: a scheduler tells every process of a job, and who started one hands it on: within so long it is one request
+ONE_REQUEST_S = 2.0
+
 _patient = False
 _asked: int | None = None
+_asked_at = 0.0
 
 
 def listen() -> None:
@@ -19,10 +24,13 @@ def listen() -> None:
 
 
 def _heard(number: int, frame: FrameType | None) -> None:
-    global _asked
-    if not _patient or _asked is not None:  # who asks twice does not want to wait
+    global _asked, _asked_at
+    if not _patient:
         _end(number)
-    _asked = number
+    if _asked is None:
+        _asked, _asked_at = number, time.monotonic()
+    elif time.monotonic() - _asked_at > ONE_REQUEST_S:  # who asks twice does not want to wait
+        _end(number)
 
 
 def _end(number: int) -> None:

@@ -1,5 +1,6 @@
 """The store: what a stage made is kept under the key of all it was made from, and never made twice."""
 
+import errno
 import os
 import re
 import time
@@ -10,11 +11,12 @@ from pathlib import Path
 
 from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
 from pare.errors import ConfigError, StoreNotWritable
-from pare.files import disk_full_reported, fsync_path, locked, remove, size_of
+from pare.files import disk_full_reported, fsync_path, locked, look_again, remove, size_of
 
 __all__ = ["Entry", "Removed", "Store", "Verified"]
 
 _KEY = re.compile(r"[0-9a-f]{8,64}")
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 _FOLDERS = ("objects", "tmp", "locks", "quarantine")
 
 
@@ -176,6 +178,7 @@ class Store:
     def _settle(self, key: str, use: bool) -> Entry | Damaged | None:
         """Under the exclusive lock: the verified entry, or nothing at its place."""
         folder = self._folder(key)
+        look_again(folder.parent)
         if not os.path.lexists(folder):
             return None
         try:
@@ -197,7 +200,12 @@ class Store:
                 temporary.mkdir(parents=True)
                 seal(temporary, key, kind, write(temporary))
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                temporary.rename(folder)
+                try:
+                    temporary.rename(folder)
+                except OSError as error:
+                    if error.errno not in _TAKEN:
+                        raise
+                    return check(folder, key)  # another machine, where locks do not reach it, was sooner
                 for parent in (folder.parent, self._objects, self.root):
                     fsync_path(parent)
         finally:

@@ -1,18 +1,27 @@
-"""How the jobs of a sweep are carried out; changes no result."""
+"""How the jobs of a sweep are carried out, and where; changes no result."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pare.aims import Search
-from pare.provenance import cores
+from pare.errors import ConfigError
+from pare.files import unseen_locks
 
 
 @dataclass(frozen=True)
 class Slots:
-    """How many stages run at a time, and the ids of the GPUs that they share out."""
+    """How many stages run at a time, and the ids of the GPUs that they share out.
+
+    scheduler: who decides that instead, if it is not for us to say.
+    """
 
     count: int
     gpus: Sequence[str] = ()
+    scheduler: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,36 @@ class Sweep:
                 "grace_s at least 0"
             )
 
-    def slots(self, threads: int, gpus: Sequence[str]) -> Slots:
-        """For stages of so many threads, which have one of the GPUs each where there are any."""
-        count = self.workers or max(1, cores() // threads)
-        return Slots(min(count, len(gpus)) if gpus else count, gpus)
+
+@dataclass(frozen=True)
+class Orders:
+    """What an engine is told. threads: of a stage. wanted: how many jobs each node is for."""
+
+    plan: Path
+    sweep: Sweep
+    slots: Slots
+    threads: int
+    wanted: Mapping[str, int]
+
+
+class EngineSettings(ABC):
+    """Where stages run: a choice of the config group `engine`, in a module of `pare.sweeps`."""
+
+    @abstractmethod
+    def check(self, store: Path) -> None:
+        """Raises ConfigError where it cannot be had here, or not with this store."""
+
+    @abstractmethod
+    def slots(self, sweep: Sweep, threads: int, gpus: Sequence[str]) -> Slots:
+        """Raises ConfigError where the sweep asks for what is not for us to say."""
+
+    @abstractmethod
+    def engine(self, orders: Orders) -> AbstractContextManager[Any]:
+        """A `pare.sweeps.engine.Engine`, at work inside its `with`."""
+
+
+def check_shared(store: Path) -> None:
+    """Raises ConfigError where machines that share the store would not see each other's locks."""
+    mounts = Path("/proc/self/mountinfo")
+    if mounts.is_file() and (unseen := unseen_locks(store.resolve(), mounts.read_text("utf-8"))):
+        raise ConfigError(f"store.root: {store} is on {unseen}: other machines do not see locks held here")

@@ -1,13 +1,13 @@
 """What carries out the nodes of a plan, wherever that is: it is given all, and tells how each ended."""
 
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pare.sweeps.errand import ending_file, told_by
 from pare.sweeps.plan import Node
-from pare.sweeps.work import NODES
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,10 @@ class Engine(Protocol):
         """Nodes at work, and since when (`time.time`)."""
 
     def ended(self, wait_s: float) -> list[Ending]:
-        """Those that ended since it was last asked; waits so long for the first."""
+        """Those that ended since it was last asked; waits so long for the first.
+
+        Nodes that never run may be among them.
+        """
 
     def stop(self) -> None:
         """Asks what runs to end where it can go on later, and kills what does not; nothing more starts."""
@@ -35,8 +38,11 @@ class Engine(Protocol):
 
 def ending_of(plan: Path, node: str, otherwise: dict[str, str] | None) -> Ending:
     """What the process wrote; otherwise: the error where it could not."""
-    file = plan.parent / NODES / f"{node}.json"
-    if not file.is_file():
-        return Ending(node, otherwise)
-    told = json.loads(file.read_text(encoding="utf-8"))
-    return Ending(node, told["error"] or otherwise)
+    return Ending(node, told_by(plan, node).get("error") or otherwise)
+
+
+def at_work(plan: Path, nodes: Iterable[str]) -> dict[str, float]:
+    """Those of the nodes that began and have not ended, by what their processes wrote."""
+    there = set(os.listdir(ending_file(plan, "").parent))  # most have not begun
+    told = {node: told_by(plan, node) for node in nodes if ending_file(plan, node).name in there}
+    return {node: one["began"] for node, one in told.items() if "began" in one and "error" not in one}

@@ -7,16 +7,36 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pare.nursery import Nursery
-from pare.sweep import Slots, Sweep
+from pare.provenance import cores
+from pare.sweep import EngineSettings, Orders, Slots, Sweep
+from pare.sweeps import work
 from pare.sweeps.engine import Ending, ending_of
+from pare.sweeps.errand import NODES, death
 from pare.sweeps.plan import Node
-from pare.sweeps.work import NODES
+
+
+@dataclass(frozen=True)
+class Local(EngineSettings):
+    """On this machine, as many as `sweep.workers` says."""
+
+    def check(self, store: Path) -> None:
+        """Nothing can be amiss."""
+
+    def slots(self, sweep: Sweep, threads: int, gpus: Sequence[str]) -> Slots:
+        """For stages of so many threads, which have one of the GPUs each where there are any."""
+        count = sweep.workers or max(1, cores() // threads)
+        return Slots(min(count, len(gpus)) if gpus else count, gpus)
+
+    @contextmanager
+    def engine(self, orders: Orders) -> Iterator["Processes"]:
+        with Nursery.forked(work) as nursery:  # data and code that planning read need not be read again
+            yield Processes(nursery, orders)
 
 
 @dataclass
@@ -32,15 +52,13 @@ class Running:
     timed_out: bool = False
 
 
-class Local:
+class Processes:
     """Shared prefixes first: of what is ready, the node that most jobs wait for."""
 
-    def __init__(
-        self, nursery: Nursery, plan: Path, slots: Slots, settings: Sweep, wanted: Mapping[str, int]
-    ) -> None:
-        self.nursery, self.plan, self.slots = nursery, plan, slots
-        self.settings, self.wanted = settings, wanted
-        self.free = list(slots.gpus)
+    def __init__(self, nursery: Nursery, orders: Orders) -> None:
+        self.nursery, self.plan, self.slots = nursery, orders.plan, orders.slots
+        self.settings, self.wanted = orders.sweep, orders.wanted
+        self.free = list(orders.slots.gpus)
         self.waiting: dict[str, set[str]] = {}
         self.nodes: dict[str, Node] = {}
         self.ready: list[tuple[bool, int, int, str]] = []
@@ -139,14 +157,3 @@ class Local:
                     self._is_ready(self.nodes[name])
                 missing.discard(one.node.id)
         return ending
-
-
-def death(status: int) -> dict[str, str] | None:
-    """Of a process that could not say itself how it ended."""
-    if status == 0:
-        return None
-    if status > 0:
-        return {"kind": "Exited", "message": f"exit code {status}"}
-    name = signal.Signals(-status).name
-    hint = "; perhaps for want of memory" if name == "SIGKILL" else ""
-    return {"kind": "Killed", "message": f"killed by {name}{hint}"}

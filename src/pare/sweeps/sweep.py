@@ -12,19 +12,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pare.config import Job, job_of, one_line, plain
 from pare.errors import ConfigError
-from pare.nursery import Nursery
 from pare.provenance import gpu_ids
 from pare.result import RESULT, Result
 from pare.status import tell_failure
 from pare.store import Store
 from pare.study.collecting import distinguishing
 from pare.study.reporting import after_sweep
-from pare.sweep import Sweep
-from pare.sweeps import work
+from pare.sweep import Orders, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine
 from pare.sweeps.estimate import estimate
-from pare.sweeps.local import Local
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.view import View
 from pare.sweeps.work import write_plan
@@ -52,7 +49,7 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
     plan, view = planned(grid)
     if grid.jobs[0].sweep.dry_run:
         return []
-    folder = Path(str(master.hydra.sweep.dir))
+    folder = Path(str(master.hydra.sweep.dir)).absolute()
     try:
         carry_out(folder, grid, plan, view)
     finally:
@@ -70,8 +67,8 @@ def tell_team(folder: Path, job: Job) -> None:
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
     settings = grid.jobs[0].sweep
     written = write_plan(folder, plan, grid.jobs, grid.folders, grid.apart)
-    with Nursery.forked(work) as nursery:  # data and code that planning read need not be read again
-        engine = Local(nursery, written, view.slots, settings, view.wanted)
+    orders = Orders(written, settings, view.slots, threads_of(grid.jobs), view.wanted)
+    with grid.jobs[0].engine.engine(orders) as engine:
         try:
             with view.watching():
                 Run(plan, grid, engine, view, settings).to_the_end()
@@ -81,15 +78,21 @@ def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
 
 def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple[Plan, View]:
     """Says what will be done. what: its jobs are called; numbers: theirs, where not from 0 on."""
-    store = Store(grid.jobs[0].store)
+    first = grid.jobs[0]
+    first.engine.check(first.store)
+    store = Store(first.store)
     plan = plan_of(grid.jobs, store)
     trainings = [job.finetune.train for job in grid.jobs]
     shared_out = all(train.device != "cpu" and train.processes == 1 for train in trainings)
-    threads = max(train.threads for train in trainings)
-    slots = grid.jobs[0].sweep.slots(threads, gpu_ids() if shared_out else [])
+    slots = first.engine.slots(first.sweep, threads_of(grid.jobs), gpu_ids() if shared_out else [])
     view = View(plan, grid.apart, slots, what, numbers)
     view.plan_line(estimate(plan, store, slots.count))
     return plan, view
+
+
+def threads_of(jobs: Sequence[Job]) -> int:
+    """Of any stage, so that none has fewer cores than it uses."""
+    return max(job.finetune.train.threads for job in jobs)
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
@@ -146,6 +149,8 @@ class Run:
         while self.open:
             self.view.going_on(self.engine.running())
             for ending in self.engine.ended(LOOK):
+                if ending.node not in self.open:
+                    continue  # given up before
                 self.open.discard(ending.node)
                 self.view.ended(self.plan.nodes[ending.node], ending.error is None)
                 if ending.error is None:

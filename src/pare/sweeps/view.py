@@ -46,8 +46,7 @@ class View:
         told = (
             f"{len(self.plan.needs)} jobs, {self.asked()} stages: {len(stages)} distinct, {kept} in the store"
         )
-        workers = f"{self.slots.count} worker{'s' if self.slots.count > 1 else ''}"
-        self.console.print(f"{told}; {workers}, {about(estimate)}", soft_wrap=True)
+        self.console.print(f"{told}; {hands(self.slots)}, {about(estimate)}", soft_wrap=True)
 
     def stages(self) -> list[Node]:
         return [node for node in self.plan.nodes.values() if node.kind == "stage"]
@@ -108,6 +107,12 @@ class View:
     def named(self, jobs: Sequence[int]) -> str:
         numbers = ", ".join(str(self.numbers[job]) for job in jobs)
         return f"{self.what} {numbers}" if len(jobs) == 1 else f"{self.what}s {numbers}"
+
+
+def hands(slots: Slots) -> str:
+    if slots.scheduler:
+        return f"on {slots.scheduler}, one after the other"
+    return f"{slots.count} worker{'s' if slots.count > 1 else ''}"
 
 
 def about(estimate: Estimate) -> str:

@@ -2,14 +2,15 @@
 
     python -m pare.sweeps.work PLAN NODE
 
-PLAN is what `write_plan` wrote. The process writes how it ended beside it, in nodes/NODE.json; what it prints
-is the node's log. Whoever started it through a nursery holds the other end of its stdin: once that is gone,
-the process and all that it started end at once.
+PLAN is what `write_plan` wrote. The process writes beside it, in nodes/NODE.json, when it began and how it
+ended; what it prints is the node's log. Without arguments it is told them by whoever holds the other end of
+its stdin, a nursery's user or an errand: once that is gone, the process and all that it started end at once.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -28,11 +29,10 @@ from pare.progress import silent
 from pare.result import PLAN
 from pare.stopping import listen
 from pare.store import Store
+from pare.sweeps.errand import NODES, ending_file
 from pare.sweeps.hopeless import judge_of
 from pare.sweeps.plan import Node, Plan
 from pare.tracking.record import title_of
-
-NODES = "nodes"
 
 
 def write_plan(
@@ -40,8 +40,8 @@ def write_plan(
 ) -> Path:
     """All that the processes have to know."""
     (folder / NODES).mkdir(parents=True, exist_ok=True)
-    for ending in (folder / NODES).glob("*.json"):
-        ending.unlink()  # of an earlier plan
+    for ending in (folder / NODES).glob("*.json"):  # of an earlier run in the same folder
+        ending.unlink(missing_ok=True)
     told = [
         {
             "config": job.config,
@@ -57,8 +57,9 @@ def write_plan(
 
 
 def main() -> None:
-    """As a child of a nursery: the plan, the node and a GPU's id, or null, come as one line of JSON."""
-    os.setsid()
+    """The plan, the node and a GPU's id, or null, come as one line of JSON."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     lifeline = os.dup(0)
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a descriptor is needed)
         os.dup2(nothing.fileno(), 0)
@@ -82,16 +83,18 @@ def die_with(lifeline: int) -> None:
 def carried_out(plan_file: str, node_id: str) -> int:
     """The exit code; says in a file how it ended."""
     listen()
+    began = time.time()
+    file = ending_file(plan_file, node_id)
+    begun = {"began": began, "host": socket.gethostname(), "pid": os.getpid()}
+    write_json(file, begun)  # whatever an earlier attempt said no longer holds
     plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
     node = Node(**{**plan["nodes"][node_id], "after": ()})
-    began = time.time()
     code, error = 0, None
     try:
         carry_out(node, plan["jobs"][node.job], plan["group"])
     except BaseException as e:
         code, error = code_of(e), error_of(e)
-    ending = {"error": error, "began": began, "seconds": time.time() - began}
-    write_json(Path(plan_file).parent / NODES / f"{node_id}.json", ending)
+    write_json(file, {**begun, "error": error, "seconds": time.time() - began})
     return code
 
 
@@ -135,4 +138,6 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
     sys.exit(carried_out(*sys.argv[1:3]))
