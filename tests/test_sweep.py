@@ -36,6 +36,7 @@ def test_three_widths_fine_tune_once(widths: tuple[Path, Path, str]) -> None:
         assert f"compression.width.keep={keep}" in output
 
 
+@pytest.mark.slow
 def test_the_order_of_a_grid_changes_nothing(widths: tuple[Path, Path, str], tmp_path: Path) -> None:
     finished = sweep(tmp_path, "compression.width.keep=0.75,0.5,0.25")
     assert finished.returncode == 0, finished.stderr

@@ -162,7 +162,12 @@ def test_a_sweep_whose_controller_is_killed_leaves_nobody_behind_and_goes_on(tmp
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR2, 143)]
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR2, 143, marks=pytest.mark.slow),
+    ],
 )
 def test_a_sweep_that_is_told_to_end_keeps_its_checkpoints(tmp_path: Path, number: int, code: int) -> None:
     process = started(tmp_path, *LONG)

@@ -128,6 +128,7 @@ importlib.metadata.version = lambda name: "9.9" if name == "onnx" else version(n
 """
 
 
+@pytest.mark.slow
 def test_an_upgraded_library_touches_only_what_depends_on_it(copied: Path) -> None:
     (copied / "sitecustomize.py").write_text(UPGRADED, "utf-8")
     finished = fresh(*arguments(copied), env={"PYTHONPATH": str(copied)})

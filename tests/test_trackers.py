@@ -306,6 +306,7 @@ def test_an_mlflow_without_room_changes_nothing(swept: Swept, full: Path, tmp_pa
     assert "No space left on device" in in_trouble(swept, tmp_path / "job", *MLFLOW, uri)
 
 
+@pytest.mark.slow
 def test_four_jobs_at_once_are_four_runs_of_mlflow(swept: Swept, crashed: Path, tmp_path: Path) -> None:
     """In a database that none of them finds there."""
     mlflow = pytest.importorskip("mlflow")

@@ -1,12 +1,11 @@
 """What carries out the nodes of a plan, wherever that is: it is given all, and tells how each ended."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pare.sweeps.errand import ending_file, told_by
+from pare.sweeps.errand import NODES, ending_file, told_by
 from pare.sweeps.plan import Node
 
 
@@ -43,6 +42,6 @@ def ending_of(plan: Path, node: str, otherwise: dict[str, str] | None) -> Ending
 
 def at_work(plan: Path, nodes: Iterable[str]) -> dict[str, float]:
     """Those of the nodes that began and have not ended, by what their processes wrote."""
-    there = set(os.listdir(ending_file(plan, "").parent))  # most have not begun
+    there = {file.name for file in (plan.parent / NODES).iterdir()}  # most have not begun
     told = {node: told_by(plan, node) for node in nodes if ending_file(plan, node).name in there}
     return {node: one["began"] for node, one in told.items() if "began" in one and "error" not in one}

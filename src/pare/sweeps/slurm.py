@@ -139,7 +139,7 @@ class Jobs:
             job = self.executor.submit(errand)
         except (RuntimeError, subprocess.CalledProcessError) as e:
             said = getattr(e, "stderr", None) or str(e)
-            raise ConfigError(f"engine: sbatch: {' '.join(str(said).split())}") from None
+            raise ConfigError(f"engine: {' '.join(str(said).split())}") from None
         self.after[node.id] = set(after)
         self.jobs[node.id], self.open[str(job.job_id)] = job, node.id
 
