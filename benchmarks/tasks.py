@@ -60,7 +60,7 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "restaurant8k": ("spans", (*EN, *epochs(4))),
     "wnut17": ("spans", (*EN, *epochs(6))),
     "cluener": ("spans", (*ZH, *epochs(12))),
-    "cluener_prompts": ("spans", (*ZH, *epochs(3), "task.source.source.rows=4000")),
+    "cluener_prompts": ("spans", (*ZH, *epochs(3), "+task.source.source.rows=4000")),
 }
 
 
