@@ -119,9 +119,7 @@ def test_what_a_killed_machine_held_is_free(mounts: list[Path], apart: Sequence[
     assert [cached for _, cached in found.values()] == [False] * len(KEYS)
 
 
-def test_a_lock_excludes_other_machines_though_its_file_is_removed(
-    mounts: list[Path], apart: Sequence[str], tmp_path: Path
-) -> None:
+def test_a_lock_excludes_other_machines(mounts: list[Path], apart: Sequence[str], tmp_path: Path) -> None:
     (mounts[0] / "counter").write_text("0", "utf-8")
     processes = [started(apart, mounts[n % len(mounts)], "count", tmp_path / f"home{n}") for n in range(3)]
     results_of(processes)

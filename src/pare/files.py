@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pare.errors import PareError, StoreFull
 
-GONE = (errno.ENOENT, errno.ESTALE)  # stale: by the hands of another machine, over NFS
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another machine sees
 _NEARLY_FULL_BYTES = 64 * 1024
@@ -141,8 +140,8 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
     """
     Hold the lock of a file: the kernel frees it the moment its holder ends, however it ends.
 
-    Yields False, at once, where `wait` is False and another holds it. Who holds it exclusively may
-    remove the file.
+    Yields False, at once, where `wait` is False and another holds it. The file must stay: over NFS whoever
+    waited for it could not be sure that it still has the name.
     """
     descriptor = _acquire(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
     try:
@@ -152,27 +151,19 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 def _acquire(path: Path, mode: int, wait: bool) -> int | None:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        _held.add(descriptor)
-        try:
-            if not _flock(descriptor, mode | fcntl.LOCK_NB):
-                if not wait:
-                    _release(descriptor)
-                    return None
-                _tell_waiting(path)
-                _flock(descriptor, mode)
-            look_again(path.parent)
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except OSError as error:
-            if error.errno not in GONE:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(descriptor)
+    try:
+        if not _flock(descriptor, mode | fcntl.LOCK_NB):
+            if not wait:
                 _release(descriptor)
-                raise
-        except BaseException:
-            _release(descriptor)
-            raise
-        _release(descriptor)  # the file was removed while we waited: its lock guards nothing
+                return None
+            _tell_waiting(path)
+            _flock(descriptor, mode)
+    except BaseException:
+        _release(descriptor)
+        raise
+    return descriptor
 
 
 def _tell_waiting(path: Path) -> None:

@@ -132,7 +132,6 @@ class Store:
                 if oldest is not None and self._last_use(key, oldest) < oldest:
                     unused.append(key)
                     self._drop(key, discard)
-                (self._locks / key).unlink(missing_ok=True)
         quarantined = tuple(map(discard, _children(self._quarantine)))
         return Removed(tuple(temporary), quarantined, tuple(unused), discard.freed_bytes)
 
@@ -145,8 +144,7 @@ class Store:
         ]
 
     def _known_keys(self) -> list[str]:
-        places = [*_children(self._tmp), *_children(self._locks)]
-        keys = {path.name.partition(".")[0] for path in places}
+        keys = {path.name.partition(".")[0] for path in _children(self._tmp)}
         return sorted({*filter(_is_key, keys), *self._keys()})
 
     @contextmanager
@@ -178,7 +176,8 @@ class Store:
     def _settle(self, key: str, use: bool) -> Entry | Damaged | None:
         """Under the exclusive lock: the verified entry, or nothing at its place."""
         folder = self._folder(key)
-        look_again(folder.parent)
+        for parent in (self.root, self._objects, folder.parent):  # each may have been made elsewhere
+            look_again(parent)
         if not os.path.lexists(folder):
             return None
         try:

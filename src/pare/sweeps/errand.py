@@ -3,6 +3,7 @@
 Whoever distributes errands runs many on a machine, so nothing heavy is imported here.
 """
 
+import errno
 import json
 import os
 import select
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pare.files import GONE, look_again, write_json
+from pare.files import look_again, write_json
 
 NODES = "nodes"  # the folder, beside the plan
 #: seconds between two looks at what else is wanted: some ask without interrupting a call of the system
@@ -159,7 +160,7 @@ def told_by(plan: str | Path, node: str) -> dict[str, Any]:
     try:
         told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        if error.errno not in GONE:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):  # stale: replaced by another machine just now
             raise
         return {}
     return told
