@@ -104,7 +104,6 @@ class Mlflow(Tracker):
                 new.unlink(missing_ok=True)
                 MlflowClient(f"{SQLITE}{new}").search_experiments()  # takes seconds: it makes all tables
                 new.rename(file)
-            guard.unlink()
         return MlflowClient(f"{SQLITE}{file}"), file.parent
 
     @contextmanager
