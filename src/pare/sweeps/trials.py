@@ -157,8 +157,7 @@ def forgotten(search: Search, space: Space) -> Trials:
 def opened(file: Path, search: Search, space: Space, identity: str) -> Iterator[Trials]:
     """identity: of what is searched; a file of other searches is refused."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = file.with_name(f"{file.name}.lock")
-    with locked(lock, wait=False) as free:
+    with locked(file.with_name(f"{file.name}.lock"), wait=False) as free:
         if not free:
             raise ConfigError(f"sweep.search.storage: {file} is in use by another search")
         trials = Trials(storage_of(file), search, space)
@@ -169,10 +168,7 @@ def opened(file: Path, search: Search, space: Space, identity: str) -> Iterator[
                 "data, hardware or code; name another file"
             )
         trials.study.set_user_attr(IDENTITY, identity)
-        try:
-            yield trials
-        finally:
-            lock.unlink(missing_ok=True)
+        yield trials
 
 
 def storage_of(file: Path) -> JournalStorage:
