@@ -8,7 +8,7 @@ import pytest
 from pare.errors import ConfigError
 from pare.files import write_json
 from pare.result import PLAN
-from pare.study.collecting import collect, distinguishing
+from pare.study.collecting import collect, distinguishing, plain
 from studies import failed, grid, job
 
 
@@ -16,6 +16,12 @@ def test_jobs_are_named_by_what_sets_them_apart() -> None:
     assert distinguishing([["a=1", "b=2"], ["a=1", "b=3"]]) == [["b=2"], ["b=3"]]
     assert distinguishing([["a=1", "b=2"]]) == [["a=1", "b=2"]]
     assert distinguishing([]) == []
+
+
+def test_where_and_how_a_job_ran_does_not_tell_it_apart() -> None:
+    how = ["engine=ray", "engine.cpus=2", "tracker=wandb", "tracker.project=a", "sweep.workers=2"]
+    how += ["store.root=there", "bundle.evaluation=false", "hydra.sweep.dir=here", "hydra/launcher=basic"]
+    assert plain([*how, "sweep=widths", "seed=1", "name=a"]) == ["sweep=widths", "seed=1", "name=a"]
 
 
 def test_every_job_is_told_of_whatever_became_of_it(tmp_path: Path) -> None:

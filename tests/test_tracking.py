@@ -138,6 +138,7 @@ def test_the_same_job_is_the_same_run_and_no_other_is(tmp_path: Path) -> None:
 
     elsewhere = replace(RESULT, measurement=replace(RESULT.measurement, fingerprint={"cpu": "another"}))
     same = [job, other(store={"root": "there"}), other(tracker=None), replace(job, group="a later sweep")]
+    same += [other(engine={"cpus": 2}), other(sweep={"workers": 2})]
     assert {each.id for each in same} == {job.id}
     different = [job, other(measure={"texts": 21}), other(name="b"), replace(job, result=elsewhere)]
     assert len({each.id for each in different}) == len(different)

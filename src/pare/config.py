@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pare.build import build
 from pare.errors import ConfigError
-from pare.provenance import digest
+from pare.provenance import HOW, digest
 
 if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
     from pare.bundle import Contents
@@ -54,16 +54,7 @@ TOP_LEVEL = (
 SEEDS = 2**63  # what PyTorch takes
 MOVABLE = ("hardware", "measure")  # what `pare evaluate` may choose anew
 WHOLE = ("experiment", "sweep")  # groups whose files may set any key
-UNTRACKED = (
-    "name",
-    "store",
-    "tracker",
-    "measure",
-    "bundle",
-    "expect",
-    "sweep",
-    "engine",
-)  # what does not change the result
+UNTRACKED = (*HOW, "name", "measure", "bundle", "expect")  # what does not change the result
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from enum import Enum
 from functools import cache
 from pathlib import Path, PurePath
 
+#: keys of a config that say how a job is carried out and told of, and nothing of what it is
+HOW = ("store", "tracker", "sweep", "engine")
 _SOURCE_ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
     "torch",

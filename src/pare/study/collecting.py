@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import ConfigError, PareError
+from pare.provenance import HOW
 from pare.result import PLAN, RESULT, STATUS, Result
 
 DONE = "done"
 WITHOUT_JOBS = {"bundle", "nodes", "wandb", "mlruns", "objects"}  # folders in which there are none
-HOUSEKEEPING = ("hydra.", "hydra/", "store.", "tracker", "sweep.", "bundle.")  # changes no result
+#: overrides that change no result; `sweep=` does, whose file may set any key
+HOUSEKEEPING = ("tracker=", "engine=", "hydra/", *(f"{key}." for key in (*HOW, "bundle", "hydra")))
 
 
 @dataclass(frozen=True)

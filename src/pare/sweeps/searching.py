@@ -21,7 +21,7 @@ from pare.cached import Cached
 from pare.config import Job, key_of, override_keys, plain
 from pare.errors import ConfigError, SweepFailed
 from pare.progress import silent
-from pare.provenance import digest, environment, file_digest
+from pare.provenance import HOW, digest, environment, file_digest
 from pare.result import RESULT, STATUS
 from pare.store import Store
 from pare.sweeps.asked import Asked, Found, outcome
@@ -37,7 +37,7 @@ except ModuleNotFoundError as e:
     raise ConfigError(f"sweep.search: {e.name} is not installed (pip install 'pare[search]')") from None
 
 #: keys that change neither what a trial comes to nor what that is compared with
-BESIDE = ("name", "store", "tracker", "bundle", "sweep", "hydra")
+BESIDE = (*HOW, "name", "bundle", "hydra")
 
 
 def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[Any]:

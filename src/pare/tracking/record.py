@@ -11,7 +11,7 @@ import yaml
 from pare.artifact import MANIFEST
 from pare.errors import PareError
 from pare.files import atomic_write_text
-from pare.provenance import digest
+from pare.provenance import HOW, digest
 from pare.result import BUNDLE, CONFIG, PLAN, Result
 from pare.study.collecting import Study, collect
 
@@ -19,7 +19,6 @@ from pare.study.collecting import Study, collect
 FILE = "tracking.json"
 SCHEMA = "pare/tracking@1"
 TITLE = 80  # characters
-ELSEWHERE = ("tracker", "sweep", "store")  # how a job is run and told of, not what it is
 
 #: training curves by stage
 Curves = Mapping[str, Sequence[Mapping[str, float]]]
@@ -66,7 +65,7 @@ class JobRecord:
 
         The key alone would not do: jobs with one key may differ in how they measure, and where.
         """
-        whole = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
+        whole = {name: value for name, value in self.config.items() if name not in HOW}
         return f"{self.result.key}-{digest([whole, self.result.measurement.fingerprint])[:8]}"
 
 
