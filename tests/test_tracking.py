@@ -161,7 +161,7 @@ def a_study() -> StudyRecord:
         for n, keep in enumerate((0.25, 0.5, 9))
         for apart in [[f"compression.width.keep={keep}"]]
     ]
-    return StudyRecord(Study(jobs), "group", Path())
+    return StudyRecord(Study(jobs), Path("group"))
 
 
 def test_a_study_has_a_row_for_every_job() -> None:

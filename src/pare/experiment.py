@@ -34,8 +34,7 @@ def run(
     job = job_of(config, overrides)
     with told(folder, job.name, job.key, job.config) as note:
         result = carry_out(job, folder, group, title, note)
-    if job.tracker is not None:
-        mirror(config["tracker"], job.tracker.limit_s, folder)
+    mirror(job.config["tracker"], folder)
     return result
 
 

@@ -127,6 +127,13 @@ def live(module: ModuleType, descriptors: Sequence[int]) -> None:
         os._exit(code)
 
 
+def end_with(line: int) -> None:
+    """Once the other side of it is gone, this process ends and with it all that it started; for a thread."""
+    while os.read(line, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
     mother, *others = map(import_module, sys.argv[1:])
     serve(mother, socket.socket(fileno=0))

@@ -92,11 +92,8 @@ def number(found: Estimate | None, quantity: Quantity) -> Cell:
 
 def with_change(row: Row, quantity: Quantity) -> Cell:
     """As the sources write it: 86.83 (+1.12), 15.92 (1.46x), 5.40 (-92.2 %)."""
-    cell, before, after = (
-        number(row.estimate(quantity), quantity),
-        row.before(quantity),
-        row.estimate(quantity),
-    )
+    before, after = row.before(quantity), row.estimate(quantity)
+    cell = number(after, quantity)
     if before is None or after is None:
         return cell
     changed = {

@@ -15,12 +15,13 @@ def reproduce(row: Row) -> str:
     if len(row.jobs) == 1:
         # a sweep's file may choose more than what is swept over, but asks for several jobs
         single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
-        return run([*overrides, *single])
+        return command_line([*overrides, *single])
     seeds = ",".join(str(result.seed) for result in row.results)
-    return run(["-m", *without_seed(overrides), f"seed={seeds}"])
+    return command_line(["-m", *without_seed(overrides), f"seed={seeds}"])
 
 
-def run(arguments: Sequence[str]) -> str:
+def command_line(arguments: Sequence[str]) -> str:
+    """Of run.py, for a shell."""
     return shlex.join(["python", "run.py", *arguments])
 
 

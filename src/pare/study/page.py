@@ -16,7 +16,7 @@ from pare.study.cells import mark_of
 from pare.study.collecting import Study
 from pare.study.commands import deploy, reproduce
 from pare.study.quantities import MEASURED, Quantity, score
-from pare.study.statistics import Part, Row, baseline_of, estimate
+from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
 from pare.study.words import WORDS
 
@@ -115,11 +115,8 @@ def shown(quantity: Quantity, values: Sequence[float | None]) -> list[float] | N
 def stages(row: Row) -> list[dict[str, Any]]:
     """On dev, of all seeds."""
     primary = row.results[0].primary
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for result in row.results:
-        for stage in result.stages:
-            if stage.get("used", True):
-                found.setdefault(stage["name"], []).append(stage)
+    every = (stage for result in row.results for stage in result.stages)
+    found = by_stage(stage for stage in every if stage.get("used", True))
     told = []
     for name, each in found.items():
         means = {

@@ -2,8 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -177,6 +178,14 @@ def by_what_differs(study: Study) -> Mapping[str, Key]:
         for name, key in WHOLE.items()
         if len({key(record, result) for record, result in study.done}) > 1
     }
+
+
+def by_stage(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The records of each stage, one a seed, in the order of the strategy."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        found.setdefault(record["name"], []).append(record)
+    return found
 
 
 def jobs(numbers: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from pare.errors import ConfigError
 from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best
 from pare.study.keys import short, value_of
 from pare.study.quantities import LATENCY, MEMORY, SIZE, SPEEDUP, quantity_of, score
-from pare.study.statistics import Row, estimate, judged
+from pare.study.statistics import Row, by_stage, estimate, judged
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,7 @@ def stages(rows: Sequence[Row], choice: Choice) -> Table:
     ]
     cells = []
     for row in rows:
-        steps: dict[str, list[Mapping[str, Any]]] = {}
-        for result in row.results:
-            for stage in result.stages:
-                steps.setdefault(stage["name"], []).append(stage)
+        steps = by_stage(stage for result in row.results for stage in result.stages)
         for place, (name, each) in enumerate(steps.items()):
             cells.append([Cell("" if place else row.name), Cell(name), *stage_cells(each, metric)])
     return Table("", columns, cells)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pare.aims import Quantities, Search
+from pare.aims import QUANTITIES, Quantities, Search
 from pare.result import STATUS, Result
+from pare.study.quantities import MEASURED
 from pare.sweeps.space import Point
 
 #: errors that say that a trial is not worth going on with
@@ -61,15 +62,10 @@ def quantities_of(result: Result) -> dict[str, float | None]:
     metric, measured = result.primary, result.measurement
     used = [stage for stage in result.stages if stage["used"] and stage["scores"]]
     quality = used[-1]["scores"][metric]
-    end_to_end = measured.end_to_end_ms
     return {
         "quality": quality,
         "drop": used[0]["scores"][metric] - quality,
-        "latency_ms": measured.latency_ms["p50"],
-        "end_to_end_ms": None if end_to_end is None else end_to_end["p50"],
         "speedup": measured.speedup.median,
-        "throughput_per_s": measured.throughput_per_s,
-        "size_mb": measured.size_mb,
-        "memory_mb": measured.memory_mb,
         "energy_j": measured.energy_j,
+        **{name: MEASURED[name].of(result) for name in QUANTITIES if name in MEASURED},
     }

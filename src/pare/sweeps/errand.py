@@ -102,7 +102,7 @@ class Errand:
         told = told_by(self.plan, self.node)
         error = told.get("error") or death(status)
         if not in_time:
-            error = {"kind": "Timeout", "message": f"not done after {self.timeout_s:g} s"}
+            error = timeout(self.timeout_s)
         if error != told.get("error"):
             ending = {"began": began, **told, "error": error, "seconds": time.time() - began}
             write_json(ending_file(self.plan, self.node), ending)
@@ -164,6 +164,11 @@ def told_by(plan: str | Path, node: str) -> dict[str, Any]:
             raise
         return {}
     return told
+
+
+def timeout(seconds: float | None) -> dict[str, str]:
+    """Of a process that was told to end because it took longer."""
+    return {"kind": "Timeout", "message": f"not done after {seconds:g} s"}
 
 
 def death(status: int) -> dict[str, str] | None:

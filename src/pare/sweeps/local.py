@@ -17,7 +17,7 @@ from pare.provenance import cores
 from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps import work
 from pare.sweeps.engine import Ending, ending_of
-from pare.sweeps.errand import NODES, death
+from pare.sweeps.errand import NODES, death, timeout
 from pare.sweeps.plan import Node
 
 
@@ -148,8 +148,7 @@ class Processes:
             os.killpg(one.pid, signal.SIGKILL)  # what it started and left behind
         ending = ending_of(self.plan, one.node.id, death(status))
         if one.timed_out:
-            timeout = {"kind": "Timeout", "message": f"not done after {self.settings.timeout_s:g} s"}
-            ending = Ending(one.node.id, timeout)
+            ending = Ending(one.node.id, timeout(self.settings.timeout_s))
         if ending.error is None:
             self.done.add(one.node.id)
             for name, missing in self.waiting.items():

@@ -4,7 +4,6 @@ What is chosen by are scores on dev and what was measured on the target; test is
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,12 +23,14 @@ from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
 from pare.result import RESULT, STATUS
 from pare.store import Store
+from pare.study.commands import command_line
 from pare.sweeps.asked import Asked, Found, outcome
 from pare.sweeps.composing import Composer
 from pare.sweeps.findings import limits_of, tell_findings
 from pare.sweeps.halving import promoted
 from pare.sweeps.space import Point, Space, dimension_of
-from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned, tell_team
+from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned
+from pare.tracking.mirroring import mirror
 
 try:
     from pare.sweeps.trials import Trials, forgotten, opened
@@ -68,7 +69,7 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
             seeker.to_the_end(trials)
         finally:
             print(f"storage {file}")
-            tell_team(seeker.folder, job)
+            mirror(job.config["tracker"], seeker.folder)
     return []
 
 
@@ -250,7 +251,7 @@ class Seeker:
             if key_of(plain(composed.config)) != whole.key:  # the sweep's file sets more than how to search
                 kept = [*(o for o, key in zip(overrides, keys, strict=True) if key == "sweep"), *kept]
                 kept.append("hydra.mode=RUN")
-        return shlex.join(["python", "run.py", *kept])
+        return command_line(kept)
 
 
 def grid_of(asked: Sequence[Asked], jobs: Mapping[int, tuple[Job, Path]]) -> Grid:

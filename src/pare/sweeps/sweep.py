@@ -54,14 +54,8 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
         carry_out(folder, grid, plan, view)
     finally:
         after_sweep(folder, grid.folders, job_overrides, view.shared())
-        tell_team(folder, grid.jobs[0])
+        mirror(grid.jobs[0].config["tracker"], folder)
     return grid.results()
-
-
-def tell_team(folder: Path, job: Job) -> None:
-    """The whole sweep, to the tracker of its jobs."""
-    if job.tracker is not None:
-        mirror(job.config["tracker"], job.tracker.limit_s, folder)
 
 
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:

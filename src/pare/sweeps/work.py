@@ -9,7 +9,6 @@ its stdin, a nursery's user or an errand: once that is gone, the process and all
 
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -24,6 +23,7 @@ from pare.config import Job, job_of
 from pare.errors import Hopeless, PareError
 from pare.experiment import run
 from pare.files import write_json
+from pare.nursery import end_with
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.result import PLAN
@@ -66,18 +66,12 @@ def main() -> None:
     told = b""
     while not told.endswith(b"\n"):
         told += os.read(lifeline, 4096) or b"\n"
-    threading.Thread(target=die_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
     if told.strip():
         plan, node, gpu = json.loads(told)
         if gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         sys.exit(carried_out(plan, node))
-
-
-def die_with(lifeline: int) -> None:
-    while os.read(lifeline, 1):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 def carried_out(plan_file: str, node_id: str) -> int:

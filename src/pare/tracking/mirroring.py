@@ -27,6 +27,7 @@ from urllib.request import urlopen
 
 from pare.build import build
 from pare.errors import ConfigError
+from pare.nursery import end_with
 from pare.tracking.record import is_study, read_job, read_study
 from pare.tracking.tracker import Tracker
 
@@ -39,12 +40,12 @@ LEAST_S = 1.0
 READY, DONE = "ready", "done"
 
 
-def mirror(tracker: Mapping[str, Any], limit_s: float, folder: Path) -> None:
+def mirror(tracker: Mapping[str, Any] | None, folder: Path) -> None:
     """What is in the folder, told to the tracker; whatever becomes of that, it costs one line of warning.
 
-    tracker: its config.
+    tracker: its config; None: there is none.
     """
-    if trouble := trouble_with(tracker, limit_s, folder):
+    if tracker is not None and (trouble := trouble_with(tracker, built(tracker).limit_s, folder)):
         again = f"the results are in {folder}, and `pare track resync {folder}` tries again"
         log.warning("tracker: %s; %s", trouble, again)
 
@@ -143,7 +144,7 @@ def main() -> int:
         os.write(words, f"{word}\n".encode())
 
     told = json.loads(sys.stdin.readline())
-    threading.Thread(target=end_with_stdin, daemon=True).start()
+    threading.Thread(target=end_with, args=(0,), daemon=True).start()
     try:
         tell(built(told["tracker"]), Path(told["folder"]), lambda: say(READY))
     except Exception as e:
@@ -159,12 +160,6 @@ def tell(tracker: Tracker, folder: Path, ready: Any) -> None:
         tracker.mirror_study(read_study(folder), ready)
     else:
         tracker.mirror_job(read_job(folder), ready)
-
-
-def end_with_stdin() -> None:
-    while os.read(0, 1):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

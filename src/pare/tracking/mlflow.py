@@ -1,7 +1,6 @@
 """MLflow: one run a job, in an SQLite file or on a server, and a report run for each sweep."""
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.files import locked
 from pare.result import CONFIG, RESULT
+from pare.study.commands import command_line
 from pare.tracking.figures import csv_of, figures_of, table_of
 from pare.tracking.record import JobRecord, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
@@ -60,7 +60,7 @@ class Mlflow(Tracker):
         ]
         params = [Param(k, v[:LONGEST]) for k, v in flat(settings_of(job))]
         models = models_of(job)
-        command = shlex.join(["python", "run.py", *job.result.overrides])
+        command = command_line(job.result.overrides)
         tags = {"job_type": "job", "group": job.group, "mlflow.note.content": f"`{command}`"}
         ready()
         with self.run(client, place, job.id, job.title, tags) as run:

@@ -14,6 +14,7 @@ from pare.files import atomic_write_text
 from pare.provenance import HOW, digest
 from pare.result import BUNDLE, CONFIG, PLAN, Result
 from pare.study.collecting import Study, collect
+from pare.study.keys import short
 
 #: beside result.json: what it does not hold
 FILE = "tracking.json"
@@ -74,8 +75,11 @@ class StudyRecord:
     """A sweep, with those of its jobs that have no result."""
 
     study: Study
-    group: str
     folder: Path
+
+    @property
+    def group(self) -> str:
+        return self.folder.name
 
 
 def write_job(folder: Path, group: str, title: str, curves: Curves, networks: Sequence[Made]) -> None:
@@ -141,7 +145,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def read_study(folder: Path) -> StudyRecord:
     """As its jobs stand now."""
-    return StudyRecord(collect([folder]), folder.name, folder)
+    return StudyRecord(collect([folder]), folder)
 
 
 def is_study(folder: Path) -> bool:
@@ -168,7 +172,7 @@ def title_of(overrides: Sequence[str]) -> str:
 def named(overrides: Sequence[str]) -> dict[str, str]:
     """Values by the last word of their key, or by the whole key where two end alike."""
     pairs = list(split(overrides))
-    lasts = [last_word(key) for key, _ in pairs]
+    lasts = [short(key) for key, _ in pairs]
     return {
         last if lasts.count(last) == 1 else key: value
         for (key, value), last in zip(pairs, lasts, strict=True)
@@ -179,7 +183,3 @@ def split(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
     for override in overrides:
         key, _, value = override.partition("=")
         yield key.lstrip("+~"), value
-
-
-def last_word(key: str) -> str:
-    return key.replace("/", ".").rpartition(".")[2]

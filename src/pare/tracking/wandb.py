@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pare.errors import ConfigError
+from pare.study.commands import command_line
 from pare.tracking.figures import figures_of, table_of
 from pare.tracking.record import JobRecord, Model, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
@@ -59,7 +59,7 @@ class Wandb(Tracker):
             group=job.group,
             job_type="job",
             config=settings_of(job),
-            notes=shlex.join(["python", "run.py", *job.result.overrides]),
+            notes=command_line(job.result.overrides),
         )
         with run:
             for stage in job.curves:
