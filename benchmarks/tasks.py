@@ -43,7 +43,7 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "banking77": ("text", (*EN, *epochs(6))),
     "eprstmt": ("text", (*ZH, "train.steps=300")),
     "tnews": ("text", (*ZH, *epochs(15))),
-    "csldcp": ("text", (*ZH, *epochs(8), "task.max_length=128")),
+    "csldcp": ("text", (*ZH, *epochs(30), "task.max_length=128")),
     "iflytek": ("text", (*ZH, *epochs(6), "task.max_length=128")),
     "smp2020": ("text", (*ZH, *epochs(3))),
     "snli": ("pair", (*EN, *epochs(4))),
