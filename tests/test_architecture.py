@@ -25,13 +25,14 @@ ROOMS = (
     ("ways",),
     ("cached",),
     ("pipeline",),
-    ("search",),
+    ("auto",),
     ("choosing",),
     ("result", "rows", "evaluation"),
-    ("report", "bundle", "study", "tracking"),
-    ("config", "status"),
+    ("report", "bundle", "study", "tracking", "composition"),
+    ("config", "moving", "status"),
     ("experiment", "evaluating"),
     ("sweeps",),
+    ("searching",),
     ("entry", "cli"),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
@@ -84,7 +85,7 @@ def test_only_the_outermost_rooms_see_hydra() -> None:
     seen = {
         room_of(p) for p in MODULES for name in imports_of(p) if name.split(".")[0] in ("hydra", "omegaconf")
     }
-    assert seen == {"config", "entry", "sweeps"}
+    assert seen == {"composition", "moving", "entry", "sweeps", "searching"}
 
 
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])

@@ -7,9 +7,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from pare.auto import Auto
 from pare.build import build
-from pare.config import conf_folder, plain
-from pare.search import Auto
+from pare.composition import conf_folder, plain
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware

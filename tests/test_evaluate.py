@@ -16,10 +16,11 @@ import yaml
 from commands import TINY, result_of, status_of
 from pare.bundle import write_bundle
 from pare.cli import main
-from pare.config import composed, key_of, moved, plain
+from pare.composition import composed, key_of, plain
 from pare.errors import ConfigError
 from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
+from pare.moving import moved
 from pare.study.collecting import collect
 from small import OPENVINO
 

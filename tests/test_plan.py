@@ -13,7 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from commands import TINY
-from pare.config import conf_folder, job_of, plain
+from pare.composition import conf_folder, plain
+from pare.config import job_of
 from pare.errors import ConfigError
 from pare.pipeline import Pipeline
 from pare.progress import silent

@@ -6,8 +6,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pare.errors import ConfigError
-from pare.sweeps.space import Choice, Interval, Space, Steps, dimension_of
-from pare.sweeps.trials import forgotten
+from pare.searching.space import Choice, Interval, Space, Steps, dimension_of
+from pare.searching.trials import forgotten
 from test_trials import SEARCH
 
 

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from commands import TINY, job, result_of
-from pare.config import conf_folder
+from pare.composition import conf_folder
 
 CONF = conf_folder()
 #: on a target of their own, see test_openvino and test_torch

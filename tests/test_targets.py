@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from commands import TINY, job
 from pare.build import build
-from pare.config import conf_folder
+from pare.composition import conf_folder
 from pare.errors import TargetError
 from pare.runtimes.probe import loads
 from pare.stages.dynamic import Dynamic

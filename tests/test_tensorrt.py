@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from pare.build import build
 from pare.checkpoint import Checkpoint
-from pare.config import conf_folder
+from pare.composition import conf_folder
 from pare.errors import TargetError
 from pare.runtimes.session import session_class
 from pare.stages.dynamic import Dynamic

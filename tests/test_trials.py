@@ -11,10 +11,10 @@ import pytest
 from pare.aims import QUANTITIES, Search
 from pare.build import build
 from pare.errors import ConfigError
-from pare.sweeps.asked import Asked, Found
-from pare.sweeps.halving import promoted, ranked
-from pare.sweeps.space import Choice, Interval, Space, Steps
-from pare.sweeps.trials import Trials, forgotten, opened
+from pare.searching.asked import Asked, Found
+from pare.searching.halving import promoted, ranked
+from pare.searching.space import Choice, Interval, Space, Steps
+from pare.searching.trials import Trials, forgotten, opened
 
 SEARCH = Search(
     sampler="random",

@@ -38,7 +38,7 @@ class PareSweeper(BasicSweeper):
         assert self.config is not None
         if OmegaConf.select(self.config, "sweep.search") is None:
             return super().sweep(arguments)
-        from pare.sweeps.searching import search
+        from pare.searching.search import search
 
         return search(self.hydra_context.config_loader, self.config, [*self._parse_config(), *arguments])
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from pare.auto import Choice
 from pare.errors import GateFailed, StageFailed
 from pare.pipeline import Expect, Outcome, Pipeline
-from pare.search import Choice
 from pare.stages.finetune import Finetune
 from pare.steps import Step, Trial
 from pare.targets.measurement import Measure

@@ -166,7 +166,7 @@ def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None)
 
 def track_again(words: Sequence[str]) -> int:
     """Exit code 1 if a tracker did not take something."""
-    from pare.config import composed, plain
+    from pare.composition import composed, plain
     from pare.tracking.resync import resync
 
     overrides = [word for word in words if "=" in word and not Path(word).exists()]

@@ -1,39 +1,33 @@
-"""The only reader of Hydra configs: from what was composed to the objects of a job, every mistake at once."""
+"""From a config to the objects of a job, every mistake at once."""
 
 import json
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
+from pare.auto import Auto
 from pare.build import build
+from pare.bundle import Contents
+from pare.composition import key_of, parts
+from pare.encoders.model import Model
 from pare.errors import ConfigError
-from pare.provenance import HOW, digest
-
-if TYPE_CHECKING:  # these import torch, which must wait until Hydra has parsed the command line
-    from pare.bundle import Contents
-    from pare.encoders.model import Model
-    from pare.pipeline import Expect
-    from pare.search import Auto
-    from pare.stages.finetune import Finetune
-    from pare.strategy import Strategy
-    from pare.sweep import EngineSettings, Sweep
-    from pare.targets.hardware import Hardware
-    from pare.targets.measurement import Measure
-    from pare.tasks.task import Task
-    from pare.tracking.tracker import Tracker
-    from pare.ways import Way
+from pare.pipeline import Expect
+from pare.stages.finetune import Finetune
+from pare.stages.stage import Stage
+from pare.store import Store
+from pare.strategy import Strategy, doubts
+from pare.sweep import EngineSettings, Sweep
+from pare.targets.hardware import Automatic, Hardware
+from pare.targets.measurement import Measure
+from pare.tasks.task import Task
+from pare.tracking.tracker import Tracker
+from pare.training import Training
+from pare.ways import Way, ways
 
 log = logging.getLogger(__name__)
-
-TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
-OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
 TOP_LEVEL = (
     "name",
@@ -52,9 +46,6 @@ TOP_LEVEL = (
     "engine",
 )
 SEEDS = 2**63  # what PyTorch takes
-MOVABLE = ("hardware", "measure")  # what `pare evaluate` may choose anew
-WHOLE = ("experiment", "sweep")  # groups whose files may set any key
-UNTRACKED = (*HOW, "name", "measure", "bundle", "expect")  # what does not change the result
 
 
 @dataclass(frozen=True)
@@ -64,57 +55,24 @@ class Job:
     name: str
     key: str
     seed: int
-    task: "Task"
-    finetune: "Finetune"
-    auto: "Auto | None"
-    expect: "Expect | None"
-    hardware: "Hardware"
-    ways: "Sequence[Way]"  # the strategy on each target to choose from; most jobs have one
-    measure: "Measure"
-    contents: "Contents"  # of the bundle
-    tracker: "Tracker | None"
-    sweep: "Sweep"
-    engine: "EngineSettings"
+    task: Task
+    finetune: Finetune
+    auto: Auto | None
+    expect: Expect | None
+    hardware: Hardware
+    ways: Sequence[Way]  # the strategy on each target to choose from; most jobs have one
+    measure: Measure
+    contents: Contents  # of the bundle
+    tracker: Tracker | None
+    sweep: Sweep
+    engine: EngineSettings
     store: Path
     config: Mapping[str, Any]
     overrides: Sequence[str]
 
 
-def conf_folder() -> Path:
-    """conf/ of the repository, or the copy that an installed package carries."""
-    packaged = Path(__file__).parent / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The config as dicts and lists, interpolations resolved; a value that cannot be had is a ConfigError."""
-    try:
-        found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as e:
-        raise ConfigError(f"{e.full_key or 'config'}: {first_line(e)}") from None
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
 def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""
-    from pare.bundle import Contents
-    from pare.encoders.model import Model
-    from pare.pipeline import Expect
-    from pare.search import Auto
-    from pare.stages.finetune import Finetune
-    from pare.stages.stage import Stage
-    from pare.sweep import EngineSettings, Sweep
-    from pare.targets.hardware import Automatic, Hardware
-    from pare.targets.measurement import Measure
-    from pare.tasks.task import Task
-    from pare.tracking.tracker import Tracker
-    from pare.training import Training
-
     problems = [
         f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL
     ]
@@ -205,13 +163,11 @@ def complaints(part: Any, *setting: str) -> Sequence[str]:
 
 def _checked(
     parts: Sequence[tuple[Any, ...]],
-    strategies: Mapping[str, "Strategy"],
-    hardware: "Hardware",
+    strategies: Mapping[str, Strategy],
+    hardware: Hardware,
     problems: list[str],
-) -> "Sequence[Way]":
+) -> Sequence[Way]:
     """The ways of the last strategy, once nothing is known that must make the job fail."""
-    from pare.strategy import doubts
-    from pare.ways import ways
 
     found: Sequence[Way] = ()
     for where, stages in strategies.items():
@@ -228,93 +184,9 @@ def _checked(
     return found
 
 
-def key_of(config: Mapping[str, Any]) -> str:
-    """Names what a job does: the same key, the same result."""
-    return digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16]
-
-
-@dataclass(frozen=True)
-class Move:
-    """A job's config on another target, and the overrides that would make it at home."""
-
-    hardware: "Hardware"
-    measure: "Measure"
-    config: Mapping[str, Any]
-    overrides: Sequence[str]
-
-
-def moved(home: Mapping[str, Any], typed: Sequence[str], given: Sequence[str]) -> Move:
-    """A job on the target that `given` chooses; nothing but the target and the measuring can be chosen.
-
-    home: its config. typed: its overrides; those of its own hardware go where `given` has hardware=…, and so
-    with measure.
-    """
-    from pare.targets.hardware import Hardware
-    from pare.targets.measurement import Measure
-
-    keys = override_keys(given)
-    problems = [
-        f"{override}: hardware and measure can be chosen here; all else is in the bundle as it is"
-        for override, key in zip(given, keys, strict=True)
-        if key.partition(".")[0] not in MOVABLE
-    ]
-    if problems:
-        raise ConfigError(problems)
-    kept = [
-        (override, key)
-        for override, key in zip(typed, override_keys(typed), strict=True)
-        if (top := key.partition(".")[0]) not in MOVABLE or top not in keys
-    ]
-    # an experiment may set its target's batch, whichever target it is
-    composing = [override for override, key in kept if key.partition(".")[0] in (*WHOLE, *MOVABLE)]
-    chosen = composed([*composing, *given])
-    problems += [
-        f"{key}: found {chosen.get(key)!r}; a group of keys is needed"
-        for key in MOVABLE
-        if not isinstance(chosen.get(key), DictConfig)
-    ]
-    if problems:
-        raise ConfigError(problems)
-    # a target may refer to the job, hardware.length=${task.max_length} say
-    whole = OmegaConf.create({**home, **{key: OmegaConf.to_container(chosen[key]) for key in MOVABLE}})
-    nodes = {key: plain(whole[key]) for key in MOVABLE}
-    hardware = build(nodes["hardware"], "hardware", problems, Hardware)
-    measure = build(nodes["measure"], "measure", problems, Measure)
-    if problems:
-        raise ConfigError(problems)
-    return Move(hardware, measure, {**home, **nodes}, [*(override for override, _ in kept), *given])
-
-
-def override_keys(overrides: Sequence[str]) -> list[str]:
-    """What each override changes: a group or a key."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        return [str(o.key_or_group) for o in OverridesParser.create().parse_overrides(list(overrides))]
-    except HydraException as e:
-        raise ConfigError(one_line(e)) from None
-
-
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """What a command line composes."""
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
-            return compose("config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError) as e:  # `measure=5` is a ValueError
-        raise ConfigError(one_line(e)) from None
-
-
-def task_and_model(overrides: Sequence[str]) -> "tuple[Task, Model]":
+def task_and_model(overrides: Sequence[str]) -> tuple[Task, Model]:
     """What a command line composes, of what needs no strategy or target."""
-    from pare.encoders.model import Model
-    from pare.tasks.task import Task
-
-    cfg = composed(overrides)
-    config = plain(OmegaConf.create({key: cfg[key] for key in ("task", "model")}))
+    config = parts(overrides, "task", "model")
     problems: list[str] = []
     task = build(config["task"], "task", problems, Task)
     model = build(config["model"], "model", problems, Model)
@@ -335,7 +207,6 @@ def absent(config: Mapping[str, Any]) -> list[str]:
 
 def store_root(node: Any, problems: list[str]) -> Path:
     """The store's folder, made absolute; must be writable."""
-    from pare.store import Store
 
     if not isinstance(node, Mapping) or not isinstance(node.get("root"), str) or set(node) != {"root"}:
         problems.append(f"store: found {node!r}; one key, root, with a folder is needed")
@@ -346,16 +217,3 @@ def store_root(node: Any, problems: list[str]) -> Path:
     except ConfigError as e:
         problems += [f"store.root: {line}" for line in e.problems]
     return root
-
-
-NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
-
-
-def one_line(error: Exception) -> str:
-    """An error of Hydra's and its cause, in one line, without what helps only its developers."""
-    causes = [str(e) for e in (error, error.__cause__) if e is not None]
-    lines = [line.strip() for text in causes for line in text.splitlines()]
-    told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
-    override = getattr(error, "override", None)
-    start = f"{override}: " if override else ""
-    return start + " ".join(told)

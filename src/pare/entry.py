@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.config import one_line, plain
+from pare.composition import one_line, plain
 from pare.errors import ConfigError, PareError
 from pare.stopping import listen
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pare.checkpoint import Checkpoint
 from pare.comparing import difference
-from pare.config import TOKEN, Move, key_of, moved
+from pare.composition import TOKEN, key_of
 from pare.errors import ConfigError
 from pare.evaluation import Evaluation, candidate, read_evaluation
+from pare.moving import Move, moved
 from pare.provenance import environment
 from pare.report import Terminal
 from pare.result import Result

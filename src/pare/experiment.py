@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pare import report
+from pare.auto import Choice, search
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
 from pare.choosing import take_quickest
@@ -15,7 +16,6 @@ from pare.pipeline import Pipeline
 from pare.provenance import environment
 from pare.result import BUNDLE, Result
 from pare.rows import split_digest, write_rows
-from pare.search import Choice, search
 from pare.status import Note, told
 from pare.steps import Step, stage_record
 from pare.store import Store

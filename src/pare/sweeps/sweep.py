@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.config import Job, job_of, one_line, plain
+from pare.composition import one_line, plain
+from pare.config import Job, job_of
 from pare.errors import ConfigError
 from pare.provenance import gpu_ids
 from pare.result import RESULT, Result

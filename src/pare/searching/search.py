@@ -17,23 +17,24 @@ import pare
 from pare.aims import Search
 from pare.build import build
 from pare.cached import Cached
-from pare.config import Job, key_of, override_keys, plain
+from pare.composition import key_of, override_keys, plain
+from pare.config import Job
 from pare.errors import ConfigError, SweepFailed
 from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
 from pare.result import RESULT, STATUS
+from pare.searching.asked import Asked, Found, outcome
+from pare.searching.findings import limits_of, tell_findings
+from pare.searching.halving import promoted
+from pare.searching.space import Point, Space, dimension_of
 from pare.store import Store
 from pare.study.commands import command_line
-from pare.sweeps.asked import Asked, Found, outcome
 from pare.sweeps.composing import Composer
-from pare.sweeps.findings import limits_of, tell_findings
-from pare.sweeps.halving import promoted
-from pare.sweeps.space import Point, Space, dimension_of
 from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned
 from pare.tracking.mirroring import mirror
 
 try:
-    from pare.sweeps.trials import Trials, forgotten, opened
+    from pare.searching.trials import Trials, forgotten, opened
 except ModuleNotFoundError as e:
     raise ConfigError(f"sweep.search: {e.name} is not installed (pip install 'pare[search]')") from None
 

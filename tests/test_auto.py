@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands import ROOT, TINY, job, result_of, run
+from pare.auto import Auto, Choice, Trial, search
 from pare.errors import GateFailed
 from pare.pipeline import Expect
-from pare.search import Auto, Choice, Trial, search
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate, Stage

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pare.aims import QUANTITIES, Quantities, Search
 from pare.result import STATUS, Result
+from pare.searching.space import Point
 from pare.study.quantities import MEASURED
-from pare.sweeps.space import Point
 
 #: errors that say that a trial is not worth going on with
 GIVEN_UP = ("GateFailed", "Hopeless")

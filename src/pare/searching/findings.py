@@ -10,7 +10,7 @@ from rich.table import Table
 from pare.aims import SCORED, Quantities, Search
 from pare.files import write_json
 from pare.report import wide_console
-from pare.sweeps.asked import Asked
+from pare.searching.asked import Asked
 
 SCHEMA = "pare/search@1"
 FILE = "search.json"

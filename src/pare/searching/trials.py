@@ -24,8 +24,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from pare.aims import Quantities, Search
 from pare.errors import ConfigError
 from pare.files import disk_full_reported, locked
-from pare.sweeps.asked import Asked, Found
-from pare.sweeps.space import Point, Space
+from pare.searching.asked import Asked, Found
+from pare.searching.space import Point, Space
 
 NAME = "search"
 POINT, FOUND, RUNGS, IDENTITY = "point", "found", "rungs", "identity"

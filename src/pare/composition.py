@@ -1,0 +1,80 @@
+"""What a command line composes, as plain values; what Hydra and OmegaConf say of it, in one line."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pare.errors import ConfigError
+from pare.provenance import HOW, digest
+
+TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
+OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
+
+#: what does not change a job's result
+UNTRACKED = (*HOW, "name", "measure", "bundle", "expect")
+NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
+
+
+def conf_folder() -> Path:
+    """conf/ of the repository, or the copy that an installed package carries."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The config as dicts and lists, interpolations resolved; a value that cannot be had is a ConfigError."""
+    try:
+        found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as e:
+        raise ConfigError(f"{e.full_key or 'config'}: {first_line(e)}") from None
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def parts(overrides: Sequence[str], *keys: str) -> dict[str, Any]:
+    """What a command line composes for these keys, whatever is missing elsewhere."""
+    cfg = composed(overrides)
+    return plain(OmegaConf.create({key: cfg[key] for key in keys}))
+
+
+def key_of(config: Mapping[str, Any]) -> str:
+    """Names what a job does: the same key, the same result."""
+    return digest({k: v for k, v in config.items() if k not in UNTRACKED})[:16]
+
+
+def override_keys(overrides: Sequence[str]) -> list[str]:
+    """What each override changes: a group or a key."""
+    try:
+        return [str(o.key_or_group) for o in OverridesParser.create().parse_overrides(list(overrides))]
+    except HydraException as e:
+        raise ConfigError(one_line(e)) from None
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """What a command line composes."""
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+            return compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException, ValueError) as e:  # `measure=5` is a ValueError
+        raise ConfigError(one_line(e)) from None
+
+
+def one_line(error: Exception) -> str:
+    """An error of Hydra's and its cause, in one line, without what helps only its developers."""
+    causes = [str(e) for e in (error, error.__cause__) if e is not None]
+    lines = [line.strip() for text in causes for line in text.splitlines()]
+    told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
+    override = getattr(error, "override", None)
+    start = f"{override}: " if override else ""
+    return start + " ".join(told)
