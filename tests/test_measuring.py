@@ -1,6 +1,7 @@
 """Measuring: real processes, paired blocks, a control, and what else went on."""
 
 import json
+import mmap
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pare.nursery import Nursery
 from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
+from pare.targets.arm import pss_mb
 from pare.targets.arms import Process
 from pare.targets.conditions import Watch, lease
 from pare.targets.energy import cpu_meter
@@ -204,6 +206,18 @@ def test_flops_are_counted_by_hand() -> None:
     gated = flops_of({**SHAPE, "gated": True}, tokens)
     assert gated - expected == sum(2 * tokens * 8 * neurons for _, neurons in layers)
     assert mean_flops(SHAPE, [5, 5]) == expected
+
+
+@pytest.mark.parametrize(("name", "counts"), [("model.onnx.data", True), ("libruntime.so.1", False)])
+def test_memory_is_not_the_code_of_libraries(tmp_path: Path, name: str, counts: bool) -> None:
+    (tmp_path / name).write_bytes(bytes(range(256)) * 2**16)
+    before = pss_mb()
+    with (tmp_path / name).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        assert sum(pages[:: mmap.PAGESIZE]) == 0
+        now = pss_mb()
+    assert before is not None
+    assert now is not None
+    assert (now - before > 15) == counts
 
 
 def test_energy_is_read_where_it_is_counted(tmp_path: Path) -> None:
