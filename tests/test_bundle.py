@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from pare.bundle import write_bundle
+from pare.bundled.predict import Predictor
 from pare.checkpoint import Checkpoint
 from pare.stages.export import Export
-from small import TASK, pipeline
+from small import HARDWARE, TASK, pipeline
 
 
 class Made(NamedTuple):
@@ -26,7 +27,7 @@ def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFac
     entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
     graph = Checkpoint(entry.path, entry.digest)
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    write_bundle(folder, graph, False, {"task": TASK.name})
+    write_bundle(folder, graph, False, {"task": TASK.name}, HARDWARE)
     return Made(folder, list(TASK.texts("test")), pipeline(root).score(graph, "test")[1])
 
 
@@ -93,7 +94,7 @@ def test_no_lines_no_answers(made: Made, tmp_path: Path) -> None:
 def test_a_bundle_replaces_the_one_before(made: Made, root: Path, finetuned: Checkpoint) -> None:
     (made.folder / "left over").write_text("")
     entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
-    write_bundle(made.folder, Checkpoint(entry.path, entry.digest), False, {"task": "other"})
+    write_bundle(made.folder, Checkpoint(entry.path, entry.digest), False, {"task": "other"}, HARDWARE)
     assert not (made.folder / "left over").exists()
     record = json.loads((made.folder / "bundle.json").read_text(encoding="utf-8"))
     assert record["task"] == "other"
@@ -101,3 +102,27 @@ def test_a_bundle_replaces_the_one_before(made: Made, root: Path, finetuned: Che
     assert [path.name for path in made.folder.parent.iterdir()] == ["bundle"]
     needed = (made.folder / "requirements.txt").read_text(encoding="utf-8").split()
     assert {line.partition("==")[0] for line in needed} >= {"numpy", "tokenizers"}
+
+
+def test_it_runs_as_it_was_measured(made: Made) -> None:
+    assert Predictor.load(made.folder).session.threads == 1
+    retarget(made.folder, device="cpu", threads=2, options={"providers": [["CPUExecutionProvider", {}]]})
+    session = Predictor.load(made.folder).session
+    assert (session.threads, session.options) == (2, {"providers": [["CPUExecutionProvider", {}]]})
+    assert Predictor.load(made.folder, threads=1).session.threads == 1
+
+
+def test_where_its_device_is_missing_it_says_so_and_runs_on_another(made: Made) -> None:
+    retarget(made.folder, device="cuda", threads=1, options={"providers": [["NoExecutionProvider", {}]]})
+    finished = subprocess.run(
+        [sys.executable, str(made.folder / "predict.py"), "text"], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 1
+    (line,) = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+    assert "NoExecutionProvider" in line
+    assert Predictor.load(made.folder, device="cpu").predict(made.texts[:2]) == made.answers[:2]
+
+
+def retarget(bundle: Path, **target: Any) -> None:
+    record = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    (bundle / "bundle.json").write_text(json.dumps({**record, "target": target}), encoding="utf-8")

@@ -22,7 +22,7 @@ from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
 from pare.moving import moved
 from pare.study.collecting import collect
-from small import OPENVINO
+from small import HARDWARE, OPENVINO
 
 HEAVY = ("torch", "transformers", "nncf", "torch_pruning", "accelerate", "onnx")
 JOB = (*TINY, "compression=int8", "train.steps=150", "train.learning_rate=3e-3", "hardware.batch=2")
@@ -227,7 +227,7 @@ def test_pairs_and_their_truths_come_back(bundle: Path, tmp_path: Path) -> None:
     """A bundle is a checkpoint too."""
     known = read_evaluation(bundle)
     pairs = replace(known, texts=[("one\u2028line", "\N{GRINNING FACE}")], truths=[{"label": "x"}])
-    write_bundle(tmp_path / "again", candidate(bundle), True, {}, pairs)
+    write_bundle(tmp_path / "again", candidate(bundle), True, {}, HARDWARE, pairs)
     found = read_evaluation(tmp_path / "again")
     assert (found.texts, found.truths, found.judge) == (pairs.texts, pairs.truths, known.judge)
     assert [one.record for one in found.baselines] == [one.record for one in known.baselines]
@@ -243,7 +243,7 @@ def test_a_baseline_is_linked_where_the_file_system_allows_it(
     if not allowed:
         monkeypatch.setattr(os, "link", refuse)
     known = read_evaluation(bundle)
-    write_bundle(tmp_path / "again", candidate(bundle), False, {}, known)
+    write_bundle(tmp_path / "again", candidate(bundle), False, {}, HARDWARE, known)
     for old, new in zip(known.baselines, read_evaluation(tmp_path / "again").baselines, strict=True):
         assert old.model_file.read_bytes() == new.model_file.read_bytes()
         assert old.model_file.samefile(new.model_file) == allowed
@@ -252,10 +252,11 @@ def test_a_baseline_is_linked_where_the_file_system_allows_it(
 
 def test_an_unwritten_evaluation_leaves_the_bundle_before(bundle: Path, tmp_path: Path) -> None:
     known = read_evaluation(bundle)
-    write_bundle(tmp_path / "again", candidate(bundle), False, {"task": "before"})
+    write_bundle(tmp_path / "again", candidate(bundle), False, {"task": "before"}, HARDWARE)
     assert not (tmp_path / "again" / "evaluation").exists()
     with pytest.raises(ConfigError, match="evaluation: not found"):
         read_evaluation(tmp_path / "again")
+    odd = replace(known, texts=[float("nan")])
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_bundle(tmp_path / "again", candidate(bundle), False, {}, replace(known, texts=[float("nan")]))
+        write_bundle(tmp_path / "again", candidate(bundle), False, {}, HARDWARE, odd)
     assert json.loads((tmp_path / "again" / "bundle.json").read_text())["task"] == "before"

@@ -187,7 +187,7 @@ def test_a_graph_of_labels_all_the_way_to_a_bundle(rows: Path, graph: Path, tmp_
     assert outcome.steps[0].scores["level3_f1"] > 0.97
     assert outcome.steps[-1].scores["micro_f1"] > 0.95
     assert outcome.steps[-1].scores["consistent"] == 1
-    write_bundle(tmp_path / "bundle", outcome.final, False, {})
+    write_bundle(tmp_path / "bundle", outcome.final, False, {}, HARDWARE)
     outputs = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))["outputs"]
     only_mule = np.where(np.array(task.names) == "mule", 1.0, -1.0)
     assert decode(outputs, "a text", [], {"label": only_mule}) == {

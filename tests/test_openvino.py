@@ -94,7 +94,7 @@ def test_it_runs_on_the_cpu_only() -> None:
 
 def test_a_bundle_answers_as_scored(root: Path, tmp_path: Path) -> None:
     integer = steps(root, EXPORT, ("quantize", Nncf(calibration_rows=32)))[-1]
-    write_bundle(tmp_path / "bundle", integer, False, {"task": TASK.name})
+    write_bundle(tmp_path / "bundle", integer, False, {"task": TASK.name}, OPENVINO)
     texts = list(TASK.texts("test"))[:5]
     answers = pipeline(root, hardware=OPENVINO).score(integer, "test")[1]
     wanted = [{"text": text, **answer} for text, answer in zip(texts, answers, strict=False)]

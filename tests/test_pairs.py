@@ -82,7 +82,7 @@ def test_pairs_all_the_way_to_a_bundle(task: Mine, tmp_path: Path, hardware: obj
     scores = [step.scores["accuracy"] for step in outcome.steps]
     assert scores[0] > 0.95
     assert scores[-1] > 0.95
-    write_bundle(tmp_path / "bundle", outcome.final, task.pairs, {})
+    write_bundle(tmp_path / "bundle", outcome.final, task.pairs, {}, HARDWARE)
     command = [sys.executable, str(tmp_path / "bundle" / "predict.py")]
     pairs = ["one red thing\tmore blue", "more blue\tone red thing"]
     done = subprocess.run([*command, *pairs], capture_output=True, text=True, check=True, cwd=tmp_path)

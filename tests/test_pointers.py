@@ -104,7 +104,7 @@ def test_the_whole_way_to_a_bundle(tmp_path: Path) -> None:
     assert tuned > 0.3
     assert pruned < taught
     assert outcome.steps[-1].scores["slot_f1"] > tuned - 0.1
-    write_bundle(tmp_path / "bundle", outcome.final, False, {})
+    write_bundle(tmp_path / "bundle", outcome.final, False, {}, HARDWARE)
     texts = list(task.texts("test"))[:5]
     answers = there.score(outcome.final, "test")[1]
     assert predict(tmp_path / "bundle", tmp_path, *texts) == [

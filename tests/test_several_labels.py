@@ -81,7 +81,7 @@ def test_any_number_of_labels_all_the_way_to_a_bundle(task: Mine, tmp_path: Path
     assert outcome.steps[0].scores["micro_f1"] > 0.97
     assert outcome.steps[-1].scores["micro_f1"] > 0.95
     assert outcome.steps[-1].scores["accuracy"] > 0.85
-    write_bundle(tmp_path / "bundle", outcome.final, False, {})
+    write_bundle(tmp_path / "bundle", outcome.final, False, {}, HARDWARE)
     command = [sys.executable, str(tmp_path / "bundle" / "predict.py"), "here blue thing tall", "one more"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     said = [json.loads(line)["label"] for line in done.stdout.splitlines()]

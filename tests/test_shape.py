@@ -18,7 +18,7 @@ from pare.stages.networks import open_text_encoder
 from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
 from pare.stages.stage import Stage
-from small import FINETUNE, TASK, ignore, pipeline
+from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
 
 
 def made(root: Path, *strategy: tuple[str, Stage]) -> Checkpoint:
@@ -96,9 +96,8 @@ def test_a_graph_of_any_shape_gets_the_arrays_themselves() -> None:
 
 
 def test_a_bundle_of_one_shape_predicts(root: Path, tmp_path: Path) -> None:
-    write_bundle(
-        tmp_path / "bundle", made(root, ("shape", Shape(batch=2, length=32, inputs="int32"))), False, {}
-    )
+    graph = made(root, ("shape", Shape(batch=2, length=32, inputs="int32")))
+    write_bundle(tmp_path / "bundle", graph, False, {}, HARDWARE)
     texts = TASK.texts("test")[:3]
     command = [sys.executable, str(tmp_path / "bundle" / "predict.py"), *texts]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -62,7 +62,7 @@ def test_entities_all_the_way_to_a_bundle(source: Files, tmp_path: Path, by: str
     outcome = there.execute(Finetune(model=FINETUNE.model, train=TRAIN), STRATEGY, ignore)
     assert outcome.steps[0].scores["f1"] > 0.95
     assert outcome.steps[-1].scores["f1"] > 0.9
-    write_bundle(tmp_path / "bundle", outcome.final, False, {})
+    write_bundle(tmp_path / "bundle", outcome.final, False, {}, HARDWARE)
     (said,) = predict(tmp_path / "bundle", tmp_path, "we like soup in new york")
     assert said["spans"] == [
         {"label": "food", "value": "soup", "start": 8, "end": 12},
@@ -82,7 +82,7 @@ def test_prompts_ask_for_one_kind_at_a_time(source: Files, tmp_path: Path) -> No
     longer = replace(TRAIN, steps=300)
     outcome = there.execute(Finetune(model=FINETUNE.model, train=longer), STRATEGY[2:], ignore)
     assert outcome.steps[-1].scores["f1"] > 0.9
-    write_bundle(tmp_path / "bundle", outcome.final, True, {})
+    write_bundle(tmp_path / "bundle", outcome.final, True, {}, HARDWARE)
     texts = [f"{prompt}\twe like soup in new york" for prompt in ("where", "food")]
     said = predict(tmp_path / "bundle", tmp_path, *texts)
     assert [[span["value"] for span in answer["spans"]] for answer in said] == [["new york"], ["soup"]]

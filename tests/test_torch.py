@@ -239,7 +239,7 @@ def test_graphs_are_halved_by_a_stage_of_their_own() -> None:
 @pytest.mark.parametrize("export", [PROGRAM_FP32, BF16])
 def test_a_bundle_answers_as_scored(root: Path, tmp_path: Path, export: tuple[str, Stage]) -> None:
     program = steps(root, export)[-1]
-    write_bundle(tmp_path / "bundle", program, False, {"task": TASK.name})
+    write_bundle(tmp_path / "bundle", program, False, {"task": TASK.name}, TORCH)
     texts = list(TASK.texts("test"))[:5]
     answers = pipeline(root, hardware=TORCH).score(program, "test")[1]
     wanted = [{"text": text, **answer} for text, answer in zip(texts, answers, strict=False)]

@@ -13,6 +13,7 @@ from pare.evaluation import Evaluation, files_of
 from pare.files import write_json
 from pare.provenance import versions
 from pare.runtimes.session import PACKAGES, RUNTIMES, module_file
+from pare.targets.hardware import Hardware
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
@@ -33,11 +34,12 @@ def write_bundle(
     checkpoint: Checkpoint,
     pairs: bool,
     about: Mapping[str, Any],
+    target: Hardware,
     evaluation: Evaluation | None = None,
 ) -> None:
     """Fills `folder`, all at once or not at all.
 
-    pairs: whether it reads pairs of texts. about: how it was made and what it scored.
+    pairs: whether it reads pairs of texts. about: how it was made and what it scored. target: where it runs.
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -62,6 +64,7 @@ def write_bundle(
             "pad_id": checkpoint.pad_id,
             "pairs": pairs,
             "outputs": [asdict(output) for output in checkpoint.outputs],
+            "target": target.deployment(checkpoint),
             "requires": needs,
             **about,
         },

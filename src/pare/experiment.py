@@ -77,7 +77,8 @@ def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Res
     )
     about = {"task": job.task.name, "key": job.key, "scores": scores, "stages": [r["kind"] for r in records]}
     evaluation = evaluation_of(job, chosen, graphs, result) if job.contents.evaluation else None
-    write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about, evaluation)
+    target = pipeline.fitted(outcome.final)
+    write_bundle(folder / BUNDLE, outcome.final, job.task.pairs, about, target, evaluation)
     if before and after:
         write_rows(folder, split, before, after)
     write_for_trackers(folder, group, title or title_of(job.overrides), outcome.steps)

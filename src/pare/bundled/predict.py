@@ -36,11 +36,13 @@ class Predictor:
         self.tokenizer.enable_truncation(about["max_length"])
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu", threads: int = 1) -> "Predictor":
-        """A bundle's."""
+    def load(cls, folder: Path, device: str | None = None, threads: int | None = None) -> "Predictor":
+        """A bundle's, run as it was measured; or on another device, or with more threads."""
         about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        session = Session(str(folder / about["model"]), device, threads)
-        return cls(session, folder / about["tokenizer"], about)
+        target = about["target"]
+        options = target["options"] if device in (None, target["device"]) else {}
+        where = (device or target["device"], threads or target["threads"], options)
+        return cls(Session(str(folder / about["model"]), *where), folder / about["tokenizer"], about)
 
     def predict(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """One answer for each text, or pair of texts, in order."""
@@ -66,7 +68,10 @@ class Predictor:
 
 
 def main(arguments: Sequence[str]) -> None:
-    predictor = Predictor.load(Path(__file__).parent)
+    try:
+        predictor = Predictor.load(Path(__file__).parent)
+    except RuntimeError as e:
+        raise SystemExit(f"error: {str(e).splitlines()[0]}") from None
     for given in batches(arguments or lines(sys.stdin.buffer)):
         texts = [pair_of(text) for text in given] if predictor.about["pairs"] else given
         for text, answer in zip(texts, predictor.predict(texts), strict=True):

@@ -137,6 +137,11 @@ class Hardware:
         }
         return {"providers": [[provider, told[provider]] for provider in self.providers]}
 
+    def deployment(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """What a bundle says of it, as JSON: what a session is told, with no folder of this machine's."""
+        options = replace(self, cache=None).session_options(checkpoint)
+        return {"device": self.device, "threads": self.threads, "options": options}
+
     def refuses(self, precision: str | None) -> str | None:
         """Why a precision cannot be computed here; None where it can."""
         return None if self.card is None else self.card.lacks(precision)
