@@ -70,6 +70,19 @@ def test_a_sweep_file_needs_no_flag(widths: tuple[Path, Path, str]) -> None:
     assert sorted(p.parent.name for p in folder.glob("*/result.json")) == ["0", "1", "2"]
 
 
+def test_hydras_own_launcher_takes_what_is_in_the_store(widths: tuple[Path, Path, str]) -> None:
+    store, jobs, _ = widths
+    folder = jobs.parent / "basic"
+    where = (f"store.root={store}", f"hydra.sweep.dir={folder}", "hydra/launcher=basic")
+    finished = run("-m", *SMALL, *where, "compression.width.keep=0.25,0.5,0.75,2")
+    assert finished.returncode == 2
+    assert "error: compression.width.keep=2.0: the share that stays" in finished.stderr
+    for number in map(str, range(3)):
+        found, before = result_of(folder / number), result_of(jobs / number)
+        assert all(stage["cached"] for stage in found["stages"])
+        assert (found["scores"], found["measurement"]) == (before["scores"], before["measurement"])
+
+
 def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) -> None:
     finished = sweep(tmp_path, "compression.width.keep=0,0.5,2", "hardware=cpu,nope", "train.batch_size=abc")
     assert finished.returncode == 2
