@@ -98,8 +98,8 @@ def write_page(page: Path, table: str, claims: Sequence[Claim], name: str = "mea
     if not found or not closed:
         raise SystemExit(f"{page}: no marks {start.strip()} and {end.strip()}")
     lines = "".join(f"| {claim.line()} |\n" for claim in claims)
-    shown = f"| claim | measured | target | |\n|---|---|---|---|\n{lines}"
-    page.write_text(f"{before}{start}\n{table}\n{shown}\n{end}{after}", "utf-8")
+    shown = f"\n| claim | measured | target | |\n|---|---|---|---|\n{lines}" if claims else ""
+    page.write_text(f"{before}{start}\n{table}{shown}\n{end}{after}", "utf-8")
 
 
 def report(table: str, claims: Sequence[Claim], file: Path | None) -> None:
