@@ -26,7 +26,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from running import CELLS, ROOT, Claim, keep, options, report, store, write_page
 from scipy.stats import binom
 
@@ -44,6 +43,7 @@ from pare.targets.arm import timed
 from pare.targets.arms import Arm
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side
 from pare.targets.hardware import Hardware
+from pare.targets.inputs import read_inputs
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
 from pare.targets.measuring import arms_of
@@ -153,8 +153,7 @@ def overhead(folder: Path, number: int) -> Cell:
     graph = graph_of("small")
     works = works_of(folder / "works", graph)
     session = Session(str(graph.model_file))
-    with np.load(works.inputs) as archive:
-        pairs = [(archive[f"latency_{i}_ids"], archive[f"latency_{i}_mask"]) for i in range(64)]
+    pairs = read_inputs(works.inputs)[LATENCY][:64]
     calls = [lambda pair=pair: session.run(*pair) for pair in pairs]
     feeds = [{"input_ids": ids, "attention_mask": mask} for ids, mask in pairs]
 

@@ -24,6 +24,7 @@ from pare.targets.conditions import Watch, lease
 from pare.targets.energy import cpu_meter
 from pare.targets.flops import flops_of, mean_flops
 from pare.targets.hardware import Hardware
+from pare.targets.inputs import read_inputs, write_inputs
 from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import PEAK, measure
 from pare.targets.works import bucketed_work, padded_work, write_works
@@ -111,12 +112,26 @@ def test_batches_are_padded_as_they_come_and_by_length(graph: Checkpoint, tmp_pa
     works = write_works(
         tmp_path / "works", graph, TASK.texts("train"), Hardware(name="here", throughput_batches=(4,))
     )
-    with np.load(works.inputs) as archive:
-        waste = {
-            work: np.mean([1 - archive[f"{work}_{i}_mask"].mean() for i in range(works.counts[work])])
-            for work in (padded_work(4), bucketed_work(4))
-        }
+    waste = {
+        work: np.mean([1 - mask.mean() for _, mask in pairs])
+        for work, pairs in read_inputs(works.inputs).items()
+    }
     assert waste[bucketed_work(4)] < waste[padded_work(4)]
+
+
+def test_inputs_of_all_shapes_come_back_as_they_were(tmp_path: Path) -> None:
+    shapes = {"latency": [(1, 3), (1, 1), (2, 5)], "padded4": [(4, 7)]}
+    pairs = {
+        work: [(np.random.default_rng(i).integers(9, size=shape), np.ones(shape, int)) for i, shape in each]
+        for work, each in ((work, list(enumerate(sizes))) for work, sizes in shapes.items())
+    }
+    write_inputs(tmp_path / "inputs.npz", pairs)
+    found = read_inputs(tmp_path / "inputs.npz")
+    assert found.keys() == pairs.keys()
+    for work in pairs:
+        for one, other in zip(found[work], pairs[work], strict=True):
+            for back, given in zip(one, other, strict=True):
+                np.testing.assert_array_equal(back, given)
 
 
 def test_too_few_texts_are_said(graph: Checkpoint) -> None:

@@ -96,7 +96,6 @@ class Arm(Process):
             "threads": hardware.threads,
             "options": hardware.session_options(checkpoint),
             "inputs": str(works.inputs),
-            "works": works.counts,
             "texts": str(works.texts),
             "tokenizer": str(checkpoint.path / TOKENIZER),
             "about": works.about,

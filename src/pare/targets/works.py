@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pare.answering import padded
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.decoding import Text
 from pare.errors import StageFailed
 from pare.targets.hardware import Hardware
+from pare.targets.inputs import Pair, write_inputs
 from pare.tasks.text import TextEncoder
 
 LATENCY = "latency"
@@ -55,12 +54,11 @@ def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], har
     for batch in hardware.throughput_batches:
         groups[padded_work(batch)] = spread(whole_batches(order, batch))
         groups[bucketed_work(batch)] = spread(whole_batches(by_length, batch))
-    arrays: dict[str, np.ndarray] = {}
-    for name, batches in groups.items():
-        for number, batch_rows in enumerate(batches):
-            ids, mask = padded([rows[i] for i in batch_rows], checkpoint.pad_id, hardware.length)
-            arrays[f"{name}_{number}_ids"], arrays[f"{name}_{number}_mask"] = ids, mask
-    np.savez(folder / "inputs.npz", allow_pickle=False, **arrays)
+
+    def pair(batch: Sequence[int]) -> Pair:
+        return padded([rows[i] for i in batch], checkpoint.pad_id, hardware.length)
+
+    write_inputs(folder / "inputs.npz", {work: list(map(pair, batches)) for work, batches in groups.items()})
     batched = [[texts[i] for i in batch_rows] for batch_rows in groups[LATENCY]]
     (folder / "texts.json").write_text(json.dumps(batched), encoding="utf-8")
     return Works(
