@@ -163,9 +163,10 @@ def test_distillation_brings_a_pruned_network_back(root: Path) -> None:
 
 
 def test_a_student_of_another_shape_reads_the_teachers_tokens(root: Path, finetuned: Checkpoint) -> None:
-    shape = Architecture(layers=1, hidden=32, heads=2, ffn=64, positions=32)
+    shape = Architecture(layers=1, hidden=32, heads=2, ffn=64, positions=8)
     student = torch_checkpoint(root, ("distill", Distill(student=Model(architecture=shape), train=QUICK)))
     assert student.facts["shape"]["hidden"] == 32
+    assert student.max_length == finetuned.max_length > shape.positions
     assert (student.path / "tokenizer.json").read_bytes() == (finetuned.path / "tokenizer.json").read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,10 @@ def is_fine_tuned(model: Model, task: Task) -> bool:
 
 
 def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
-    """A new network for a task that reads the tokens of its teacher's `encoder`."""
+    """A new network for a task that reads the tokens of its teacher's `encoder`, as far as that does."""
+    if model.path is None and model.architecture is not None:
+        positions = max(model.architecture.positions, encoder.max_length)
+        model = replace(model, architecture=replace(model.architecture, positions=positions))
     student, _ = start_network(model, task, task.outputs(), encoder.tokenizer)
     longest = student.family.longest_text(student.encoder)
     if longest < encoder.max_length:
