@@ -36,6 +36,7 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("seed=x", "seed: found 'x'; a whole number is needed"),
         ("~compression/export", "compression.quantize: takes onnx, but distill before it makes torch"),
         ("hardware.threads=512", "hardware.threads: 512 asked for, this machine has"),
+        ("hardware.batch=600", "hardware.batch: 600 texts asked for, but 512 are timed, those of test up to"),
         ("task=mine", "task.train"),
         ("a=[", "a=["),
     ],

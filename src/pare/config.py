@@ -117,6 +117,11 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, problems)
+    if (there := min(len(task.texts("test")), measure.texts)) < hardware.batch:
+        raise ConfigError(
+            f"hardware.batch: {hardware.batch} texts asked for, but {there} are timed, those of test "
+            f"up to measure.texts={measure.texts}"
+        )
     return Job(
         name=str(config["name"]),
         key=key_of(config),
@@ -168,7 +173,6 @@ def _checked(
     problems: list[str],
 ) -> Sequence[Way]:
     """The ways of the last strategy, once nothing is known that must make the job fail."""
-
     found: Sequence[Way] = ()
     for where, stages in strategies.items():
         found, impossible = ways(stages, hardware, where)
