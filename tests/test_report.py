@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,14 @@ def test_an_ablation(tmp_path: Path, told: Told) -> None:
     assert float(rows[2]["delta"]) < -5
 
 
+def test_precision_is_the_score_where_a_task_has_it(tmp_path: Path, told: Told) -> None:
+    scores = {"accuracy": 0.9, "precision": 0.75, "recall": 0.5, "f1": 0.6}
+    made = job(tmp_path / "0", "a=1")
+    replace(made, primary="f1", scores=scores, baseline_scores=scores).write(tmp_path / "0")
+    assert told(tmp_path, "--layout", "pp_minilm", "--to", tmp_path / "t.csv")[0] == 0
+    assert [float(row["precision"]) for row in table(tmp_path / "t.csv")] == [75, 75]
+
+
 def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) -> None:
     heads = {}
     for layout in ("jobs", "stages", "template", "pp_minilm", "hierarchical", "ernie_tiny", "clue"):
@@ -151,7 +160,7 @@ def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) ->
         heads[layout] = next(line for line in lines if line.startswith("| "))
         if layout in ("pp_minilm", "hierarchical", "ernie_tiny"):
             assert any(line.startswith("| baseline | ") for line in lines)
-    for name in ("exact\\_match", "precision", "end\\_to\\_end ms", "memory MB", "size MB"):
+    for name in ("exact\\_match", "dtype", "end\\_to\\_end ms", "memory MB", "size MB"):
         assert name.replace("\\", "") in heads["ernie_tiny"]
     assert "average" in heads["clue"]
     assert told(study, "--layout", "nope")[0] == 2

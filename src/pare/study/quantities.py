@@ -87,7 +87,7 @@ def quantity_of(name: str, results: Sequence[Result]) -> Quantity:
 
 #: in words: what a configuration was computed in and where
 TEXTS: dict[str, Callable[[Result], str]] = {
-    "precision": lambda result: result.measurement.precision,
+    "dtype": lambda result: result.measurement.precision,  # a score may be called precision
     "runtime": lambda result: result.measurement.runtime,
     "hardware": lambda result: result.measurement.hardware,
     "task": lambda result: result.task,

@@ -238,7 +238,7 @@ LAYOUTS: dict[str, Callable[[Sequence[Row], Choice], Table]] = {
     "ernie_tiny": with_baseline(
         lambda rows: [
             f"{rows[0].results[0].primary}+",
-            "precision",
+            "dtype",
             end_to_end(rows),
             f"{MEMORY}+",
             f"{SIZE}+",
