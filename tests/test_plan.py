@@ -21,10 +21,11 @@ from pare.progress import silent
 from pare.store import Store
 from pare.sweep import Sweep
 from pare.sweeps.composing import Composer
-from pare.sweeps.estimate import estimate
+from pare.sweeps.estimate import Estimate, estimate
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.sweep import checked
+from pare.sweeps.view import about
 
 WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
 
@@ -133,3 +134,16 @@ def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
     assert Local().slots(Sweep(workers=3), 1, []).count == 3
     assert Local().slots(Sweep(workers=3), 1, ["GPU-a", "GPU-b"]).count == 2
     assert Local().slots(Sweep(), 10_000, []).count == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unknown", "says"),
+    [
+        (0, 0, "about 0 s"),
+        (150, 0, "about 2 min"),
+        (0, 24, "24 steps whose like was never run"),
+        (34, 8, "about 34 s and 8 steps whose like was never run"),
+    ],
+)
+def test_what_is_not_known_is_no_estimate(seconds: float, unknown: int, says: str) -> None:
+    assert about(Estimate(seconds, unknown)) == says

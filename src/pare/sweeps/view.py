@@ -116,10 +116,9 @@ def hands(slots: Slots) -> str:
 
 
 def about(estimate: Estimate) -> str:
-    told = f"about {span(estimate.seconds)}"
-    if estimate.unknown:
-        return f"{told} and {estimate.unknown} of which nothing is known yet"
-    return told
+    known = [f"about {span(estimate.seconds)}"] if estimate.seconds or not estimate.unknown else []
+    unknown = [f"{estimate.unknown} steps whose like was never run"] if estimate.unknown else []
+    return " and ".join((*known, *unknown))
 
 
 def span(seconds: float) -> str:
