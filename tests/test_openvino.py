@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY, job, result_of
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
@@ -102,16 +101,3 @@ def test_a_bundle_answers_as_scored(root: Path, tmp_path: Path) -> None:
     needed = (tmp_path / "bundle" / "requirements.txt").read_text(encoding="utf-8")
     assert "openvino==" in needed
     assert "onnxruntime" not in needed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["openvino", "openvino_int8"])
-def test_from_the_command_line(strategy: str, tmp_path: Path) -> None:
-    done = job(
-        tmp_path,
-        *TINY, "hardware=openvino", f"compression={strategy}", "model=micro",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    measured = result_of(tmp_path / "job")
-    assert measured["measurement"]["runtime"] == measured["baseline"]["measurement"]["runtime"] == "openvino"
-    assert measured["measurement"]["latency_ms"]["p50"] > 0

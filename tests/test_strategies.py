@@ -10,9 +10,11 @@ from commands import TINY, job, result_of
 from pare.composition import conf_folder
 
 CONF = conf_folder()
-#: on a target of their own, see test_openvino and test_torch
-ELSEWHERE = {"openvino", "openvino_int8", "torch", "torch_bf16", "torch_fp16"}
-STRATEGIES = sorted({path.stem for path in (CONF / "compression").glob("*.yaml")} - ELSEWHERE)
+STRATEGIES = sorted(path.stem for path in (CONF / "compression").glob("*.yaml"))
+#: what needs another target than the default one
+RUNTIMES = {"openvino": "openvino", "openvino_int8": "openvino"} | dict.fromkeys(
+    ("torch", "torch_bf16", "torch_fp16"), "torch"
+)
 
 
 def short(strategy: str) -> list[str]:
@@ -37,14 +39,17 @@ def short(strategy: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_runs(strategy: str, tmp_path: Path) -> None:
+    runtime = RUNTIMES.get(strategy, "onnxruntime")
+    hardware = f"hardware={runtime}" if strategy in RUNTIMES else "hardware=cpu_1thread"
     model = "mini" if strategy in ("depth", "general") else "micro"
     layers = ["model.architecture.layers=6"] if strategy == "width_depth_int8" else []
     done = job(
         tmp_path,
-        *TINY, f"compression={strategy}", f"model={model}", *layers, *short(strategy),
+        *TINY, hardware, f"compression={strategy}", f"model={model}", *layers, *short(strategy),
         *(["compression.auto.max_drop=1.0"] if strategy == "auto" else []),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = result_of(tmp_path / "job")
     assert result["measurement"]["latency_ms"]["p50"] > 0
+    assert {side["measurement"]["runtime"] for side in (result, result["baseline"])} == {runtime}
     assert (tmp_path / "job" / "bundle" / "predict.py").is_file()

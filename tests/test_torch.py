@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from commands import ROOT, TINY, job, result_of
+from commands import ROOT
 from pare.bundle import write_bundle
 from pare.checkpoint import PROGRAM, SHIPPED, Checkpoint
 from pare.encoders.model import Architecture
@@ -262,19 +262,6 @@ def test_a_gpu_answers_as_the_cpu(root: Path, how: str, graphs: int) -> None:
     found = there.evidence(ids, np.ones_like(ids))
     assert found["matmuls_on"] == {"cuda": 1.0}
     assert found["compiled"] == {"how": how, "graphs": graphs, "breaks": 0}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["torch", "torch_bf16", "torch_fp16"])
-def test_from_the_command_line(strategy: str, tmp_path: Path) -> None:
-    done = job(
-        tmp_path,
-        *TINY, "hardware=torch", f"compression={strategy}", "model=micro",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    measured = result_of(tmp_path / "job")
-    assert measured["measurement"]["runtime"] == measured["baseline"]["measurement"]["runtime"] == "torch"
-    assert measured["measurement"]["latency_ms"]["p50"] > 0
 
 
 @pytest.mark.slow
