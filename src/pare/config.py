@@ -70,6 +70,11 @@ class Job:
     config: Mapping[str, Any]
     overrides: Sequence[str]
 
+    @property
+    def threads(self) -> int:
+        """Of what is computed, scores among it; a target has its own."""
+        return self.finetune.train.threads
+
 
 def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pare import report
 from pare.auto import Choice, search
 from pare.bundle import write_bundle
@@ -39,6 +41,7 @@ def run(
 
 
 def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Result:
+    torch.set_num_threads(job.threads)  # whatever PyTorch does; not only what trains
     store = Store(job.store)
     show = report.Terminal()
     pipelines = [Pipeline(store, job.task, job.seed, way.hardware, show.progress) for way in job.ways]
@@ -64,7 +67,7 @@ def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Res
         overrides=job.overrides,
         seed=job.seed,
         task=job.task.name,
-        environment=environment() | {"threads": job.finetune.train.threads},
+        environment=environment() | {"threads": job.threads},
         stages=records,
         primary=job.task.primary,
         scores=scores,
@@ -106,7 +109,7 @@ def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result
         overrides=job.overrides,
         seed=job.seed,
         task=job.task.name,
-        threads=job.finetune.train.threads,
+        threads=job.threads,
         devices=devices_of(chosen.strategy),
         stages=result.stages,
         tried=result.tried,

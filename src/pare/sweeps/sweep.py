@@ -87,7 +87,7 @@ def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple
 
 def threads_of(jobs: Sequence[Job]) -> int:
     """Of any stage, so that none has fewer cores than it uses."""
-    return max(job.finetune.train.threads for job in jobs)
+    return max(job.threads for job in jobs)
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:

@@ -19,6 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pare.config import Job, job_of
 from pare.errors import Hopeless, PareError
 from pare.experiment import run
@@ -97,6 +99,7 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
         run(told["config"], told["overrides"], Path(told["folder"]), group, told["title"])
         return
     job = job_of(told["config"], told["overrides"])
+    torch.set_num_threads(job.threads)
     way = job.ways[node.way]
     pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
     judge = judge_of(job, way.strategy)
