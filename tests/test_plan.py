@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +27,7 @@ from pare.sweeps.local import Local
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.sweep import checked
 from pare.sweeps.view import about
+from pare.sweeps.work import carry_out
 
 WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
 
@@ -147,3 +149,35 @@ def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
 )
 def test_what_is_not_known_is_no_estimate(seconds: float, unknown: int, says: str) -> None:
     assert about(Estimate(seconds, unknown)) == says
+
+
+AUTO = [*TINY, "compression=auto", "~compression.auto.candidates.width_qat"]
+
+
+def test_the_strategies_that_auto_tries_are_stages_as_any(loader: Any, tmp_path: Path) -> None:
+    plan = plan_for(loader, tmp_path, [AUTO, [*TINY, "compression=int8"]])
+    names = Counter(node.name for node in plan.nodes.values() if node.kind == "stage")
+    assert names == {"finetune": 1, "export": 2, "quantize": 2, "width": 1, "distill": 1}
+    assert [plan.nodes[last].name for last in plan.nodes["job0"].after] == ["export", "quantize", "quantize"]
+    assert {node.job for node in plan.nodes.values() if node.name == "width"} == {0}
+
+
+def test_with_a_budget_nobody_knows_what_auto_will_try(loader: Any, tmp_path: Path) -> None:
+    plan = plan_for(loader, tmp_path, [[*AUTO, "compression.auto.max_size_mb=1"]])
+    assert [node.name for node in plan.nodes.values() if node.kind == "stage"] == ["finetune"]
+
+
+def test_what_a_node_computes_takes_its_jobs_threads(loader: Any, tmp_path: Path) -> None:
+    overrides = [*TINY, "compression=none", "train.threads=1", f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    (job,) = grid.jobs
+    told = {"config": job.config, "overrides": overrides}
+    before = torch.get_num_threads()
+    try:
+        for node in plan_of(grid.jobs, Store(job.store)).nodes.values():
+            torch.set_num_threads(2)
+            if node.kind != "result":
+                carry_out(node, told, "")
+                assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

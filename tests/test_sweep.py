@@ -83,6 +83,17 @@ def test_hydras_own_launcher_takes_what_is_in_the_store(widths: tuple[Path, Path
         assert (found["scores"], found["measurement"]) == (before["scores"], before["measurement"])
 
 
+def test_a_strategy_that_fails_is_one_that_auto_does_not_take(tmp_path: Path) -> None:
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    auto = ("compression=auto", "~compression.auto.candidates.width_qat", "compression.auto.max_drop=1")
+    diverging = "compression.auto.candidates.width_int8.distill.train.learning_rate=1e30"
+    finished = run("-m", *TINY, *where, *auto, diverging)
+    assert finished.returncode == 0, finished.stderr
+    tried = {trial["name"]: trial for trial in result_of(tmp_path / "jobs" / "0")["tried"]}
+    assert "the loss is nan" in tried["width_int8"]["why"]
+    assert sum(trial["taken"] for trial in tried.values()) == 1
+
+
 def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) -> None:
     finished = sweep(tmp_path, "compression.width.keep=0,0.5,2", "hardware=cpu,nope", "train.batch_size=abc")
     assert finished.returncode == 2

@@ -60,7 +60,7 @@ class Job:
     auto: Auto | None
     expect: Expect | None
     hardware: Hardware
-    ways: Sequence[Way]  # the strategy on each target to choose from; most jobs have one
+    ways: Sequence[Way]  # strategies and targets to choose from; most jobs have one
     measure: Measure
     contents: Contents  # of the bundle
     tracker: Tracker | None
@@ -177,10 +177,11 @@ def _checked(
     hardware: Hardware,
     problems: list[str],
 ) -> Sequence[Way]:
-    """The ways of the last strategy, once nothing is known that must make the job fail."""
-    found: Sequence[Way] = ()
+    """All ways there are, once nothing is known that must make the job fail."""
+    every: list[Way] = []
     for where, stages in strategies.items():
         found, impossible = ways(stages, hardware, where)
+        every += found
         problems += [] if found else impossible
         parts = [*parts, *((stage, f"{where}.{name}") for name, stage in stages)]
     for part, *setting in parts:
@@ -190,7 +191,7 @@ def _checked(
     for where, stages in strategies.items():
         for doubt in doubts(stages, hardware, where):
             say_once(doubt)
-    return found
+    return every
 
 
 def task_and_model(overrides: Sequence[str]) -> tuple[Task, Model]:

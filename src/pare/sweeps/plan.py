@@ -18,6 +18,7 @@ from pare.provenance import digest
 from pare.stages.stage import Stage
 from pare.store import Store
 from pare.strategy import BASELINE, Strategy
+from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
 
 Kind = Literal["stage", "answers", "result"]
@@ -35,7 +36,7 @@ class Node:
     kind: Kind
     name: str
     stage: str  # its kind; empty where there is none
-    job: int  # whose config says how; the first of those that need it
+    job: int  # whose config says how: of those that need it one that may do without, or else the first
     way: int
     upto: int
     after: tuple[str, ...]
@@ -78,13 +79,11 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
     for number, job in enumerate(jobs):
         mine: list[Node] = []
         ends: list[Node] = []
-        for way, strategy in (
-            [(0, ())] if job.auto is not None else [(n, w.strategy) for n, w in enumerate(job.ways)]
-        ):
-            pipeline = Cached(store, job.task, job.seed, job.ways[way].hardware, silent)
+        for way, (hardware, strategy) in enumerate(planned(job)):
+            pipeline = Cached(store, job.task, job.seed, hardware, silent)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy])
-            if job.auto is None:
+            if job.auto is None:  # which scores only what it takes
                 mine.append(chain.answers(strategy))
             ends.append(mine[-1])
         stored = len(ends) == 1 and job.auto is None and chain.measured(job.measure)
@@ -96,13 +95,26 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
             job=number,
             way=0,
             upto=0,
-            after=tuple(end.id for end in ends),
+            after=tuple(dict.fromkeys(end.id for end in ends)),
             alone=not stored,
         )
         for node in (*mine, result):
-            nodes.setdefault(node.id, node)
+            if node.id not in nodes or chooses(job):
+                nodes[node.id] = node
         needs.append([node.id for node in (*mine, result)])
     return Plan(nodes, needs)
+
+
+def planned(job: Job) -> list[tuple[Hardware, Strategy]]:
+    """Its ways as far as it is known that they will be gone: with a budget the first may be enough."""
+    if job.auto is not None and job.auto.has_budget:
+        return [(job.hardware, ())]
+    return [(way.hardware, way.strategy) for way in job.ways]
+
+
+def chooses(job: Job) -> bool:
+    """Whether it may end well though one of its ways does not."""
+    return job.auto is not None or len(job.ways) > 1
 
 
 @dataclass(frozen=True)

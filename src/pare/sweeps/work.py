@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from pare.config import Job, job_of
-from pare.errors import Hopeless, PareError
+from pare.errors import GateFailed, Hopeless, PareError, StageFailed
 from pare.experiment import run
 from pare.files import write_json
 from pare.nursery import end_with
@@ -33,7 +33,7 @@ from pare.stopping import listen
 from pare.store import Store
 from pare.sweeps.errand import NODES, ending_file
 from pare.sweeps.hopeless import judge_of
-from pare.sweeps.plan import Node, Plan
+from pare.sweeps.plan import Node, Plan, chooses
 from pare.tracking.record import title_of
 
 
@@ -103,7 +103,14 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
     way = job.ways[node.way]
     pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
     judge = judge_of(job, way.strategy)
-    outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
+    try:
+        outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
+    except Hopeless:
+        raise
+    except (GateFailed, StageFailed):
+        if node.upto == 0 or not chooses(job):
+            raise
+        return  # the job finds out for itself, and so does whatever else needs this
     if node.kind == "answers":
         for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
             pipeline.score(checkpoint, "test")
