@@ -57,6 +57,8 @@ class Comparison:
         #: by role and what: load_ms, first_ms, memory_mb of each launch
         self.facts: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.settled = True
+        #: since when, and how many seconds of it went to batches
+        self.began, self.on_batches = time.perf_counter(), 0.0
         #: by role: what ran, and the precision that this makes it
         self.ran: dict[str, dict[str, Any]] = {}
         self.precisions: dict[str, str] = {}
@@ -100,7 +102,7 @@ class Comparison:
             if self.hardware.length is None:
                 self.rounds(arms, END_TO_END, calls, after(share * END_TO_END_SHARE), first)
             del arms[CONTROL]
-            self.batches(arms, None if number == 0 else after(share * BATCHES_SHARE))
+            self.batches(arms, every=number == 0)
 
     def start(self, role: str, stack: ExitStack) -> Arm:
         arm = stack.enter_context(self.sides[role].started(self.nursery))
@@ -115,15 +117,17 @@ class Comparison:
             self.ran[role] = arms[role].evidence()
             self.precisions[role] = ran_as(asked, self.hardware.device, self.ran[role])
 
-    def batches(self, arms: Mapping[str, Arm], late: Callable[[], bool] | None) -> None:
-        """Every batch, or as many as there is time for, the largest first."""
+    def batches(self, arms: Mapping[str, Arm], every: bool) -> None:
+        """Every batch, or as many as keep within their share of the time so far, the largest first."""
         for batch in sorted(self.hardware.throughput_batches, reverse=True):
             for work in (bucketed_work(batch), padded_work(batch)):
-                if late is not None and late():
+                now = time.perf_counter()
+                if not every and self.on_batches > BATCHES_SHARE * (now - self.began):
                     return
                 count = self.sides[CANDIDATE].works.counts[work]
                 slowest = max(sum(arm.block(work, count, 0)) for arm in arms.values())
                 self.rounds(arms, work, count * calls_in_block([slowest]), lambda: True, 0, least=1)
+                self.on_batches += time.perf_counter() - now
 
     def rounds(
         self,
