@@ -7,6 +7,7 @@ floating-point operations a second, or null where this machine has no fast way t
 import json
 import sys
 import time
+from collections.abc import Callable
 
 from pare.targets.arm import pin, say
 
@@ -35,14 +36,14 @@ def peak(precision: str, device: str) -> float | None:
     size = SIZE[device]
     if precision == "int8":
         sides = [torch.randint(-127, 127, (size, size), dtype=torch.int8, device=device) for _ in "ab"]
-        ways = [lambda: torch._int_mm(*sides)]
+        ways: list[Callable[[], object]] = [lambda: torch._int_mm(*sides)]
     else:
         kinds = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
         if precision not in kinds:
             return None
         sides = [torch.randn(size, size, device=device).to(kinds[precision]) for _ in "ab"]
         ways = [lambda: torch.mm(*sides)]
-        if (precision, device) == ("fp32", "cpu") and torch.backends.mkldnn.is_available():
+        if (precision, device) == ("fp32", "cpu") and torch._C._has_mkldnn:
             blocked = [side.to_mkldnn() for side in sides]
             # MKL, behind `mm`, leaves half of what AMD's cores can do to oneDNN
             ways.append(lambda: torch.nn.functional.linear(*blocked))
