@@ -217,7 +217,6 @@ def absent(config: Mapping[str, Any]) -> list[str]:
 
 def store_root(node: Any, problems: list[str]) -> Path:
     """The store's folder, made absolute; must be writable."""
-
     if not isinstance(node, Mapping) or not isinstance(node.get("root"), str) or set(node) != {"root"}:
         problems.append(f"store: found {node!r}; one key, root, with a folder is needed")
         return Path()

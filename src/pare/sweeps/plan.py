@@ -79,14 +79,14 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
     for number, job in enumerate(jobs):
         mine: list[Node] = []
         ends: list[Node] = []
-        for way, (hardware, strategy) in enumerate(planned(job)):
+        for way, (hardware, strategy) in enumerate(known_ways(job)):
             pipeline = Cached(store, job.task, job.seed, hardware, silent)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy])
             if job.auto is None:  # which scores only what it takes
                 mine.append(chain.answers(strategy))
             ends.append(mine[-1])
-        stored = len(ends) == 1 and job.auto is None and chain.measured(job.measure)
+        stored = not chooses(job) and chain.measured(job.measure)
         result = Node(
             id=f"job{number}",
             kind="result",
@@ -105,7 +105,7 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
     return Plan(nodes, needs)
 
 
-def planned(job: Job) -> list[tuple[Hardware, Strategy]]:
+def known_ways(job: Job) -> list[tuple[Hardware, Strategy]]:
     """Its ways as far as it is known that they will be gone: with a budget the first may be enough."""
     if job.auto is not None and job.auto.has_budget:
         return [(job.hardware, ())]

@@ -116,9 +116,11 @@ def hands(slots: Slots) -> str:
 
 
 def about(estimate: Estimate) -> str:
-    known = [f"about {span(estimate.seconds)}"] if estimate.seconds or not estimate.unknown else []
-    unknown = [f"{estimate.unknown} steps whose like was never run"] if estimate.unknown else []
-    return " and ".join((*known, *unknown))
+    known = f"about {span(estimate.seconds)}"
+    if not estimate.unknown:
+        return known
+    unknown = f"{estimate.unknown} steps whose like was never run"
+    return f"{known} and {unknown}" if estimate.seconds else unknown
 
 
 def span(seconds: float) -> str:
