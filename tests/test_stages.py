@@ -1,6 +1,7 @@
 """What each stage does to a real network: shapes, files, logits."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,17 @@ def test_texts_that_a_model_cannot_read_whole_are_told_of(
     told = [m for m in caplog.messages if m.startswith("task.max_length=32: ") and "at most 8 tokens" in m]
     assert bool(told) == said
     assert len(caplog.messages) == said
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1e-9, True), (3e-3, False)])
+def test_a_network_that_learnt_nothing_is_told_of(
+    rate: float, said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who answers alike to everything is right as often."""
+    train = replace(FINETUNE.train, steps=120, learning_rate=rate)
+    pipeline(tmp_path).execute(replace(FINETUNE, train=train), (), ignore)
+    assert 0 < TASK.floor("dev") < 0.1
+    assert any("it learnt nothing; try" in message for message in caplog.messages) == said
 
 
 def test_training_for_int8_turns_down_no_log_but_its_own(root: Path) -> None:

@@ -1,6 +1,7 @@
 """A task: data, what the model must answer, and how an answer is judged. Knows nothing of compression."""
 
 from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -77,6 +78,16 @@ class Task(ABC):
     def score(self, split: Split, answers: Sequence[Any]) -> dict[str, float]:
         """Metrics of the answers that `pare.decoding` made: fractions, higher is better; holds `primary`."""
         return self.judge().score(self.truths(split), answers)
+
+    def floor(self, split: Split) -> float:
+        """The primary metric of who gives the commonest answer of the split to every text."""
+        truths, known = list(self.truths(split)), {}
+        counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for truth in truths:
+            known[repr(truth)] = truth
+            counts[tuple(truth)][repr(truth)] += 1  # several tasks in one: by the heads that answer
+        commonest = {heads: known[max(count, key=count.__getitem__)] for heads, count in counts.items()}
+        return self.score(split, [commonest[tuple(truth)] for truth in truths])[self.primary]
 
     def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
         """What each answer adds above and below the line, where the primary metric is a sum over another."""
