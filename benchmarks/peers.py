@@ -5,10 +5,10 @@
 MiniLM fine-tuned on BANKING77. Every tool gets the same FP32 graph (the exporter's, attention spelled out),
 the same 256 training texts to calibrate on and, to tune, the same dev texts; each works in an environment of
 its own below PARE_PEERS (artifacts/peers), made by pip from the versions in its script in peer_arms/. All
-graphs are then scored on all test texts and timed in one rotation on one thread of one ONNX Runtime. The
-graphs are kept below PARE_PEERS, the numbers in benchmarks/cells/; a tool that fails is a row that says why.
---quick: ONNX Runtime's own recipes, fewer rounds, no cells. --only: those alone, beside Pare's, in a rotation
-of their own. --report: no runs, only the cells there are.
+graphs are then scored on all test texts and timed side by side on one thread of one ONNX Runtime, as Pare
+measures any candidate. The graphs are kept below PARE_PEERS, the numbers in benchmarks/cells/; a tool that
+fails is a row that says why. --quick: ONNX Runtime's own recipes, fewer launches, no cells. --only: those
+alone, beside Pare's. --report: no runs, only the cells there are.
 """
 
 import ast
@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,13 +28,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from kernels import kernels
-from peer_arms.timed_graph import Graph
-from rotation import Ratio, Timing, timed
 from running import CELLS, ROOT, Claim, keep, options, report, run, store, write_page
 
 from pare.answering import batches_by_length, padded
-from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.checkpoint import ONNX_MODEL, RECORD, TOKENIZER, Checkpoint
 from pare.comparing import difference
 from pare.config import task_and_model
 from pare.encoders.network import load
@@ -41,7 +39,13 @@ from pare.files import write_json
 from pare.lowering.calibration import sample
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import to_onnx
+from pare.runtimes.onnx_session import Session
 from pare.store import Store
+from pare.targets.comparison import BASELINE, Comparison
+from pare.targets.hardware import Hardware
+from pare.targets.measurement import Measure
+from pare.targets.measuring import arms_of, fed
+from pare.targets.works import LATENCY
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder
 
@@ -49,14 +53,12 @@ PAGE = ROOT / "docs" / "peers.md"
 SCRIPTS = ROOT / "benchmarks" / "peer_arms"
 HOME = Path(os.environ.get("PARE_PEERS", ROOT / "artifacts" / "peers"))
 JOB = ("task=banking77", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4", "train.epochs=6")
-BRIEF = ("hardware=cpu_1thread", "measure.pairs=5", "measure.calls=5")  # it is measured here
+BRIEF = ("hardware=cpu_1thread", "measure.launches=2", "measure.seconds=1")  # it is measured here
 FP32, PLAIN, INT8, DYNAMIC = "pare/FP32", "pare/FP32, plain", "pare/INT8", "pare/INT8, dynamic"
 OURS = {INT8: ("compression=int8",), DYNAMIC: ("compression=int8_dynamic",)}
 CALIBRATION, SEED = 256, 0
-#: rounds, calls a block
-KINDS = {"one": (30, 25), "batch": (20, 4)}
-QUICK = {"one": (8, 15), "batch": (6, 3)}
-SHAPES = {"one": "batch 1", "batch": "batch 32"}
+BATCHES = (1, 32)
+FULL, QUICK = (Measure(launches=n, seconds=20 * n, peak=False) for n in (12, 3))
 
 #: by tool: its script, the package whose version is shown, its recipes
 TOOLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -87,6 +89,15 @@ def peers() -> list[str]:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """How long a call takes over one of Pare's INT8, with a 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Rows:
     """Token ids and the right label of each text."""
 
@@ -106,15 +117,15 @@ def rows_of(task: Task, split: Split, encoder: TextEncoder) -> Rows:
     return Rows([e.ids for e in encoded], np.array(labels), encoder.pad_id)
 
 
-def network() -> tuple[Checkpoint, dict[str, Path]]:
-    """The fine-tuned network, and Pare's quantized graphs."""
+def network() -> tuple[Checkpoint, dict[str, Checkpoint]]:
+    """The fine-tuned network, and what Pare makes of it."""
     shelf, graphs = Store(store()), {}
     for name, overrides in OURS.items():
         stages = run(name, (*JOB, *overrides, *BRIEF), SEED)["stages"]
         first, last = (shelf.get(stages[i]["key"]) for i in (0, -1))
         assert first is not None
         assert last is not None
-        graphs[name] = Checkpoint(last.path, last.digest).model_file
+        graphs[name] = Checkpoint(last.path, last.digest)
     return Checkpoint(first.path, first.digest), graphs
 
 
@@ -226,10 +237,11 @@ def tool_version(name: str) -> str:
 
 def right(model: Path, rows: Rows) -> np.ndarray:
     """Of each text, whether the graph's answer is right."""
-    graph = Graph(model, 1)
+    session = Session(str(model))
     found = np.zeros(len(rows.ids), bool)
     for places, ids, mask in rows.batches(32):
-        found[places] = graph.run(graph.feed(ids, mask)).argmax(-1) == rows.labels[places]
+        (logits,) = session.run(ids, mask).values()
+        found[places] = logits.argmax(-1) == rows.labels[places]
     return found
 
 
@@ -239,32 +251,26 @@ def above(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
     return {key: 100 * value for key, value in asdict(difference(*sides)).items()}
 
 
-def write_inputs(file: Path, rows: Rows, texts: int) -> None:
-    """Single texts as they come, and whole batches of 32 of similar length."""
-    arrays: dict[str, np.ndarray] = {}
-
-    def put(kind: str, number: int, ids: np.ndarray, mask: np.ndarray) -> None:
-        arrays[f"{kind}_{number}_ids"], arrays[f"{kind}_{number}_mask"] = ids, mask
-
-    for i in range(texts):
-        put("one", i, *padded([rows.ids[i]], rows.pad_id))
-    batches = [(ids, mask) for places, ids, mask in rows.batches(32) if len(places) == 32]
-    order = np.random.default_rng(SEED).permutation(len(batches))
-    for number, i in enumerate(order):
-        put("batch", number, *batches[i])
-    np.savez(file, **arrays)
+def checkpoint_of(graph: Path, like: Checkpoint, folder: Path) -> Checkpoint:
+    """A graph with what else it takes to run it."""
+    folder.mkdir()
+    for name in (RECORD, TOKENIZER):
+        shutil.copyfile(like.path / name, folder / name)
+    (folder / ONNX_MODEL).symlink_to(graph)
+    return Checkpoint(folder, str(graph))
 
 
-def measured(only: str, kinds: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, Any]]:
-    """A cell for each graph, all from one rotation."""
+def measured(only: str, settings: Measure) -> dict[str, dict[str, Any]]:
+    """A cell for each graph, all timed side by side."""
     task, _ = task_and_model(list(JOB))
-    source, graphs = network()
+    source, ours = network()
     given = HOME / "given" / source.digest[:16]
     if not (given / "dev.npz").is_file():
         give(source, task, given)
     made = HOME / "graphs" / source.digest[:16]
     made.mkdir(parents=True, exist_ok=True)
-    graphs = {FP32: given.with_suffix(".fused.onnx"), PLAIN: given / "model.onnx", **graphs}
+    graphs = {FP32: given.with_suffix(".fused.onnx"), PLAIN: given / "model.onnx"}
+    graphs |= {name: checkpoint.model_file for name, checkpoint in ours.items()}
     cells: dict[str, dict[str, Any]] = {}
     for name in peers():
         if not fnmatch(name, only):
@@ -287,10 +293,11 @@ def measured(only: str, kinds: Mapping[str, tuple[int, int]]) -> dict[str, dict[
             cells[name] = {"name": name, "version": tool_version(name), "failed": f"does not run: {reason}"}
             del graphs[name]
     with TemporaryDirectory() as folder:
-        inputs = Path(folder) / "inputs.npz"
-        write_inputs(inputs, test, 512)
-        timings = timed(graphs, INT8, inputs, kinds, says=say)
-    one = padded([test.ids[0]], test.pad_id)
+        runnable = {
+            name: checkpoint_of(graph, ours[INT8], Path(folder) / slug(name))
+            for name, graph in graphs.items()
+        }
+        timings = [timed(runnable, batch, task, settings) for batch in BATCHES]
     for name, graph in graphs.items():
         cells[name] = {
             "name": name,
@@ -300,10 +307,32 @@ def measured(only: str, kinds: Mapping[str, tuple[int, int]]) -> dict[str, dict[
             "above_fp32": above(answers[FP32], answers[name]),
             "above_pare": above(answers[INT8], answers[name]),
             "size_mb": graph.stat().st_size / 1e6,
-            **{kind: asdict(timing) for kind, timing in timings[name].items()},
-            "kernels": asdict(kernels(graph, *one)),
+            "batches": {str(batch): timing[name] for batch, timing in zip(BATCHES, timings, strict=True)},
         }
     return cells
+
+
+def timed(graphs: Mapping[str, Checkpoint], batch: int, task: Task, settings: Measure) -> dict[str, Any]:
+    """By name, beside Pare's INT8: milliseconds of a call, its ratio to that, and what ran."""
+    hardware = Hardware(name="cpu_1thread", threads=1, batch=batch, throughput_batches=(1,))
+    texts = task.texts("test")[: settings.texts]
+    with TemporaryDirectory() as folder, arms_of([hardware.runtime]) as nursery:
+        sides = fed([(graph, hardware) for graph in graphs.values()], texts, Path(folder))
+        named = dict(zip(graphs, sides, strict=True))
+        reference = named.pop(INT8)
+        found = Comparison(named, reference, settings, nursery)
+        for number in found.launches():
+            say(f"batch {batch}: launch {number + 1}")
+
+    def timing(role: str, ratio: Ratio) -> dict[str, Any]:
+        p50 = statistics.median(found.times[role, LATENCY])
+        return {"p50_ms": p50, "ratio": asdict(ratio), "integers": found.ran[role]["quantized_matmuls"]}
+
+    def slower(role: str) -> Ratio:
+        speedup = found.speedup(role)
+        return Ratio(1 / speedup.median, 1 / speedup.high, 1 / speedup.low)
+
+    return {INT8: timing(BASELINE, Ratio(1, 1, 1)), **{name: timing(name, slower(name)) for name in named}}
 
 
 def say(text: str) -> None:
@@ -327,16 +356,16 @@ def read() -> dict[str, dict[str, Any]]:
     return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
 
 
-def timing(cell: Mapping[str, Any], kind: str) -> Timing:
-    return Timing(**{**cell[kind], "ratio": Ratio(**cell[kind]["ratio"])})
+def ratio_of(cell: Mapping[str, Any], batch: int) -> Ratio:
+    return Ratio(**cell["batches"][str(batch)]["ratio"])
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """One row a graph; a ratio above 1 is slower than Pare's INT8."""
     head = ["tool", "recipe", "version", "accuracy", "points above FP32, 95 %"]
-    for says in SHAPES.values():
-        head += [f"{says}: p50 ms", "over Pare's INT8, 95 %"]
-    head += ["MB", "integer products"]
+    for batch in BATCHES:
+        head += [f"batch {batch}: p50 ms", "over Pare's INT8, 95 %"]
+    head += ["MB", "multiplied in integers"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, cell in found.items():
         tool, _, recipe = name.partition("/")
@@ -350,12 +379,12 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
             tool, recipe, cell["version"], f"{100 * cell['accuracy']:.2f}",
             f"{gap['mean']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}]",
         ]  # fmt: skip
-        for kind in SHAPES:
-            taken = timing(cell, kind)
-            ratio = taken.ratio
-            row += [f"{taken.p50_ms:.2f}", f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"]
-        ran = cell["kernels"]
-        row += [f"{cell['size_mb']:.1f}", f"{ran['integer']} of {ran['linear']}"]
+        for batch in BATCHES:
+            ratio = ratio_of(cell, batch)
+            row.append(f"{cell['batches'][str(batch)]['p50_ms']:.2f}")
+            row.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
+        integers = cell["batches"][str(BATCHES[0])]["integers"]
+        row += [f"{cell['size_mb']:.1f}", f"{100 * integers:.0f} %"]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
@@ -367,10 +396,10 @@ def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
     result = [Claim("points that Pare's INT8 loses to FP32", lost, 0.5)]
     ran = {name: cell for name, cell in found.items() if name in peers() and "failed" not in cell}
     rivals = {name: cell for name, cell in ran.items() if cell["above_pare"]["high"] >= 0}
-    for kind, says in SHAPES.items():
+    for batch in BATCHES:
         for name, cell in rivals.items():
-            slower = 1 / timing(cell, kind).ratio.high
-            result.append(Claim(f"{says}: latency of Pare's INT8 over {name}, at least", slower, 1.0))
+            slower = 1 / ratio_of(cell, batch).high
+            result.append(Claim(f"batch {batch}: latency of Pare's INT8 over {name}, at least", slower, 1.0))
     size = None
     if ours is not None and rivals:
         size = ours["size_mb"] / min(cell["size_mb"] for cell in rivals.values())
@@ -390,7 +419,7 @@ def main() -> None:
         report(table(found), claims(found), arguments.json)
         return
     if not arguments.report:
-        for name, cell in measured(arguments.only, KINDS).items():
+        for name, cell in measured(arguments.only, FULL).items():
             keep(cell_file(name), cell)
     found = read()
     write_page(PAGE, table(found), claims(found))

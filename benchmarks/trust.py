@@ -111,7 +111,7 @@ def compared(folder: Path, name: str, settings: Measure) -> Cell:
     ]
     began = time.perf_counter()
     with Nursery.fresh("slowed_arm", [SESSION]) as nursery:
-        found = Comparison(sides[0], sides[1], settings, nursery)
+        found = Comparison({CANDIDATE: sides[0]}, sides[1], settings, nursery)
         launches = len(list(found.launches()))
     return {
         "graph": name,

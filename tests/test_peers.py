@@ -4,20 +4,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 peers = pytest.importorskip("peers")
-rotation = pytest.importorskip("rotation")
 
 OURS, RIVAL, WORSE, BROKEN = "pare/INT8", "ort/optimized", "ort/plain", "olive/static"
 
 
 def cell(name: str, slower: float, points: float = 0.0, size_mb: float = 22.9) -> dict[str, Any]:
     sure = {"mean": points, "low": points - 0.5, "high": points + 0.5}
-    timing = {"p50_ms": slower, "ratio": {"median": slower, "low": slower - 0.1, "high": slower + 0.1}}
+    ratio = {"median": slower, "low": slower - 0.1, "high": slower + 0.1}
+    timing = {"p50_ms": slower, "ratio": ratio, "integers": 0.97}
     return {
         "name": name,
         "version": "1.0",
@@ -25,9 +24,7 @@ def cell(name: str, slower: float, points: float = 0.0, size_mb: float = 22.9) -
         "above_fp32": sure,
         "above_pare": sure,
         "size_mb": size_mb,
-        "one": {**timing, "calls": 1},
-        "batch": {**timing, "calls": 1},
-        "kernels": {"integer": 36, "linear": 37},
+        "batches": {"1": timing, "32": timing},
     }
 
 
@@ -51,14 +48,14 @@ def test_who_is_faster_for_certain_at_equal_quality_beats_pare() -> None:
     lines = {claim.says: claim.line() for claim in peers.claims(found())}
     beaten = [says for says in lines if "over ort/" in says]
     assert beaten == [
-        f"{shape}: latency of Pare's INT8 over {RIVAL}, at least" for shape in peers.SHAPES.values()
+        f"batch {batch}: latency of Pare's INT8 over {RIVAL}, at least" for batch in peers.BATCHES
     ]
     assert all(lines[says].endswith("1.111 | ≤ 1 | falls short") for says in beaten)
 
 
 def test_a_peer_that_was_not_tried_is_a_claim_that_falls_short() -> None:
     lines = [claim.line() for claim in peers.claims(found())]
-    missing = [line for line in lines if line.endswith("falls short (not run)")]
+    missing = [line for line in lines if line.endswith("| not run")]
     assert len(missing) == len(peers.peers()) - 3
 
 
@@ -68,17 +65,3 @@ def test_the_reason_of_a_failure_is_one_line() -> None:
     assert peers.reason("", "Traceback\n  File\nModuleNotFoundError: No module named 'x'").endswith(
         "named 'x'"
     )
-
-
-def test_the_ratio_of_a_round_does_not_feel_one_slow_call() -> None:
-    base = np.ones((1, 2, 5))
-    slow = base * 2
-    slow[0, 0, 3] = 100
-    assert np.exp(rotation.round_ratios(slow, base)) == pytest.approx([2.0])
-
-
-def test_the_interval_holds_the_ratio() -> None:
-    logs = np.log(np.random.default_rng(0).normal(1.2, 0.05, 30))
-    ratio = rotation.ratio_of(logs)
-    assert ratio.low < 1.2 < ratio.high
-    assert ratio.high - ratio.low < 0.1

@@ -43,11 +43,13 @@ class Side:
 
 
 class Comparison:
-    """A candidate, its baseline, and the baseline once more as a control; adds up what launches find."""
+    """Candidates, their baseline, and the baseline once more as a control; adds up what launches find."""
 
-    def __init__(self, candidate: Side, baseline: Side, settings: Measure, nursery: Nursery) -> None:
-        self.sides = {CANDIDATE: candidate, BASELINE: baseline, CONTROL: baseline}
-        self.hardware, self.settings, self.nursery = candidate.hardware, settings, nursery
+    def __init__(
+        self, candidates: Mapping[str, Side], baseline: Side, settings: Measure, nursery: Nursery
+    ) -> None:
+        self.sides = {**candidates, BASELINE: baseline, CONTROL: baseline}
+        self.hardware, self.settings, self.nursery = baseline.hardware, settings, nursery
         self.rng = random.Random(0)
         self.meter = meter(self.hardware.device)
         #: by role and work: milliseconds of calls; joules of each; log-ratio to the baseline of each launch
@@ -63,7 +65,7 @@ class Comparison:
         self.ran: dict[str, dict[str, Any]] = {}
         self.precisions: dict[str, str] = {}
 
-    def speedup(self, role: str = CANDIDATE, work: str = LATENCY) -> Speedup:
+    def speedup(self, role: str, work: str = LATENCY) -> Speedup:
         return speedup_of(self.ratios[role, work])
 
     def launches(self) -> Iterator[int]:
@@ -75,14 +77,14 @@ class Comparison:
             yield number
 
     def is_known(self) -> bool:
-        widths = (self.speedup(role).half_width for role in (CANDIDATE, CONTROL))
+        widths = (self.speedup(role).half_width for role in self.sides if role != BASELINE)
         return max(widths) <= self.settings.half_width
 
     def launch(self) -> None:
         """Fresh processes for all, everything timed once around."""
         launches = self.settings.launches
         share = self.settings.seconds / launches
-        number = len(self.ratios[CANDIDATE, LATENCY])
+        number = len(self.ratios[CONTROL, LATENCY])
         enough = math.ceil(self.settings.calls * (number + 1) / launches)
         with ExitStack() as stack:
             arms = {}
@@ -96,7 +98,7 @@ class Comparison:
             first, late = self.rng.randrange(1 << 20), after(share * LATENCY_SHARE)
 
             def done() -> bool:
-                return late() and len(self.times[CANDIDATE, LATENCY]) >= enough
+                return late() and len(self.times[BASELINE, LATENCY]) >= enough
 
             self.rounds(arms, LATENCY, calls, done, first)
             if self.hardware.length is None:
@@ -112,8 +114,8 @@ class Comparison:
 
     def note_what_ran(self, arms: Mapping[str, Arm]) -> None:
         """What runs, of what was asked for; raises StageFailed where it is on another device."""
-        for role in (CANDIDATE, BASELINE):
-            asked = precision_of(self.sides[role].checkpoint)
+        for role, side in self.sides.items():
+            asked = precision_of(side.checkpoint)
             self.ran[role] = arms[role].evidence()
             self.precisions[role] = ran_as(asked, self.hardware.device, self.ran[role])
 
@@ -124,7 +126,7 @@ class Comparison:
                 now = time.perf_counter()
                 if not every and self.on_batches > BATCHES_SHARE * (now - self.began):
                     return
-                count = self.sides[CANDIDATE].works.counts[work]
+                count = self.sides[BASELINE].works.counts[work]
                 slowest = max(sum(arm.block(work, count, 0)) for arm in arms.values())
                 self.rounds(arms, work, count * calls_in_block([slowest]), lambda: True, 0, least=1)
                 self.on_batches += time.perf_counter() - now

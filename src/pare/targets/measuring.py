@@ -50,7 +50,7 @@ def measure(
         watch = Watch()
         watch.own(nursery.pid)  # and with it its children
         best = least(quickest(sides[1:], 1, nursery)) if len(baselines) > 1 else 0
-        found = Comparison(sides[0], sides[1 + best], settings, nursery)
+        found = Comparison({CANDIDATE: sides[0]}, sides[1 + best], settings, nursery)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
         peaks: dict[str, float] = {}
         with (
@@ -60,7 +60,7 @@ def measure(
             for number in found.launches():
                 for precision in precisions:  # what disturbs only makes it lower
                     peaks[precision] = max(peaks.get(precision, 0.0), peak(precision) or 0.0)
-                advance(number < settings.launches, f"{found.speedup().median:.2f}x")
+                advance(number < settings.launches, f"{found.speedup(CANDIDATE).median:.2f}x")
         conditions = watch.look(hardware.device)
     candidate_measured, baseline_measured = (
         measurement(found, role, peaks, conditions) for role in (CANDIDATE, BASELINE)
