@@ -84,7 +84,7 @@ class Claim:
     def line(self) -> str:
         sign = "≥" if self.at_least else "≤"
         if self.measured is None:
-            return f"{self.says} | – | {sign} {self.target:g} | falls short (not run)"
+            return f"{self.says} | – | {sign} {self.target:g} | not run"
         holds = self.measured >= self.target if self.at_least else self.measured <= self.target
         verdict = "holds" if holds else "falls short"
         return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"

@@ -23,8 +23,8 @@ from test_sweep_failures import wait_for
 JOB = (*TINY, "train.threads=1", "compression=int8")
 BOTH = "train.learning_rate=1e30,1e-3"  # the first cannot be trained
 
-needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="pip install 'pare[slurm]'")
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'pare[ray]'")
+needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="pip install -e '.[slurm]'")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="pip install -e '.[ray]'")
 
 
 @pytest.fixture(scope="module")

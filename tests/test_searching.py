@@ -207,7 +207,7 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['optuna'] = None", "utf-8")
     finished = fresh("sweep=search", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])})
     assert finished.returncode == 2
-    expected = "error: sweep.search: optuna is not installed (pip install 'pare[search]')"
+    expected = "error: sweep.search: optuna is not installed (pip install -e '.[search]')"
     assert finished.stderr.splitlines() == [expected]
 
 

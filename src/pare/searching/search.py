@@ -36,7 +36,7 @@ from pare.tracking.mirroring import mirror
 try:
     from pare.searching.trials import Trials, forgotten, opened
 except ModuleNotFoundError as e:
-    raise ConfigError(f"sweep.search: {e.name} is not installed (pip install 'pare[search]')") from None
+    raise ConfigError(f"sweep.search: {e.name} is not installed (pip install -e '.[search]')") from None
 
 #: keys that change neither what a trial comes to nor what that is compared with
 BESIDE = (*HOW, "name", "bundle", "hydra")

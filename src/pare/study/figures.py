@@ -30,7 +30,7 @@ Figure = dict[str, Any]
 def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, language: str) -> None:
     """Raises ConfigError where what draws is not installed, or the machine has no font for it."""
     if find_spec("kaleido") is None or find_spec("plotly") is None:
-        raise ConfigError(f"{file}: kaleido is not installed (pip install 'pare[report]')")
+        raise ConfigError(f"{file}: kaleido is not installed (pip install -e '.[report]')")
     if len(parts) > 1:
         raise ConfigError(
             f"{file}: a figure is of one table, here are {len(parts)}; --where takes some of the jobs"

@@ -26,7 +26,7 @@ PLOTLY = "package_data/plotly.min.js"
 def write_page(file: Path, study: Study, parts: Sequence[Part], language: str) -> None:
     """Raises ConfigError where plotly is not installed."""
     if find_spec("plotly") is None:
-        raise ConfigError(f"{file}: plotly is not installed (pip install 'pare[report]')")
+        raise ConfigError(f"{file}: plotly is not installed (pip install -e '.[report]')")
     drawing = resources.files("plotly").joinpath(PLOTLY).read_text(encoding="utf-8")
     own = {name: resources.files("pare.study").joinpath(name).read_text("utf-8") for name in FILES}
     page = own["page.html"]

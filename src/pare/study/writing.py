@@ -145,7 +145,7 @@ def write_parquet(file: Path, tables: Sequence[Table]) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError(f"{file}: pyarrow is not installed (pip install 'pare[report]')") from None
+        raise ConfigError(f"{file}: pyarrow is not installed (pip install -e '.[report]')") from None
     names, rows = flat(tables)
     columns = {name: [row.get(name) for row in rows] for name in names}
     pyarrow.parquet.write_table(pyarrow.table(columns), file)

@@ -40,7 +40,7 @@ class Ray(EngineSettings):
 
     def check(self, store: Path) -> None:
         if find_spec("ray") is None:
-            raise ConfigError("engine: ray is not installed (pip install 'pare[ray]')")
+            raise ConfigError("engine: ray is not installed (pip install -e '.[ray]')")
         check_shared(store)
 
     def slots(self, sweep: Sweep, threads: int, gpus: Sequence[str]) -> Slots:

@@ -72,7 +72,7 @@ class Slurm(EngineSettings):
 
     def check(self, store: Path) -> None:
         if find_spec("submitit") is None:
-            raise ConfigError("engine: submitit is not installed (pip install 'pare[slurm]')")
+            raise ConfigError("engine: submitit is not installed (pip install -e '.[slurm]')")
         if self.cluster == "slurm" and (
             missing := [n for n in ("sbatch", "srun") if shutil.which(n) is None]
         ):

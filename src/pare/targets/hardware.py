@@ -19,7 +19,7 @@ from pare.targets.tensorrt import Shapes
 
 INSTALLED_BY: dict[Runtime, str] = {
     "onnxruntime": "pip install onnxruntime-gpu",
-    "openvino": "pip install 'pare[openvino]'",
+    "openvino": "pip install -e '.[openvino]'",
     "torch": "pip install torch",
 }
 

@@ -37,7 +37,7 @@ class Mlflow(Tracker):
     def check(self) -> None:
         needed = ("mlflow", "sqlalchemy", "alembic", "plotly")
         if missing := [name for name in needed if find_spec(name) is None]:
-            raise ConfigError(f"tracker: {missing[0]} is not installed (pip install 'pare[mlflow]')")
+            raise ConfigError(f"tracker: {missing[0]} is not installed (pip install -e '.[mlflow]')")
 
     def address(self) -> str:
         return self.place() if self.place().startswith("http") else ""

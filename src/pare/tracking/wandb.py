@@ -34,7 +34,7 @@ class Wandb(Tracker):
 
     def check(self) -> None:
         if missing := [name for name in ("wandb", "plotly") if find_spec(name) is None]:
-            raise ConfigError(f"tracker: {missing[0]} is not installed (pip install 'pare[wandb]')")
+            raise ConfigError(f"tracker: {missing[0]} is not installed (pip install -e '.[wandb]')")
 
     def address(self) -> str:
         return base_url() if self.chosen_mode() == "online" else ""

@@ -12,7 +12,7 @@ NAME = "Pare"
 def workspace(entity: str, project: str) -> Any:
     """Nothing is sent before its `save`."""
     if find_spec("wandb_workspaces") is None:
-        raise ConfigError("workspace: wandb-workspaces is not installed (pip install 'pare[wandb]')")
+        raise ConfigError("workspace: wandb-workspaces is not installed (pip install -e '.[wandb]')")
     panels: Any = import_module("wandb_workspaces.reports.v2")  # which does not export what it offers
     layout: Any = import_module("wandb_workspaces.workspaces")
 
