@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,10 @@ def test_an_ablation(tmp_path: Path, told: Told) -> None:
         "full: finetune, width, distill, export, quantize", "without width", "without distill"
     ]  # fmt: skip
     assert float(rows[2]["delta"]) < -5
+    told(tmp_path, "--layout", "ablation", "--to", tmp_path / "t.md")
+    (note,) = re.findall(r"p: .*", (tmp_path / "t.md").read_text("utf-8"))
+    assert "corrected for 2 comparisons" in note
+    assert "own baseline" not in note
 
 
 def test_precision_is_the_score_where_a_task_has_it(tmp_path: Path, told: Told) -> None:
@@ -149,6 +154,55 @@ def test_precision_is_the_score_where_a_task_has_it(tmp_path: Path, told: Told) 
     replace(made, primary="f1", scores=scores, baseline_scores=scores).write(tmp_path / "0")
     assert told(tmp_path, "--layout", "pp_minilm", "--to", tmp_path / "t.csv")[0] == 0
     assert [float(row["precision"]) for row in table(tmp_path / "t.csv")] == [75, 75]
+
+
+def test_tasks_stand_side_by_side_in_one_row(tmp_path: Path, told: Told) -> None:
+    for number, (task, scheme) in enumerate(product(("tnews", "csl"), ("int8", "half"))):
+        job(tmp_path / str(number), f"task={task}", f"compression={scheme}", task=task)
+    assert told(tmp_path, "--layout", "clue", "--to", tmp_path / "t.csv")[0] == 0
+    rows = table(tmp_path / "t.csv")
+    assert [row["configuration"] for row in rows] == ["compression=int8", "compression=half"]
+    for row in rows:
+        assert float(row["average"]) == pytest.approx((float(row["tnews"]) + float(row["csl"])) / 2)
+
+
+def test_what_was_gone_back_on_is_in_no_mean(tmp_path: Path, told: Told) -> None:
+    made = job(tmp_path / "0", "a=1")
+    bad = {**made.stages[-1], "scores": {"exact_match": 0.1}, "used": False}
+    replace(made, stages=[*made.stages[:-1], bad, made.stages[-1]]).write(tmp_path / "0")
+    told(tmp_path, "--layout", "stages", "--to", tmp_path / "t.csv")
+    last = table(tmp_path / "t.csv")[-1]
+    assert float(last["exact_match"]) == pytest.approx(100 * made.stages[-1]["scores"]["exact_match"])
+
+
+def test_jobs_that_differ_in_a_file_only_are_both_there(tmp_path: Path, told: Told) -> None:
+    job(tmp_path / "0", "a=1")
+    replace(job(tmp_path / "1", "a=1"), key="of another file").write(tmp_path / "1")
+    told(tmp_path, "--to", tmp_path / "t.csv")
+    assert [row["configuration"] for row in table(tmp_path / "t.csv")] == ["as it is", "as it is (2)"]
+
+
+def test_a_change_is_of_the_seeds_that_both_have(tmp_path: Path, told: Told) -> None:
+    for seed, right in enumerate((0.9, 0.9, 0.2)):  # the third was not learnt
+        job(tmp_path / f"a{seed}", "a=1", seed=seed, right=right)
+    for seed in range(2):
+        job(tmp_path / f"b{seed}", "a=2", seed=seed, right=0.9)
+    told(tmp_path, "--baseline", "a=1", "--to", tmp_path / "t.csv")
+    row = table(tmp_path / "t.csv")[1]
+    assert float(row["delta.low"]) <= float(row["delta"]) <= float(row["delta.high"])
+
+
+def test_what_was_measured_nowhere_is_on_no_front(study: Path, tmp_path: Path, told: Told) -> None:
+    code, out, _ = told(study, "--axes", "gpu_memory_mb", "--to", tmp_path / "t.md")
+    assert code == 0
+    assert "none of 4 rows has gpu_memory_mb" in out
+
+
+def test_a_key_that_means_two_is_refused(tmp_path: Path, told: Told) -> None:
+    job(tmp_path / "0", "compression.width.keep=0.5", "compression.depth.keep=3")
+    code, _, err = told(tmp_path, "--rows", "keep")
+    assert code == 2
+    assert "keep: is any of compression.width.keep, compression.depth.keep" in err
 
 
 def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) -> None:

@@ -46,11 +46,22 @@ def test_a_sweep_that_runs_shows_what_is_to_come(tmp_path: Path) -> None:
     """Even where its folder has been copied elsewhere."""
     job(tmp_path / "copied" / "0", "seed=0")
     failed(tmp_path / "copied" / "1", "", state="running")
-    jobs = [{"folder": f"/elsewhere/sweep/{n}", "overrides": [f"seed={n}"], "config": {}} for n in range(3)]
+    jobs = [
+        {"folder": f"/elsewhere/sweep/{n}", "within": str(n), "overrides": [f"seed={n}"], "config": {}}
+        for n in range(3)
+    ]
     write_json(tmp_path / "copied" / PLAN, {"group": "sweep", "jobs": jobs})
     records = collect([tmp_path / "copied"]).records
     assert [record.reason for record in records] == ["", "running", "not started"]
     assert records[2].name == "seed=2"
+
+
+def test_a_sweep_whose_jobs_lie_deeper(tmp_path: Path) -> None:
+    """hydra.sweep.subdir may have folders of folders."""
+    job(tmp_path / "car" / "0", "seed=0")
+    jobs = [{"within": f"car/{n}", "overrides": [f"seed={n}"]} for n in range(2)]
+    write_json(tmp_path / PLAN, {"group": "sweep", "jobs": jobs})
+    assert [record.reason for record in collect([tmp_path]).records] == ["", "not started"]
 
 
 def test_the_same_job_twice_counts_once(tmp_path: Path) -> None:

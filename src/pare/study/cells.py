@@ -94,7 +94,7 @@ def with_change(row: Row, quantity: Quantity) -> Cell:
     """As the sources write it: 86.83 (+1.12), 15.92 (1.46x), 5.40 (-92.2 %)."""
     before, after = row.before(quantity), row.estimate(quantity)
     cell = number(after, quantity)
-    if before is None or after is None:
+    if before is None or after is None or (not before.mean and quantity.change != "points"):
         return cell
     changed = {
         "points": lambda: 100 * (after.mean - before.mean),

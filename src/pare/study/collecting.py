@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,9 +86,13 @@ def distinguishing(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[override for override in overrides if override not in common] for overrides in jobs]
 
 
-def named(apart: Sequence[str]) -> str:
+def stripped(apart: Sequence[str]) -> list[str]:
     """compression.width.keep=0.5 is long, and what it is of is plain."""
-    return " ".join(re.sub(r"\bcompression[./]", "", override) for override in apart) or "as it is"
+    return [re.sub(r"\bcompression[./]", "", override) for override in apart]
+
+
+def named(apart: Sequence[str]) -> str:
+    return " ".join(stripped(apart)) or "as it is"
 
 
 def jobs_in(path: Path) -> Iterator[tuple[Path, Sequence[str]]]:
@@ -108,11 +111,9 @@ def planned_in(sweep: Path) -> Iterator[tuple[Path, Sequence[str]]]:
     """The jobs of a sweep as it was planned, wherever its folder lies now."""
     try:
         jobs = json.loads((sweep / PLAN).read_text(encoding="utf-8"))["jobs"]
+        yield from [(sweep / job["within"], job["overrides"]) for job in jobs]
     except (OSError, ValueError, KeyError):
         return
-    home = os.path.commonpath([Path(job["folder"]).parent for job in jobs]) if jobs else ""
-    for job in jobs:
-        yield sweep / os.path.relpath(job["folder"], home), job["overrides"]
 
 
 def in_order(folder: Path) -> tuple[float, str]:

@@ -138,7 +138,7 @@ def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
 def parallel_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     """Everything that was chosen, and what came of it."""
     primary = rows[0].results[0].primary
-    choices = [dict(choice.split("=", 1) for choice in row.name.split() if "=" in choice) for row in rows]
+    choices = [row.choices for row in rows]
     dimensions = []
     for name in dict.fromkeys(name for chosen in choices for name in chosen):
         values = [chosen.get(name, "–") for chosen in choices]

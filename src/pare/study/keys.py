@@ -23,9 +23,11 @@ def value_of(key: str, record: Record, result: Result) -> str:
     key: whole, or how it ends: `quantize` is compression/quantize, `width.keep` compression.width.keep.
     """
     pairs = [override.lstrip("+").partition("=")[::2] for override in record.overrides]
-    for whole, value in reversed(pairs):
-        if ends_with(whole, key):
-            return str(value)
+    meant = {whole: value for whole, value in pairs if ends_with(whole, key)}
+    if len(meant) > 1 and key not in meant:
+        raise ConfigError(f"{key}: is any of {', '.join(meant)}")
+    if meant:
+        return str(meant.get(key, next(iter(meant.values()))))
     if key == "seed":
         return str(result.seed)
     if key in TEXTS:

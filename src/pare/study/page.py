@@ -88,7 +88,7 @@ def row_data(row: Row, quantities: Sequence[Quantity]) -> dict[str, Any]:
     return {
         "name": row.name,
         "jobs": [record.number for record, _ in row.jobs],
-        "choices": dict(choice.split("=", 1) for choice in row.name.split() if "=" in choice),
+        "choices": dict(row.choices),
         "values": {q.name: shown(q, [q.of(result) for result in row.results]) for q in quantities},
         "delta": round(-row.drop, 6) + 0.0,
         "interval": None
@@ -116,7 +116,7 @@ def stages(row: Row) -> list[dict[str, Any]]:
     """On dev, of all seeds."""
     primary = row.results[0].primary
     every = (stage for result in row.results for stage in result.stages)
-    found = by_stage(stage for stage in every if stage.get("used", True))
+    found = by_stage(every)
     told = []
     for name, each in found.items():
         means = {

@@ -2,8 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,16 @@ from pare.comparing import (
 from pare.errors import ConfigError
 from pare.result import Result
 from pare.rows import Rows
-from pare.study.collecting import Record, Study, distinguishing, machine_of, named, plain, task_of
+from pare.study.collecting import (
+    Record,
+    Study,
+    distinguishing,
+    machine_of,
+    named,
+    plain,
+    stripped,
+    task_of,
+)
 from pare.study.quantities import LATENCY, MEASURED, Quantity
 from pare.targets.intervals import Speedup, speedup_of
 
@@ -43,8 +52,8 @@ class Estimate:
 class Row:
     """Jobs that differ in their seed only, and how they differ from what they are compared with.
 
-    p: corrected for how many rows there are. against: the row they are compared with; None for the baseline
-    of each job. verdict: None where the answers to the rows are not known, or it is the row compared with.
+    choices: what sets it apart, by key. p: corrected for how many rows there are. against: the row they are
+    compared with; None for the baseline of each job. verdict: None where the answers to the rows are not known, or it is the row compared with.
     """
 
     name: str
@@ -52,10 +61,15 @@ class Row:
     against: "Row | None" = None
     verdict: Verdict | None = None
     p: float | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> list[Result]:
         return [result for _, result in self.jobs]
+
+    @property
+    def seeds(self) -> set[int]:
+        return {result.seed for result in self.results}
 
     @property
     def first(self) -> Record:
@@ -78,7 +92,7 @@ class Row:
             return 100 * statistics.fmean(
                 r.baseline_scores[primary] - r.scores[primary] for r in self.results
             )
-        return 100 * (mean_of(self.against, primary) - mean_of(self, primary))
+        return 100 * (mean_of(self.against, primary, self.seeds) - mean_of(self, primary, self.against.seeds))
 
     @property
     def speedup(self) -> Speedup:
@@ -102,8 +116,10 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     return Estimate(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
-def mean_of(row: Row, metric: str) -> float:
-    return statistics.fmean(result.scores[metric] for result in row.results)
+def mean_of(row: Row, metric: str, seeds: Collection[int] = ()) -> float:
+    """seeds: of another row; where both have some, of those only, as a comparison in pairs is."""
+    shared = row.seeds.intersection(seeds) or row.seeds
+    return statistics.fmean(result.scores[metric] for result in row.results if result.seed in shared)
 
 
 def own_speedup(results: Sequence[Result]) -> Speedup:
@@ -181,10 +197,11 @@ def by_what_differs(study: Study) -> Mapping[str, Key]:
 
 
 def by_stage(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The records of each stage, one a seed, in the order of the strategy."""
+    """The records of each stage that was gone on with, one a seed, in the order of the strategy."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
-        found.setdefault(record["name"], []).append(record)
+        if record.get("used", True):
+            found.setdefault(record["name"], []).append(record)
     return found
 
 
@@ -195,17 +212,28 @@ def jobs(numbers: Sequence[int]) -> str:
 
 
 def rows_of(done: Sequence[tuple[Record, Result]]) -> list[Row]:
-    """Jobs with the same overrides but for the seed, named by what sets them apart."""
-    groups: dict[tuple[str, ...], dict[int, tuple[Record, Result]]] = {}
+    """Jobs with the same overrides but for the seed, named by what sets them apart, besides their tasks.
+
+    What was run with one seed more than once (a file had changed in between) is a row more each time.
+    """
+    groups: dict[tuple[str, ...], list[dict[int, tuple[Record, Result]]]] = {}
     for record, result in done:
         same = tuple(sorted(without_seed(plain(record.overrides))))
-        groups.setdefault((result.task, *same), {})[result.seed] = (record, result)
-    apart = distinguishing(
-        [without_seed(plain(next(iter(each.values()))[0].overrides)) for each in groups.values()]
-    )
+        runs = groups.setdefault((result.task, *same), [])
+        run = next((run for run in runs if result.seed not in run), None)
+        if run is None:
+            runs.append(run := {})
+        run[result.seed] = (record, result)
+    rows = [(number, run) for runs in groups.values() for number, run in enumerate(runs, 1)]
+    apart = distinguishing([without_seed(plain(next(iter(run.values()))[0].overrides)) for _, run in rows])
+    own = [[o for o in one if not o.startswith("task=")] if len(rows) > 1 else [] for one in apart]
     return [
-        Row(named(name), [each[seed] for seed in sorted(each)])
-        for name, each in zip(apart if len(apart) > 1 else [[]], groups.values(), strict=True)
+        Row(
+            named(mine) if number == 1 else f"{named(mine)} ({number})",
+            [run[seed] for seed in sorted(run)],
+            choices=dict(choice.split("=", 1) for choice in stripped(mine) if "=" in choice),
+        )
+        for mine, (number, run) in zip(own, rows, strict=True)
     ]
 
 

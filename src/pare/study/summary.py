@@ -62,6 +62,9 @@ def caveats(study: Study) -> list[str]:
 
 def show_front(console: Console, rows: Sequence[Row], every: int, costs: Sequence[str]) -> None:
     """rows: those on it. every: how many there are in all."""
+    if not rows:
+        console.print(f"[bold]the front[/bold]: none of {every} rows has {', '.join(costs)}")
+        return
     primary = rows[0].results[0].primary
     console.print(f"[bold]the front[/bold]: {len(rows)} of {every}, by {primary} and {', '.join(costs)}")
     for row in rows:

@@ -31,7 +31,7 @@ def table_of(rows: Sequence[Row], choice: Choice, title: str = "") -> Table:
     if choice.cols and not choice.rows:
         raise ConfigError("--cols: --rows says what the rows are; both are needed")
     made = pivot(rows, choice) if choice.rows else LAYOUTS[choice.layout](rows, choice)
-    return replace(made, title=title, notes=[*made.notes, *notes_of(rows, made)])
+    return replace(made, title=title)
 
 
 def configurations(rows: Sequence[Row], choice: Choice) -> Table:
@@ -45,7 +45,12 @@ def plain_table(rows: Sequence[Row], metrics: Sequence[str], name: Callable[[Row
     wanted = [shown(metric, rows) for metric in metrics]
     columns = [Column("configuration", "configuration", False), *(column for column, _ in wanted)]
     cells = [[Cell(name(row)), *(get(row) for _, get in wanted)] for row in rows]
-    return Table("", columns, with_best(columns, cells))
+    return explained(rows, Table("", columns, with_best(columns, cells)))
+
+
+def explained(rows: Sequence[Row], table: Table) -> Table:
+    """rows: as they were compared for this table."""
+    return replace(table, notes=[*table.notes, *notes_of(rows, table)])
 
 
 def with_baseline(
@@ -104,7 +109,7 @@ def stages(rows: Sequence[Row], choice: Choice) -> Table:
         steps = by_stage(stage for result in row.results for stage in result.stages)
         for place, (name, each) in enumerate(steps.items()):
             cells.append([Cell("" if place else row.name), Cell(name), *stage_cells(each, metric)])
-    return Table("", columns, cells)
+    return explained(rows, Table("", columns, cells))
 
 
 def stage_cells(seeds: Sequence[Mapping[str, Any]], metric: str) -> list[Cell]:
@@ -154,8 +159,7 @@ def ablation(rows: Sequence[Row], choice: Choice) -> Table:
         )
 
     metrics = choice.metrics or (full.results[0].primary, DELTA, SPEEDUP, LATENCY, SIZE)
-    made = plain_table(again, metrics, name)
-    return replace(made, notes=notes_of(again, made))
+    return plain_table(again, metrics, name)
 
 
 def full_of(rows: Sequence[Row]) -> Row:
@@ -217,9 +221,8 @@ def clue(rows: Sequence[Row], choice: Choice) -> Table:
                 *(Cell(form.format(value), value=value) if whole else Cell("–") for value, form in means),
             ]
         )
-    return Table(
-        "", columns, with_best(columns, cells), ["average: over all tasks; the speed-up's is geometric"]
-    )
+    note = "average: over all tasks; the speed-up's is geometric"
+    return explained(rows, Table("", columns, with_best(columns, cells), [note]))
 
 
 ACROSS_TASKS = ("clue",)  # layouts that put several tasks into one table
@@ -285,7 +288,7 @@ def pivot(rows: Sequence[Row], choice: Choice) -> Table:
             found = places.get((line, column))
             made += [get(found) if found else Cell("–") for _, get in wanted]
         cells.append(made)
-    return Table("", columns, with_best(columns, cells))
+    return explained(rows, Table("", columns, with_best(columns, cells)))
 
 
 def naturally(values: Sequence[str]) -> list[tuple[int, float, str]]:

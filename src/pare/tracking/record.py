@@ -182,4 +182,4 @@ def named(overrides: Sequence[str]) -> dict[str, str]:
 def split(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
     for override in overrides:
         key, _, value = override.partition("=")
-        yield key.lstrip("+~"), value
+        yield key.lstrip("+~"), "none" if override.startswith("~") else value
