@@ -62,6 +62,23 @@ def test_a_gate_that_fails_is_one_more_trial(root: Path) -> None:
     assert tried["as_it_is"].taken
 
 
+def test_a_strategy_is_judged_by_what_came_of_it(root: Path) -> None:
+    """Its last stage lost too much and was skipped, so nothing was lost."""
+    skipped = Quantize(weight_bits=4, calibration_rows=16, gate=Gate(max_drop=0.0, on_fail="skip"))
+    candidates = {"int4": {"export": Export(), "quantize": skipped}}
+    (trial,) = searched(root, Auto(candidates=candidates, max_drop=0.0)).tried
+    assert trial.drop == 0
+    assert trial.taken
+
+
+def test_what_was_given_up_before_is_a_trial_that_is_not_tried(root: Path) -> None:
+    candidates = {"lost": {"export": Export()}, "as_it_is": {"export": Export()}}
+    lost = ["its machine said no", None]
+    auto = Auto(candidates=candidates)
+    found = search(auto, pipeline(root), FINETUNE, MEASURE, ignore, lambda trial: None, None, lost)
+    assert [(trial.why, trial.taken) for trial in found.tried] == [("its machine said no", False), ("", True)]
+
+
 def test_where_none_will_do_all_that_was_tried_is_named(root: Path) -> None:
     with pytest.raises(
         GateFailed, match=r"none of 3 strategies will do: as_it_is size_mb .*; int8 .*; ruined"

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from commands import TINY
 from pare.composition import conf_folder, plain
 from pare.config import job_of
-from pare.errors import ConfigError
+from pare.errors import ConfigError, StageFailed
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.store import Store
@@ -177,7 +177,34 @@ def test_what_a_node_computes_takes_its_jobs_threads(loader: Any, tmp_path: Path
         for node in plan_of(grid.jobs, Store(job.store)).nodes.values():
             torch.set_num_threads(2)
             if node.kind != "result":
-                carry_out(node, told, "")
+                carry_out(node, told, "", [])
                 assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_what_was_given_up_is_not_tried_again(loader: Any, tmp_path: Path) -> None:
+    """A job that can do without a strategy passes on why; one that cannot fails of it."""
+    overrides = [*TINY, f"store.root={tmp_path / 'store'}"]
+    for strategy, given_up in (("auto", "the loss is nan"), ("int8", None)):
+        mine = [*overrides, f"compression={strategy}"]
+        grid = checked(Composer(loader, master_of(loader, tmp_path)), [mine])
+        nodes = plan_of(grid.jobs, Store(grid.jobs[0].store)).nodes.values()
+        export = next(node for node in nodes if node.name == "export")
+        told = {"config": grid.jobs[0].config, "overrides": mine}
+        if given_up is None:
+            with pytest.raises(StageFailed, match="the loss is nan"):
+                carry_out(export, told, "", ["the loss is nan"])
+        else:
+            assert carry_out(export, told, "", [given_up]) == given_up
+    assert not list(Store(tmp_path / "store").entries())
+
+
+def test_a_stage_that_another_trial_may_recover_from_is_a_node_of_its_own(
+    loader: Any, tmp_path: Path
+) -> None:
+    """Nothing trains after the width of `slice`; after that of `width` something does."""
+    limit = ["sweep=search", "sweep.search.constraints.max_drop=0.01"]
+    jobs = [[*TINY, *limit, f"compression={strategy}"] for strategy in ("slice", "width")]
+    names = Counter(node.name for node in plan_for(loader, tmp_path, jobs).nodes.values() if node.stage)
+    assert (names["finetune"], names["width"]) == (1, 2)

@@ -180,6 +180,10 @@ def test_environment_lists_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert gpu_ids() == ["MIG-2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7,GPU-8")
     assert gpu_ids() == ["GPU-7", "GPU-8"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7,-1,GPU-8")
+    assert gpu_ids() == ["GPU-7"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpu_ids() == []
 
 
 def test_environment_without_any_command_is_strict_json() -> None:

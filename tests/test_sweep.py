@@ -49,6 +49,9 @@ def test_the_order_of_a_grid_changes_nothing(widths: tuple[Path, Path, str], tmp
 
 def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    before = tmp_path / "jobs" / "0" / "result.json"  # of an earlier sweep in the same folder
+    before.parent.mkdir(parents=True)
+    before.write_text("{}")
     finished = run("-m", *TINY, *where, "compression=none", "train.learning_rate=1e30,1e-3")
     assert finished.returncode == 1
     assert "error: fine-tuning bert-1L128H4A: the loss is nan" in finished.stderr

@@ -11,7 +11,9 @@ import pytest
 from pare.aims import QUANTITIES, Search
 from pare.build import build
 from pare.errors import ConfigError
-from pare.searching.asked import Asked, Found
+from pare.files import write_json
+from pare.result import STATUS
+from pare.searching.asked import Asked, Found, outcome
 from pare.searching.halving import promoted, ranked
 from pare.searching.space import Choice, Interval, Space, Steps
 from pare.searching.trials import Trials, forgotten, opened
@@ -219,3 +221,16 @@ def test_limits_are_shares_of_what_is_allowed() -> None:
     assert excesses == pytest.approx({"max_drop": 0.5, "min_speedup": -0.5})
     assert search.unknown({"quality": 1.0, "latency_ms": None, "drop": 0.0}) == ["latency_ms", "speedup"]
     assert set(QUANTITIES) > {"quality", "drop"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("StageFailed", "failed"), ("Timeout", "failed"), ("Hopeless", "pruned"),
+        ("MachineFailed", None), ("Preempted", None), ("StoreFull", None),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_trials_fault_is_tried_again(kind: str, state: str | None, tmp_path: Path) -> None:
+    write_json(tmp_path / STATUS, {"state": "failed", "error": {"kind": kind, "message": "x"}})
+    found = outcome(SEARCH, None, tmp_path)
+    assert (found and found.state) == state

@@ -3,10 +3,10 @@
 It explains itself: every trial is kept with what it scored, what it cost and why it was or was not taken.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pare.errors import ConfigError, GateFailed, StageFailed
+from pare.errors import GateFailed, StageFailed
 from pare.pipeline import Expect, Outcome, Pipeline
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
@@ -80,21 +80,26 @@ def search(
     on_step: Callable[[Step], None],
     on_trial: Callable[[Trial], None],
     expect: Expect | None = None,
+    given_up: Sequence[str | None] = (),
 ) -> Choice:
-    """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is."""
+    """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is.
+
+    given_up: of each why it was, where it was tried before.
+    """
     trials: list[Trial] = []
     passed: dict[str, tuple[Strategy, Outcome, float]] = {}
-    for name, strategy in auto.strategies().items():
+    known = dict(enumerate(given_up))
+    for number, (name, strategy) in enumerate(auto.strategies().items()):
         try:
+            if why := known.get(number):
+                raise StageFailed(why)
             outcome = pipeline.execute(finetune, strategy, on_step, expect)
-        except ConfigError:
-            raise
+            graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
+            measured, _, _ = pipeline.measure(outcome.final, graphs, settings)
         except (GateFailed, StageFailed) as failure:
             trials.append(Trial(name, str(failure)))
             on_trial(trials[-1])
             continue
-        graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
-        measured, _, _ = pipeline.measure(outcome.final, graphs, settings)
         trials.append(trial_of(auto, name, pipeline.task.primary, outcome, measured))
         on_trial(trials[-1])
         if not trials[-1].why:
@@ -105,12 +110,12 @@ def search(
         told = "; ".join(f"{trial.name} {trial.why}" for trial in trials)
         raise GateFailed(f"compression.auto: none of {len(trials)} strategies will do: {told}")
     best = max(passed, key=lambda name: passed[name][2])
-    tried = tuple(Trial(**{**asdict(trial), "taken": trial.name == best}) for trial in trials)
+    tried = tuple(replace(trial, taken=trial.name == best) for trial in trials)
     return Choice(passed[best][0], passed[best][1], tried)
 
 
 def trial_of(auto: Auto, name: str, metric: str, outcome: Outcome, measured: Measurement) -> Trial:
-    drop = outcome.steps[0].scores[metric] - outcome.steps[-1].scores[metric]
+    drop = outcome.drop(metric)
     costs: dict[str, float | None] = {
         "latency_ms": measured.latency_ms["p50"],
         "size_mb": measured.size_mb,

@@ -19,11 +19,17 @@ def take_quickest(
     on_step: Callable[[Step], None],
     on_trial: Callable[[Trial], None],
     expect: Expect | None,
+    given_up: Sequence[str | None] = (),
 ) -> tuple[Pipeline, Choice]:
-    """pipelines: one for each way. GateFailed, naming all that was tried, where none ends well."""
+    """GateFailed, naming all that was tried, where no way ends well.
+
+    pipelines: one for each way. given_up: of each why it was, where it was tried before.
+    """
     ended: dict[int, Outcome] = {}
-    failed: dict[int, str] = {}
+    failed = {number: why for number, why in enumerate(given_up) if why}
     for number, (way, pipeline) in enumerate(zip(ways, pipelines, strict=True)):
+        if number in failed:
+            continue
         try:
             ended[number] = pipeline.execute(finetune, way.strategy, on_step, expect)
         except (GateFailed, StageFailed) as failure:

@@ -13,6 +13,7 @@ from pare.checkpoint import Checkpoint
 from pare.choosing import take_quickest
 from pare.comparing import difference
 from pare.config import Job, job_of
+from pare.errors import StageFailed
 from pare.evaluation import Evaluation, Home
 from pare.pipeline import Pipeline
 from pare.provenance import environment
@@ -27,20 +28,28 @@ from pare.tracking.record import Made, title_of, write_job
 
 
 def run(
-    config: Mapping[str, Any], overrides: Sequence[str], folder: Path, group: str, title: str = ""
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    folder: Path,
+    group: str,
+    title: str = "",
+    given_up: Sequence[str | None] = (),
 ) -> Result:
     """Carries the job out and writes config.yaml, status.json, result.json and bundle/ into `folder`.
 
-    group: the sweep's name. title: the job's among the others of its sweep.
+    group: the sweep's name. title: the job's among the others of its sweep. given_up: of each of its ways
+    why it was, where the sweep tried it.
     """
     job = job_of(config, overrides)
     with told(folder, job.name, job.key, job.config) as note:
-        result = carry_out(job, folder, group, title, note)
+        result = carry_out(job, folder, group, title, note, given_up)
     mirror(job.config["tracker"], folder)
     return result
 
 
-def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Result:
+def carry_out(
+    job: Job, folder: Path, group: str, title: str, note: Note, given_up: Sequence[str | None]
+) -> Result:
     torch.set_num_threads(job.threads)  # whatever PyTorch does; not only what trains
     store = Store(job.store)
     show = report.Terminal()
@@ -52,7 +61,7 @@ def carry_out(job: Job, folder: Path, group: str, title: str, note: Note) -> Res
         note(done)
         show.step(step)
 
-    pipeline, chosen = choose(job, pipelines, on_step, show)
+    pipeline, chosen = choose(job, pipelines, on_step, show, given_up)
     outcome = chosen.outcome
     graphs = pipeline.baseline_graphs(chosen.strategy, outcome.baseline)
     measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, job.measure)
@@ -120,14 +129,20 @@ def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result
 
 
 def choose(
-    job: Job, pipelines: Sequence[Pipeline], on_step: Callable[[Step], None], show: report.Terminal
+    job: Job,
+    pipelines: Sequence[Pipeline],
+    on_step: Callable[[Step], None],
+    show: report.Terminal,
+    given_up: Sequence[str | None],
 ) -> tuple[Pipeline, Choice]:
     """The strategy carried out; of `compression=auto` and `hardware=auto` what is taken."""
     pipeline = pipelines[0]
+    told = (job.finetune, job.measure, on_step, show.trial, job.expect, given_up)
     if job.auto is not None:
-        told = (job.measure, on_step, show.trial, job.expect)
-        return pipeline, search(job.auto, pipeline, job.finetune, *told)
+        return pipeline, search(job.auto, pipeline, *told)
     if len(pipelines) > 1:
-        return take_quickest(job.ways, pipelines, job.finetune, job.measure, on_step, show.trial, job.expect)
+        return take_quickest(job.ways, pipelines, *told)
+    if why := next(filter(None, given_up), None):  # by another job, which could do without
+        raise StageFailed(why)
     strategy = job.ways[0].strategy
     return pipeline, Choice(strategy, pipeline.execute(job.finetune, strategy, on_step, job.expect), ())

@@ -1,7 +1,7 @@
 """A strategy carried out: each stage from the store or computed, scored, and judged by its gate."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pare.cached import Cached, is_decided_by_measuring
@@ -48,6 +48,11 @@ class Outcome:
     baseline: Checkpoint
     final: Checkpoint
 
+    def drop(self, metric: str) -> float:
+        """What was lost on dev in all."""
+        kept = [step for step in self.steps if step.used]
+        return kept[0].scores[metric] - kept[-1].scores[metric]
+
 
 class Pipeline(Cached):
     """Carries strategies out for one task, seed and target, through one store."""
@@ -71,8 +76,8 @@ class Pipeline(Cached):
         if expect is not None:
             expect.hold_to(start.scores, self.task.primary)
         current = start  # the step whose checkpoint the next stage takes
-        since_torch: list[tuple[str, Stage]] = []  # what was done since the last network
         network = start
+        since: list[tuple[Step, Stage]] = []  # what was made of the last network
         for name, stage in strategy:
             step = self.step(name, stage, {"model": current, "baseline": start}, current, start)
             if stage.gate is not None:
@@ -84,36 +89,40 @@ class Pipeline(Cached):
             if action == "skip":
                 continue
             if action == "escalate":
-                step = self.escalate(name, stage, since_torch, network, start, current, note)
+                before = [made for made, _ in since]
+                steps[:] = [replace(made, used=False) if made in before else made for made in steps]
+                network, *redone = self.escalate(name, stage, since, network, start, current, note)
+                since = list(zip(redone, [kind for _, kind in since], strict=False))
+                step = redone[-1]
             current = step
-            since_torch = [*since_torch, (name, stage)]
+            since = [*since, (step, stage)]
             if step.checkpoint.format == "torch":
-                network, since_torch = step, []
+                network, since = step, []
         return Outcome(tuple(steps), start.checkpoint, current.checkpoint)
 
     def escalate(
         self,
         name: str,
         stage: Stage,
-        since_torch: Strategy,
+        since: Sequence[tuple[Step, Stage]],
         network: Step,
         start: Step,
         before: Step,
         note: Callable[[Step], Step],
-    ) -> Step:
+    ) -> list[Step]:
         """The dearer sibling on the last network, then everything since, then the stage again."""
         sibling = stage.escalation
         assert sibling is not None  # `problems` saw to it
         assert stage.gate is not None
-        step = note(self.step(sibling.kind, sibling, {"model": network, "baseline": start}, network, start))
-        for again, repeated in since_torch:
-            step = note(self.step(again, repeated, {"model": step, "baseline": start}, step, start))
-        last = self.step(name, stage, {"model": step, "baseline": start}, before, start)
-        last = self.judged(last, replace(stage.gate, on_fail="stop"))
-        note(last)
+        done = [note(self.step(sibling.kind, sibling, {"model": network, "baseline": start}, network, start))]
+        for made, repeated in since:
+            inputs = {"model": done[-1], "baseline": start}
+            done.append(note(self.step(made.name, repeated, inputs, done[-1], start)))
+        last = self.step(name, stage, {"model": done[-1], "baseline": start}, before, start)
+        last = note(self.judged(last, replace(stage.gate, on_fail="stop")))
         if last.verdict and not last.verdict.passed:
             raise GateFailed(f"{gate_message(last)}, after {sibling.kind} too")
-        return last
+        return [*done, last]
 
     def step(
         self,

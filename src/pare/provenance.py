@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cache
+from itertools import takewhile
 from pathlib import Path, PurePath
 
 #: keys of a config that say how a job is carried out and told of, and nothing of what it is
@@ -133,7 +134,7 @@ def gpu_ids() -> list[str]:
     """What CUDA_VISIBLE_DEVICES takes for each of them; those that it has, where it is set."""
     told = os.environ.get("CUDA_VISIBLE_DEVICES")
     if told is not None:
-        return [one for one in told.split(",") if one]
+        return list(takewhile(lambda one: one and not one.startswith("-"), told.split(",")))  # as CUDA does
     found = [uuid for _, _, uuid in _gpu_lines()]
     pieces = [uuid for uuid in found if uuid.startswith("MIG")]
     return pieces or found  # a GPU that is cut up cannot be had whole

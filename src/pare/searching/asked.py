@@ -13,6 +13,8 @@ from pare.study.quantities import MEASURED
 
 #: errors that say that a trial is not worth going on with
 GIVEN_UP = ("GateFailed", "Hopeless")
+#: those that say nothing of the trial: its machine was lost, or somebody ended it
+NOT_ITS_FAULT = ("StoreFull", "MachineFailed", "Preempted", "Cancelled")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def outcome(settings: Search, result: Result | None, folder: Path) -> Found | No
         told = (result.primary, result.scores[result.primary], str(folder.absolute()))
         return Found("failed" if missing else "complete", why, found, *told)
     status = json.loads((folder / STATUS).read_text("utf-8")) if (folder / STATUS).is_file() else {}
-    if status.get("state") != "failed" or status["error"]["kind"] == "StoreFull":
+    if status.get("state") != "failed" or status["error"]["kind"] in NOT_ITS_FAULT:
         return None
     error = status["error"]
     state: Literal["pruned", "failed"] = "pruned" if error["kind"] in GIVEN_UP else "failed"

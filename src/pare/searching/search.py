@@ -22,7 +22,6 @@ from pare.config import Job
 from pare.errors import ConfigError, SweepFailed
 from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
-from pare.result import RESULT, STATUS
 from pare.searching.asked import Asked, Found, outcome
 from pare.searching.findings import limits_of, tell_findings
 from pare.searching.halving import promoted
@@ -51,7 +50,8 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
     if problems:
         raise ConfigError(problems)
     fixed, space = space_of(loader, master, arguments, settings)
-    seeker = Seeker(Composer(loader, master), Path(str(master.hydra.sweep.dir)), fixed, space, settings)
+    folder = Path(str(master.hydra.sweep.dir)).absolute()
+    seeker = Seeker(Composer(loader, master), folder, fixed, space, settings)
     first = forgotten(settings, space).batch()
     jobs, wrong = seeker.composed(first, 0)
     if not jobs:
@@ -158,7 +158,8 @@ class Seeker:
         if failed := [one for one in told if one.found and one.found.state == "failed"]:
             raise SweepFailed(f"{len(failed)} of {len(told)} trials failed")
         if not trials.front():
-            raise SweepFailed(f"none of {len(told)} trials keeps {limits_of(self.settings)}")
+            kept = limits_of(self.settings)
+            raise SweepFailed(f"none of {len(told)} trials {f'keeps {kept}' if kept else 'ended well'}")
 
     def carried_out(self, trials: Trials, batch: Sequence[Asked]) -> list[Asked]:
         """One batch up all rungs; those that did not end. What was tried before is not tried again."""
@@ -208,9 +209,6 @@ class Seeker:
         if not jobs:
             return found
         grid = grid_of(asked, jobs)
-        for folder in grid.folders:  # of a lower rung, or from before a kill
-            for name in (RESULT, STATUS):
-                (folder / name).unlink(missing_ok=True)
         plan, view = planned(grid, "trial", list(jobs))
         carry_out(self.folder, grid, plan, view)
         for number, result, folder in zip(jobs, grid.results(), grid.folders, strict=True):

@@ -10,17 +10,8 @@ from pare.strategy import Strategy
 
 
 def judge_of(job: Job, strategy: Strategy) -> Callable[[Step], None]:
-    """Raises Hopeless for a stage that lost too much, unless what comes after it may recover that.
-
-    A stage that trains is the recovery, and so are those after which nothing trains any more.
-    """
-    search = job.sweep.search
-    most = None if search is None else search.most_drop()
-    judged = {
-        name
-        for place, (name, stage) in enumerate(strategy)
-        if trains(stage) or not any(trains(later) for _, later in strategy[place:])
-    }
+    """Raises Hopeless for a stage that lost too much, unless what comes after it may recover that."""
+    most, judged = most_drop(job), judged_in(job, strategy)
 
     def judge(step: Step) -> None:
         metric = job.task.primary
@@ -35,6 +26,21 @@ def judge_of(job: Job, strategy: Strategy) -> Callable[[Step], None]:
             )
 
     return judge
+
+
+def most_drop(job: Job) -> float | None:
+    return None if job.sweep.search is None else job.sweep.search.most_drop()
+
+
+def judged_in(job: Job, strategy: Strategy) -> set[str]:
+    """The stages that are judged: those that train, which is recovery, and those after which none does."""
+    if most_drop(job) is None:
+        return set()
+    return {
+        name
+        for place, (name, stage) in enumerate(strategy)
+        if trains(stage) or not any(trains(later) for _, later in strategy[place:])
+    }
 
 
 def trains(stage: Stage) -> bool:

@@ -6,7 +6,7 @@ they come from; where the store already holds what those make, the true keys fol
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from pare.provenance import digest
 from pare.stages.stage import Stage
 from pare.store import Store
 from pare.strategy import BASELINE, Strategy
+from pare.sweeps.hopeless import judged_in
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
 
@@ -75,14 +76,14 @@ class Plan:
 def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
     nodes: dict[str, Node] = {}
     needs = []
-    keys: dict[object, str] = {}
+    keys: dict[object, tuple[Stage, str]] = {}
     for number, job in enumerate(jobs):
         mine: list[Node] = []
         ends: list[Node] = []
         for way, (hardware, strategy) in enumerate(known_ways(job)):
             pipeline = Cached(store, job.task, job.seed, hardware, silent)
             chain = _Chain(number, way, pipeline, keys)
-            mine += chain.stages([(BASELINE, job.finetune), *strategy])
+            mine += chain.stages([(BASELINE, job.finetune), *strategy], judged_in(job, strategy))
             if job.auto is None:  # which scores only what it takes
                 mine.append(chain.answers(strategy))
             ends.append(mine[-1])
@@ -95,7 +96,7 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
             job=number,
             way=0,
             upto=0,
-            after=tuple(dict.fromkeys(end.id for end in ends)),
+            after=tuple(end.id for end in ends),  # one for each way
             alone=not stored,
         )
         for node in (*mine, result):
@@ -127,20 +128,26 @@ class _Made:
 
 
 class _Chain:
-    """The nodes of one strategy on one target. keys: of stages and inputs, for all jobs."""
+    """The nodes of one strategy on one target.
 
-    def __init__(self, job: int, way: int, pipeline: Cached, keys: dict[object, str]) -> None:
+    keys: of stages and inputs, for all jobs, by the stage's id, which is its own as long as it is held.
+    """
+
+    def __init__(self, job: int, way: int, pipeline: Cached, keys: dict[object, tuple[Stage, str]]) -> None:
         self.job, self.way, self.pipeline, self.keys = job, way, pipeline, keys
         self.made: list[_Made] = []
         self.graphs: list[str | None] = []
         #: what the way so far depends on besides the stages: gates judge scores of one engine
         self.decided: list[object] = []
 
-    def stages(self, strategy: Strategy) -> list[Node]:
-        return [self.stage(name, stage, upto) for upto, (name, stage) in enumerate(strategy)]
+    def stages(self, strategy: Strategy, judged: Collection[str]) -> list[Node]:
+        """judged: which of them may end a search's trial."""
+        return [self.stage(name, stage, upto, name in judged) for upto, (name, stage) in enumerate(strategy)]
 
-    def stage(self, name: str, stage: Stage, upto: int) -> Node:
+    def stage(self, name: str, stage: Stage, upto: int, judged: bool) -> Node:
         measures = is_decided_by_measuring(stage)
+        if judged:  # another trial may recover what this one cannot
+            self.decided.append("judged")
         if stage.gate is not None or measures:
             hardware = self.pipeline.hardware
             self.decided.append(
@@ -176,8 +183,8 @@ class _Chain:
     def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
         place = (id(stage), id(self.pipeline.task), self.pipeline.seed, *sorted(inputs.items()))
         if place not in self.keys:
-            self.keys[place] = self.pipeline.key(stage, inputs)
-        return self.keys[place]
+            self.keys[place] = (stage, self.pipeline.key(stage, inputs))
+        return self.keys[place][1]
 
     def answers(self, strategy: Strategy) -> Node:
         start, last, pipeline = self.made[0], self.made[-1], self.pipeline

@@ -14,7 +14,7 @@ from pare.composition import one_line, plain
 from pare.config import Job, job_of
 from pare.errors import ConfigError
 from pare.provenance import gpu_ids
-from pare.result import RESULT, Result
+from pare.result import RESULT, STATUS, Result
 from pare.status import tell_failure
 from pare.store import Store
 from pare.study.collecting import distinguishing
@@ -61,6 +61,9 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
 
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
     settings = grid.jobs[0].sweep
+    for place in grid.folders:  # of an earlier sweep in the same folder, or of a search's lower rung
+        for name in (RESULT, STATUS):
+            (place / name).unlink(missing_ok=True)
     written = write_plan(folder, plan, grid.jobs, grid.folders, grid.apart)
     orders = Orders(written, settings, view.slots, threads_of(grid.jobs), view.wanted)
     with grid.jobs[0].engine.engine(orders) as engine:
@@ -136,6 +139,7 @@ class Run:
     def __init__(self, plan: Plan, grid: Grid, engine: Engine, view: View, settings: Sweep) -> None:
         self.plan, self.grid, self.engine, self.view, self.settings = plan, grid, engine, view, settings
         self.open = {name for name, node in plan.nodes.items() if not node.stored}
+        self.lost: set[int] = set()  # jobs of which it was told
 
     def to_the_end(self) -> None:
         for node in self.plan.nodes.values():
@@ -162,8 +166,16 @@ class Run:
         """Only what needs it is given up."""
         node = self.plan.nodes[ending.node]
         lost = {ending.node, *self.plan.dependants(ending.node)}
+        self.view.total -= len(lost & self.open)
         self.open -= lost
-        jobs = [number for number, needed in enumerate(self.plan.needs) if lost.intersection(needed)]
+        jobs = [
+            number
+            for number, needed in enumerate(self.plan.needs)
+            if number not in self.lost and lost.intersection(needed)
+        ]
+        if not jobs:
+            return  # it was one of several ways, of which another had failed
+        self.lost.update(jobs)
         for number in jobs:
             job = self.grid.jobs[number]
             tell_failure(self.grid.folders[number], job.name, job.key, job.config, node.what, error)

@@ -31,7 +31,7 @@ from pare.progress import silent
 from pare.result import PLAN
 from pare.stopping import listen
 from pare.store import Store
-from pare.sweeps.errand import NODES, ending_file
+from pare.sweeps.errand import NODES, ending_file, told_by
 from pare.sweeps.hopeless import judge_of
 from pare.sweeps.plan import Node, Plan, chooses
 from pare.tracking.record import title_of
@@ -49,6 +49,7 @@ def write_plan(
             "config": job.config,
             "overrides": job.overrides,
             "folder": str(place.absolute()),
+            "within": os.path.relpath(place.absolute(), folder),
             "title": title_of(own),
         }
         for job, place, own in zip(jobs, folders, apart, strict=True)
@@ -84,36 +85,39 @@ def carried_out(plan_file: str, node_id: str) -> int:
     begun = {"began": began, "host": socket.gethostname(), "pid": os.getpid()}
     write_json(file, begun)  # whatever an earlier attempt said no longer holds
     plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
-    node = Node(**{**plan["nodes"][node_id], "after": ()})
-    code, error = 0, None
+    node = Node(**plan["nodes"][node_id])
+    before = [told_by(plan_file, name).get("given_up") for name in node.after]
+    code, error, given_up = 0, None, None
     try:
-        carry_out(node, plan["jobs"][node.job], plan["group"])
+        given_up = carry_out(node, plan["jobs"][node.job], plan["group"], before)
     except BaseException as e:
         code, error = code_of(e), error_of(e)
-    write_json(file, {**begun, "error": error, "seconds": time.time() - began})
+    write_json(file, {**begun, "error": error, "given_up": given_up, "seconds": time.time() - began})
     return code
 
 
-def carry_out(node: Node, told: Mapping[str, Any], group: str) -> None:
+def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[str | None]) -> str | None:
+    """Why a job that can do without it gives it up, if it does. before: the same of each node before it."""
     if node.kind == "result":
-        run(told["config"], told["overrides"], Path(told["folder"]), group, told["title"])
-        return
+        run(told["config"], told["overrides"], Path(told["folder"]), group, told["title"], before)
+        return None
     job = job_of(told["config"], told["overrides"])
     torch.set_num_threads(job.threads)
     way = job.ways[node.way]
     pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
     judge = judge_of(job, way.strategy)
     try:
+        if why := next(filter(None, before), None):
+            raise StageFailed(why)
         outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
-    except Hopeless:
-        raise
-    except (GateFailed, StageFailed):
+        if node.kind == "answers":
+            for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
+                pipeline.score(checkpoint, "test")
+    except (GateFailed, StageFailed) as failure:
         if node.upto == 0 or not chooses(job):
             raise
-        return  # the job finds out for itself, and so does whatever else needs this
-    if node.kind == "answers":
-        for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
-            pipeline.score(checkpoint, "test")
+        return str(failure)
+    return None
 
 
 def code_of(error: BaseException) -> int:
