@@ -5,9 +5,9 @@
 With another process hogging one core. Trials: launches of a graph slowed by 3 %, the graph, and the graph
 once more, some 10 s each; the graph against itself must be called equal, the slowed one slower. Runs: how
 far estimates lie apart that are taken alone, one after the other, on the same texts in as much time.
-Minutes: the half width of an interval after a minute. Overhead: of a call in the harness's
-loop, against a bare one in the same process. Each kind is kept in benchmarks/cells/trust.*.json, and continued from there. --report: no
-trials.
+Minutes: the half width of an interval after a minute. Overhead: of a call in the harness's loop, against a
+bare one in the same process. Each kind is kept in benchmarks/cells/trust.*.json, and continued from there.
+--report: no trials.
 """
 
 import json

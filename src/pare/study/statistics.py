@@ -53,7 +53,8 @@ class Row:
     """Jobs that differ in their seed only, and how they differ from what they are compared with.
 
     choices: what sets it apart, by key. p: corrected for how many rows there are. against: the row they are
-    compared with; None for the baseline of each job. verdict: None where the answers to the rows are not known, or it is the row compared with.
+    compared with; None for the baseline of each job. verdict: None where the answers to the rows are not
+    known, or it is the row compared with.
     """
 
     name: str
