@@ -3,15 +3,18 @@
     python benchmarks/runtimes.py [--quick] [--only 'minilm*'] [--json FILE]
 
 Random weights in the shapes of MiniLM-L6 and BERT base, inputs full of real tokens. All arms of a cell are
-timed in turn, a fresh process each; then each once more alone. What hardware=auto takes is the quickest in
-turn, and is held against the quickest alone. Share of peak: multiplications a second over what this machine
+timed in turn, a fresh process each; then each alone, one after the other and all once more, because the
+machine's own speed changes within minutes. What hardware=auto takes is the quickest in turn, and is held
+against the quickest alone. Share of peak: multiplications a second over what this machine
 does on one large matrix in that precision and with as many threads. A cell is kept in
 benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, one text, one thread.
 --report: no timing.
 """
 
 import os
+import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cache, partial
 from typing import Any
@@ -64,6 +67,7 @@ ARMS: dict[str, tuple[str, str, tuple[tuple[str, Stage], ...]]] = {
     ),
 }
 SETTINGS = Measure(launches=3, texts=64, peak=False)
+ALONE = replace(SETTINGS, launches=2)
 
 
 @cache
@@ -105,7 +109,8 @@ def measured(encoder: str, shape: str, threads: int) -> dict[str, Any]:
         graphs.append((graph_of(encoder, arm), hardware))
     texts = full_texts(length)
     in_turn = latencies_ms(graphs, texts, SETTINGS, silent)
-    alone = [latencies_ms([graph], texts, SETTINGS, silent)[0] for graph in graphs]
+    turns = [[latencies_ms([graph], texts, ALONE, silent)[0] for graph in graphs] for _ in "ab"]
+    alone = [statistics.fmean(both) for both in zip(*turns, strict=True)]
     with peak_meter(graphs[0][1], True, Watch()) as peak:
         peaks = {name: peak(name) for name in ("fp32", "bf16", "int8")}
     flops = batch * flops_of(graphs[0][0].facts["shape"], length)

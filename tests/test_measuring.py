@@ -2,10 +2,13 @@
 
 import json
 import mmap
+import os
+import select
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,3 +273,28 @@ def test_nothing_is_left_of_a_process_that_ended() -> None:
         ):
             process.answer()
         assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_who_is_not_asked_stands_still_and_does_not_outlive_who_asks() -> None:
+    """Threads that look for work would take the cores of whoever is timed next."""
+    script = (
+        "import os, signal\n"
+        "from pare.nursery import Nursery\n"
+        "from pare.targets.arms import Process\n"
+        "process = Process(Nursery.fresh('pare.targets.peak'), {'device': 'cpu', 'threads': 1})\n"
+        "process.answer()\n"
+        "print(process.pid, flush=True)\n"
+        "signal.pause()\n"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        ending, deadline = os.pidfd_open(pid), time.monotonic() + 5
+        while Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline
+    finally:
+        asking.kill()
+        asking.wait()
+    assert select.select([ending], [], [], 5)[0]
+    os.close(ending)

@@ -81,7 +81,7 @@ def test_graphs_go_where_they_run() -> None:
 
 def test_without_openvino_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pare.targets.hardware.find_spec", lambda name: None)
-    wanted = r"^hardware.runtime: openvino is not installed \(pip install 'pare\[openvino\]'\)$"
+    wanted = r"^hardware.runtime: openvino is not installed \(pip install -e '\.\[openvino\]'\)$"
     with pytest.raises(TargetError, match=wanted):
         OPENVINO.check()
 

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import statistics
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from tempfile import TemporaryFile
@@ -29,7 +30,11 @@ P = TypeVar("P", bound="Process")
 
 
 class Process:
-    """Answers a line of JSON with a line of JSON; ends with its `with`. given: the first line."""
+    """Answers a line of JSON with a line of JSON; ends with its `with`. given: the first line.
+
+    It stands still while nothing is asked: threads of many a runtime go on looking for work for some
+    milliseconds, on cores that the next process is timed on.
+    """
 
     def __init__(self, nursery: Nursery, given: Mapping[str, Any]) -> None:
         self.nursery = nursery
@@ -45,6 +50,7 @@ class Process:
         self.tell(json.dumps(given))
 
     def tell(self, line: str) -> None:
+        self.signal(signal.SIGCONT)
         with suppress(BrokenPipeError):  # why it ended comes with reading
             self.to.write(line + "\n")
             self.to.flush()
@@ -57,7 +63,13 @@ class Process:
         line = self.back.readline()
         if not line:
             raise StageFailed(f"measuring: the process ended with {self.status()}: {self.reason()}")
+        if sys.platform == "linux":  # elsewhere it would outlive whoever is killed
+            self.signal(signal.SIGSTOP)
         return json.loads(line)
+
+    def signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # why it ended comes with reading
+            os.kill(self.pid, number)
 
     def status(self) -> int:
         """Waits for its end; a process that nobody waited for looks like a stranger's."""
@@ -76,8 +88,7 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if self.ended is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
             self.status()
         with suppress(BrokenPipeError):
             self.to.close()

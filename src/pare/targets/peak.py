@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from pare.targets.arm import pin, say
+from pare.targets.arm import end_with_parent, pin, say
 
 SIZE = {"cpu": 1536, "cuda": 8192}
 REPEATS = 3
 
 
 def main() -> None:
+    end_with_parent()
     given = json.loads(sys.stdin.readline())
     device, threads = given["device"], given["threads"]
     pin(device, threads)
