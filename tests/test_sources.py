@@ -136,6 +136,7 @@ def test_several_tasks_share_an_encoder(tmp_path: Path, folder: Path) -> None:
     step = there.execute(finetune, (), ignore).steps[0]
     assert step.scores["mean"] == (step.scores["car_exact_match"] + step.scores["files_exact_match"]) / 2
     assert step.scores["car_intent_accuracy"] > 0.4
+    assert tasks.floor("dev") == (TASK.floor("dev") + tasks.tasks["files"].floor("dev")) / 2
     encoder = open_text_encoder(step.checkpoint)
     rows = tasks.labels("dev", encoder.encode(tasks.texts("dev")))
     assert set(rows[0]) == {"car_intent", "car_slots"}

@@ -350,5 +350,5 @@ def test_a_tracker_that_is_not_installed_is_one_line_before_anything_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     assert main(["track", "resync", str(swept.jobs), f"tracker={tracker}"]) == 2
-    told = f"error: tracker: {library} is not installed (pip install 'pare[{tracker}]')"
+    told = f"error: tracker: {library} is not installed (pip install -e '.[{tracker}]')"
     assert capsys.readouterr().err.splitlines()[0] == told

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pare.errors import ConfigError
 from pare.judging import Judge, SeveralJudge
@@ -12,6 +12,8 @@ from pare.outputs import Labels, Output
 from pare.provenance import digest
 from pare.tasks.example import Encoded, Example
 from pare.tasks.task import Split, Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,12 @@ class Several(Task):
             *(changed(task.truths(split), partial(under, name)) for name, task in self.tasks.items())
         )
 
+    def commonest(self, split: Split) -> list[Mapping[str, Any]]:
+        """Of each task its own."""
+        return [
+            with_name(name, answer) for name, task in self.tasks.items() for answer in task.commonest(split)
+        ]
+
     def judge(self) -> Judge:
         return SeveralJudge(
             primary=self.primary, parts={name: task.judge() for name, task in self.tasks.items()}
@@ -83,9 +91,9 @@ class Several(Task):
             start = end
 
 
-def with_name(name: str, labels: Labels) -> Labels:
-    """For the heads as this task calls them."""
-    return {f"{name}_{head}": value for head, value in labels.items()}
+def with_name(name: str, values: Mapping[str, T]) -> dict[str, T]:
+    """By the heads as this task calls them."""
+    return {f"{name}_{head}": value for head, value in values.items()}
 
 
 def under(name: str, truth: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A task: data, what the model must answer, and how an answer is judged. Knows nothing of compression."""
 
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -81,13 +81,13 @@ class Task(ABC):
 
     def floor(self, split: Split) -> float:
         """The primary metric of who gives the commonest answer of the split to every text."""
-        truths, known = list(self.truths(split)), {}
-        counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-        for truth in truths:
-            known[repr(truth)] = truth
-            counts[tuple(truth)][repr(truth)] += 1  # several tasks in one: by the heads that answer
-        commonest = {heads: known[max(count, key=count.__getitem__)] for heads, count in counts.items()}
-        return self.score(split, [commonest[tuple(truth)] for truth in truths])[self.primary]
+        return self.score(split, self.commonest(split))[self.primary]
+
+    def commonest(self, split: Split) -> list[Mapping[str, Any]]:
+        """For every text of the split the answer that is right most often."""
+        truths = list(self.truths(split))
+        ((often, _),) = Counter(map(repr, truths)).most_common(1)
+        return [next(truth for truth in truths if repr(truth) == often)] * len(truths)
 
     def shares(self, split: Split, answers: Sequence[Any]) -> list[Share] | None:
         """What each answer adds above and below the line, where the primary metric is a sum over another."""
