@@ -43,6 +43,7 @@ from pare.runtimes.onnx_session import Session
 from pare.store import Store
 from pare.targets.comparison import BASELINE, Comparison
 from pare.targets.hardware import Hardware
+from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
 from pare.targets.measuring import arms_of, fed
 from pare.targets.works import LATENCY
@@ -86,15 +87,6 @@ TOOLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 def peers() -> list[str]:
     return [f"{tool}/{recipe}" for tool, (_, _, recipes) in TOOLS.items() for recipe in recipes]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How long a call takes over one of Pare's INT8, with a 95 % interval."""
-
-    median: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -324,15 +316,12 @@ def timed(graphs: Mapping[str, Checkpoint], batch: int, task: Task, settings: Me
         for number in found.launches():
             say(f"batch {batch}: launch {number + 1}")
 
-    def timing(role: str, ratio: Ratio) -> dict[str, Any]:
-        p50 = statistics.median(found.times[role, LATENCY])
-        return {"p50_ms": p50, "ratio": asdict(ratio), "integers": found.ran[role]["quantized_matmuls"]}
+    def timing(role: str) -> dict[str, Any]:
+        p50, its = statistics.median(found.times[role, LATENCY]), found.speedup(role)
+        ours = Speedup(1 / its.median, 1 / its.high, 1 / its.low)
+        return {"p50_ms": p50, "ratio": asdict(ours), "integers": found.ran[role]["quantized_matmuls"]}
 
-    def slower(role: str) -> Ratio:
-        speedup = found.speedup(role)
-        return Ratio(1 / speedup.median, 1 / speedup.high, 1 / speedup.low)
-
-    return {INT8: timing(BASELINE, Ratio(1, 1, 1)), **{name: timing(name, slower(name)) for name in named}}
+    return {name: timing(name if name in named else BASELINE) for name in graphs}
 
 
 def say(text: str) -> None:
@@ -356,8 +345,9 @@ def read() -> dict[str, dict[str, Any]]:
     return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
 
 
-def ratio_of(cell: Mapping[str, Any], batch: int) -> Ratio:
-    return Ratio(**cell["batches"][str(batch)]["ratio"])
+def ratio_of(cell: Mapping[str, Any], batch: int) -> Speedup:
+    """How many times faster Pare's INT8 is."""
+    return Speedup(**cell["batches"][str(batch)]["ratio"])
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,10 +5,9 @@
 Random weights in the shapes of MiniLM-L6 and BERT base, inputs full of real tokens. All arms of a cell are
 timed in turn, a fresh process each; then each alone, one after the other and all once more, because the
 machine's own speed changes within minutes. What hardware=auto takes is the quickest in turn, and is held
-against the quickest alone. Share of peak: multiplications a second over what this machine
-does on one large matrix in that precision and with as many threads. A cell is kept in
-benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, one text, one thread.
---report: no timing.
+against the quickest alone. Share of peak: multiplications a second over what this machine does on one large
+matrix in that precision and with as many threads. A cell is kept in benchmarks/cells/runtimes.*.json; delete
+it to measure again. --quick: MiniLM, one text, one thread. --report: no timing.
 """
 
 import os

@@ -1,5 +1,6 @@
 """A strategy carried out: each stage from the store or computed, scored, and judged by its gate."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from pare.stages.stage import Gate, Stage
 from pare.steps import Scores, Step, Verdict
 from pare.strategy import BASELINE, Strategy
 from pare.targets.measurement import Measure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,8 @@ class Pipeline(Cached):
         start = note(self.step(BASELINE, finetune, {}, None, None))
         if expect is not None:
             expect.hold_to(start.scores, self.task.primary)
+        if not start.cached:
+            self.warn_if_nothing_was_learnt(finetune, start.scores[self.task.primary])
         current = start  # the step whose checkpoint the next stage takes
         network = start
         since: list[tuple[Step, Stage]] = []  # what was made of the last network
@@ -99,6 +104,15 @@ class Pipeline(Cached):
             if step.checkpoint.format == "torch":
                 network, since = step, []
         return Outcome(tuple(steps), start.checkpoint, current.checkpoint)
+
+    def warn_if_nothing_was_learnt(self, finetune: Finetune, score: float) -> None:
+        """score: of the fine-tuned model on dev."""
+        if score <= (floor := self.task.floor("dev")):
+            log.warning(
+                "fine-tuning %s: %s is %.4f on dev, and one and the same answer to everything scores %.4f: "
+                "it learnt nothing; try a lower train.learning_rate, a longer train.warmup or more steps",
+                finetune.model.name, self.task.primary, score, floor,
+            )  # fmt: skip
 
     def escalate(
         self,

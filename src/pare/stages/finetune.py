@@ -1,6 +1,5 @@
 """Fine-tuning: a pretrained or new encoder learns the task from its labels."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,10 +15,7 @@ from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.stages.networks import judge_of, rows_of, start_network, tune_thresholds, write_network
 from pare.stages.stage import Context, Stage
-from pare.tasks.task import Task
 from pare.training import Training, fit
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +49,6 @@ class Finetune(Stage):
         def loss_of(batch: Batch) -> Tensor:
             return hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs, weights)
 
-        judge = judge_of(network, context.task, encoder)
         history = fit(
             [network],
             network.outputs,
@@ -64,21 +59,11 @@ class Finetune(Stage):
             seed=context.seed,
             progress=context.progress,
             title=f"fine-tuning {self.model.name}",
-            judge=judge,
+            judge=judge_of(network, context.task, encoder),
             scratch=context.scratch,
         )
         tune_thresholds(network, context.task, encoder)
-        self.warn_if_nothing_was_learnt(judge(), context.task)
         write_network(context.output, network, encoder, {"model": self.model.name}, history)
-
-    def warn_if_nothing_was_learnt(self, score: float, task: Task) -> None:
-        """score: of the network on dev."""
-        if score <= (floor := task.floor("dev")):
-            log.warning(
-                "fine-tuning %s: %s is %.4f on dev, and one and the same answer to everything scores %.4f: "
-                "it learnt nothing; try a lower train.learning_rate, a longer train.warmup or more steps",
-                self.model.name, task.primary, score, floor,
-            )  # fmt: skip
 
 
 def weights_of(rows: Sequence[Row], outputs: Sequence[Output]) -> dict[str, Tensor]:

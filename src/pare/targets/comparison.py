@@ -114,8 +114,8 @@ class Comparison:
 
     def note_what_ran(self, arms: Mapping[str, Arm]) -> None:
         """What runs, of what was asked for; raises StageFailed where it is on another device."""
-        for role, side in self.sides.items():
-            asked = precision_of(side.checkpoint)
+        for role in [role for role in self.sides if role != CONTROL]:  # which is the baseline again
+            asked = precision_of(self.sides[role].checkpoint)
             self.ran[role] = arms[role].evidence()
             self.precisions[role] = ran_as(asked, self.hardware.device, self.ran[role])
 
