@@ -14,7 +14,7 @@ from pare.pipeline import Outcome
 from pare.pruning import Narrowing, by_global_rank, flops_each, parameters_each, shrink, sort, uniform
 from pare.stages.depth import Depth, block_influence, placed
 from pare.stages.distill import Distill
-from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.networks import drawn, open_network, open_text_encoder, rows_of
 from pare.stages.stage import Stage
 from pare.stages.supernet import Supernet
 from pare.stages.width import Width
@@ -196,3 +196,13 @@ def test_depth_halves_the_layers_and_a_student_starts_from_them(root: Path, fine
 def test_layers_that_are_not_there_are_named(root: Path) -> None:
     with pytest.raises(StageFailed, match=r"depth.keep: \[7\] asked for, the network has layers 0…1"):
         executed(root, ("depth", Depth(keep=(0, 7))))
+
+
+def test_rows_are_drawn_from_all_over_the_file() -> None:
+    """Files are often sorted by label: their first rows know a few of them."""
+    rows = [Row([number]) for number in range(1000)]
+    found = [row.ids[0] for row in drawn(rows, 40, 1)]
+    assert len(set(found)) == 40
+    assert max(found) > 700
+    assert found == [row.ids[0] for row in drawn(rows, 40, 1)] != [row.ids[0] for row in drawn(rows, 40, 2)]
+    assert len(drawn(rows[:7], 40, 1)) == 7

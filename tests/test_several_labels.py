@@ -18,6 +18,7 @@ from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stages.finetune import Finetune
+from pare.stages.networks import judge_of, start_network, tune_thresholds
 from pare.store import Store
 from pare.tasks.mine import Mine
 from pare.training import Training
@@ -103,3 +104,16 @@ def test_a_label_that_training_lacks_is_named(task: Mine, tmp_path: Path) -> Non
     wrong = Mine(name="words", max_length=24, train=task.train, dev=str(tmp_path / "dev.tsv"), separator="|")
     with pytest.raises(DataError, match=r"dev.tsv:2: label 'square' is not in task.train"):
         wrong.check()
+
+
+def test_a_look_at_dev_is_with_the_thresholds_of_the_end(task: Mine) -> None:
+    """Otherwise a head that is still unsure of everything scores 0, and training stops by that."""
+    network, encoder = start_network(FINETUNE.model, task, task.outputs())
+    judge = judge_of(network, task, encoder)
+    before = judge()
+    assert before > 0
+    with torch.no_grad():
+        network.heads["label"].bias.sub_(9.0)
+    assert judge() == before
+    tune_thresholds(network, task, encoder)
+    assert judge() == before

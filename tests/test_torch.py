@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers.activations import ACT2FN
 
 from commands import ROOT
 from pare.bundle import write_bundle
@@ -282,4 +283,31 @@ def test_the_benchmark_runs_on_pytorch_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "| small | 8 x 16 | compiled | bf16 |" in done.stdout
     lines = json.loads((tmp_path / "claims.json").read_text("utf-8"))
-    assert {line[-1] for line in lines} == {"falls short (not run)"}
+    assert {line[-1] for line in lines} == {"not run"}
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize(
+    ("activation", "inside"), [("gelu", ["none"] * 2), ("gelu_pytorch_tanh", ["tanh"] * 2), ("relu", [])]
+)
+def test_linear_maps_are_onednns_with_gelu_inside_and_weights_are_held_once(
+    activation: str, inside: list[str], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = scratch(SMALL, 90, 0, OUTPUTS).eval()
+    for layer in network.encoder.encoder.layer:
+        layer.intermediate.intermediate_act_fn = ACT2FN[activation]
+    mask = (RAGGED != 0).astype(np.int64)
+    wanted = network_run(network)(RAGGED, mask)["intent"]
+    save(to_program(network, "plain", "fp32"), network, "fp32", tmp_path / PROGRAM)
+    session = session_class("torch")(str(tmp_path / PROGRAM))
+    assert np.abs(session.run(RAGGED, mask)["intent"] - wanted).max() < 1e-5
+    graph = session.module.graph
+    assert not graph.find_nodes(op="call_function", target=torch.ops.aten.linear.default)
+    assert not graph.find_nodes(op="call_function", target=torch.ops.aten.gelu.default)
+    products = graph.find_nodes(op="call_function", target=torch.ops.mkldnn._linear_pointwise.default)
+    assert [node.args[-1] for node in products if "gelu" in node.args] == inside
+    held = sum(tensor.numel() for tensor in session.module.buffers())
+    assert held == sum(tensor.numel() for tensor in load_file(tmp_path / "program.safetensors").values())
+    found = session.evidence(RAGGED, mask)
+    assert found["matmuls"] == {"fp32": 1.0}

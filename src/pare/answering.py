@@ -1,6 +1,6 @@
 """From token ids to the answers of a model, whatever runs it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,9 +18,19 @@ def answers_of_run(
     run: Run, outputs: Sequence[Output], texts: Sequence[Text], encoded: Sequence[Encoded], pad_id: int
 ) -> list[dict[str, Any]]:
     """One answer for each text, in order."""
+    return answers_of_logits(logits_of_run(run, encoded, pad_id), outputs, texts, encoded)
+
+
+def answers_of_logits(
+    found: Iterable[tuple[int, Mapping[str, np.ndarray]]],
+    outputs: Sequence[Output],
+    texts: Sequence[Text],
+    encoded: Sequence[Encoded],
+) -> list[dict[str, Any]]:
+    """One answer for each text, in order. found: the number of each text and its logits."""
     plain = [asdict(output) for output in outputs]
     answers: list[dict[str, Any]] = [{}] * len(texts)
-    for i, logits in logits_of_run(run, encoded, pad_id):
+    for i, logits in found:
         answers[i] = decode(plain, texts[i], encoded[i].offsets, logits)
     return answers
 

@@ -16,7 +16,7 @@ PRECISIONS = {
     torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64",
     torch.int8: "int8", torch.uint8: "int8",
 }  # fmt: skip
-PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear", "_int_mm", "mkldnn_linear")
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear", "_int_mm", "_linear_pointwise")
 ATTENTIONS = "scaled_dot_product"
 #: shapes and views, which compute nothing
 VIEWS = (
@@ -70,8 +70,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = str(func).removeprefix("aten.")
-        kernel = name.partition(".")[0]
+        kernel = str(func).split(".")[1]  # aten.addmm.default
         if kernel not in VIEWS:
             self.found.append(node(len(self.found), kernel, args, result))
         return result

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer
 
-from pare.answering import answers_of_run, logits_of_run
+from pare.answering import answers_of_logits, logits_of_run
 from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
@@ -163,13 +164,22 @@ def rows_of(task: Task, split: Split, encoder: TextEncoder, first: int | None = 
     return OnDemand(len(encoded), lambda i: Row(encoded[i].ids, labels[i]))
 
 
+def drawn(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """So many of the rows at random, each at most once: files are often sorted by what is in them."""
+    return [rows[i] for i in Random(seed).sample(range(len(rows)), min(count, len(rows)))]
+
+
 def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
-    """The task's primary metric of the network on dev."""
+    """The task's primary metric of the network on dev, thresholds where they would be put."""
     texts = task.texts("dev")
     encoded = encoder.encode(texts, places=has_places(network.outputs))
+    labels = task.labels("dev", encoded)
 
     def judge() -> float:
-        answers = answers_of_run(network_run(network), network.outputs, texts, encoded, encoder.pad_id)
+        found = dict(logits_of_run(network_run(network), encoded, encoder.pad_id))
+        for name, cut in thresholds_of(network.outputs, labels, found).items():
+            found = {i: {**logits, name: logits[name] - cut} for i, logits in found.items()}
+        answers = answers_of_logits(found.items(), network.outputs, texts, encoded)
         return task.score("dev", answers)[task.primary]
 
     return judge
@@ -177,22 +187,34 @@ def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
 
 def tune_thresholds(network: Network, task: Task, encoder: TextEncoder) -> None:
     """Moves the biases of heads that ask for it: what then lies above 0 gives the best micro F1 on dev."""
-    outputs = [output for output in network.outputs if output.tuned]
-    if not outputs:
+    if not any(output.tuned for output in network.outputs):
         return
     encoded = encoder.encode(task.texts("dev"), places=has_places(network.outputs))
-    labels = task.labels("dev", encoded)
     found = dict(logits_of_run(network_run(network), encoded, encoder.pad_id))
+    for name, cut in thresholds_of(network.outputs, task.labels("dev", encoded), found).items():
+        head = network.heads[name]
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():
+            head.bias.sub_(cut)
+
+
+def thresholds_of(
+    outputs: Sequence[Output],
+    labels: Sequence[Mapping[str, Any]],
+    found: Mapping[int, Mapping[str, np.ndarray]],
+) -> dict[str, float]:
+    """Of each output that asks for one, the logit above which its labels hold. found: logits by text."""
+    cuts = {}
     for output in outputs:
+        if not output.tuned:
+            continue
         rows = [i for i, row in enumerate(labels) if output.name in row]
         logits = np.stack([found[i][output.name] for i in rows])
         truth = np.zeros(logits.shape, dtype=bool)
         for row, i in zip(truth, rows, strict=True):
             row[labels[i][output.name]] = True
-        head = network.heads[output.name]
-        assert isinstance(head, nn.Linear)
-        with torch.no_grad():
-            head.bias.sub_(best_threshold(closed(logits, output.implied), truth))
+        cuts[output.name] = best_threshold(closed(logits, output.implied), truth)
+    return cuts
 
 
 def write_network(

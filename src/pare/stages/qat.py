@@ -17,6 +17,7 @@ from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
 from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import (
+    drawn,
     judge_of,
     open_network,
     open_text_encoder,
@@ -58,7 +59,9 @@ class Qat(Stage):
         teacher = teacher_of(inputs["baseline"], encoder)
         rows = rows_of(context.task, "train", encoder)
         torch.manual_seed(context.seed)
-        rounded = with_fake_quantizers(open_network(inputs["model"]), rows[: self.calibration_rows])
+        rounded = with_fake_quantizers(
+            open_network(inputs["model"]), drawn(rows, self.calibration_rows, context.seed)
+        )
         history = distil(
             [rounded],
             teacher,

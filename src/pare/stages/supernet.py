@@ -23,6 +23,7 @@ from pare.importance import Importance, importance_of
 from pare.ondemand import one_after_another
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import (
+    drawn,
     open_network,
     open_text_encoder,
     rows_of,
@@ -84,7 +85,8 @@ class Supernet(Stage):
         labelled = rows_of(context.task, "train", encoder)
         unlabelled = rows_of(context.task, "unlabelled", encoder)
         rows = one_after_another(labelled, unlabelled) if self.distillation.unlabelled else labelled
-        sort(network, importance_of(network, self.importance, labelled[: self.rows], encoder.pad_id))
+        judged = drawn(labelled, self.rows, context.seed)
+        sort(network, importance_of(network, self.importance, judged, encoder.pad_id))
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)
         lengths = [len(row.ids) for row in rows] if self.distillation.cache else None

@@ -16,7 +16,14 @@ from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Importance, importance_of
 from pare.pruning import Kept, by_global_rank, flops_each, parameters_each, shrink, uniform
-from pare.stages.networks import open_network, open_text_encoder, rows_of, tune_thresholds, write_network
+from pare.stages.networks import (
+    drawn,
+    open_network,
+    open_text_encoder,
+    rows_of,
+    tune_thresholds,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
 
 
@@ -61,7 +68,7 @@ class Width(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
-        rows = rows_of(context.task, "train", encoder, first=self.rows)
+        rows = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
