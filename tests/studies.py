@@ -55,6 +55,7 @@ def job(
         size_mb=mb,
         memory_mb=3 * mb,
         speedup=Speedup(times, 0.95 * times, 1.05 * times),
+        end_to_end_speedup=Speedup(ratio := 1.2 / (ms + 0.2), 0.95 * ratio, 1.05 * ratio),
         fingerprint=place,
     )
     base = replace(
@@ -65,6 +66,7 @@ def job(
         size_mb=8.0,
         memory_mb=24.0,
         speedup=Speedup(1.0, 1.0, 1.0),
+        end_to_end_speedup=None,
     )
     told, last = [], before
     for number, stage in enumerate(stages):

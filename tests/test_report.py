@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pare.cli import main
+from pare.targets.intervals import Speedup
 from studies import failed, grid, job
 
 Told = Callable[..., tuple[int, str, str]]
@@ -190,6 +191,33 @@ def test_a_change_is_of_the_seeds_that_both_have(tmp_path: Path, told: Told) -> 
     told(tmp_path, "--baseline", "a=1", "--to", tmp_path / "t.csv")
     row = table(tmp_path / "t.csv")[1]
     assert float(row["delta.low"]) <= float(row["delta"]) <= float(row["delta.high"])
+
+
+def test_a_change_of_time_is_what_was_measured_in_turns(tmp_path: Path, told: Told) -> None:
+    """Not the ratio of two medians, which the speed-up beside it may contradict."""
+    made = job(tmp_path / "0", "a=1", ms=0.97)
+    timed = replace(
+        made.measurement, speedup=Speedup(0.83, 0.8, 0.86), end_to_end_speedup=Speedup(0.9, 0.8, 1.0)
+    )
+    replace(made, measurement=timed).write(tmp_path / "0")
+    told(tmp_path, "--metrics", "latency_ms+,end_to_end_ms+,speedup", "--to", tmp_path / "t.csv")
+    (row,) = table(tmp_path / "t.csv")
+    assert row["speedup"] == row["latency_ms.change"] == "0.83"
+    assert row["end_to_end_ms.change"] == "0.9"
+
+
+def test_changes_beside_numbers_are_of_the_seeds_that_both_have(tmp_path: Path, told: Told) -> None:
+    for seed, (right, ms, mb) in enumerate(((0.9, 0.5, 2.0), (0.9, 0.5, 2.0), (0.2, 0.05, 0.2))):
+        job(tmp_path / f"a{seed}", "a=1", seed=seed, right=right, ms=ms, mb=mb)
+    for seed in range(2):
+        job(tmp_path / f"b{seed}", "a=2", seed=seed, right=0.9, ms=0.25, mb=1.0)
+    metrics = "delta,exact_match+,speedup,latency_ms+,end_to_end_ms+,size_mb+"
+    told(tmp_path, "--baseline", "a=1", "--metrics", metrics, "--to", tmp_path / "t.csv")
+    row = {name: float(value) for name, value in table(tmp_path / "t.csv")[1].items() if name != "configuration"}
+    assert row["exact_match.change"] == pytest.approx(row["delta"])
+    assert row["speedup"] == row["latency_ms.change"] == pytest.approx(2)
+    assert row["end_to_end_ms.change"] == pytest.approx(0.7 / 0.45)
+    assert row["size_mb.change"] == pytest.approx(-50)
 
 
 def test_what_was_measured_nowhere_is_on_no_front(study: Path, tmp_path: Path, told: Told) -> None:

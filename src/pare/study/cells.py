@@ -92,18 +92,26 @@ def number(found: Estimate | None, quantity: Quantity) -> Cell:
 
 def with_change(row: Row, quantity: Quantity) -> Cell:
     """As the sources write it: 86.83 (+1.12), 15.92 (1.46x), 5.40 (-92.2 %)."""
-    before, after = row.before(quantity), row.estimate(quantity)
-    cell = number(after, quantity)
-    if before is None or after is None or (not before.mean and quantity.change != "points"):
+    cell = number(row.estimate(quantity), quantity)
+    changed = change_of(row, quantity)
+    if changed is None:
         return cell
-    changed = {
-        "points": lambda: 100 * (after.mean - before.mean),
-        "times": lambda: (after.mean / before.mean) ** (1 if quantity.higher else -1),
-        "percent": lambda: 100 * (after.mean / before.mean - 1),
-    }[quantity.change]()
     told = {"points": f"{changed:+.2f}", "times": f"{changed:.2f}x", "percent": f"{changed:+.1f} %"}
     mark = mark_of(row) if quantity.name == row.results[0].primary else ""
     return replace(cell, extra=f"({told[quantity.change]})", mark=mark, more={**cell.more, "change": changed})
+
+
+def change_of(row: Row, quantity: Quantity) -> float | None:
+    if quantity.change == "times":
+        times = row.times(quantity)
+        return None if times is None else times.median
+    found = row.change(quantity)
+    if found is None:
+        return None
+    before, after = found
+    if quantity.change == "points":
+        return 100 * (after - before)
+    return 100 * (after / before - 1) if before else None
 
 
 def delta(row: Row) -> Cell:

@@ -1,14 +1,15 @@
 """The Pareto front, what meets a budget, and what stood in the way where nothing does."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pare.study.quantities import LATENCY, MEASURED, MEMORY, SIZE
-from pare.study.statistics import Row, mean_of
+from pare.study.statistics import Row
 
 
 def score_of(row: Row) -> float:
-    return mean_of(row, row.results[0].primary)
+    return statistics.fmean(result.scores[result.primary] for result in row.results)
 
 
 def cost_of(row: Row, name: str) -> float | None:

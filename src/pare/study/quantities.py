@@ -6,6 +6,7 @@ from typing import Literal
 
 from pare.errors import ConfigError
 from pare.result import Result
+from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measurement
 
 Change = Literal["points", "times", "percent"]
@@ -13,7 +14,10 @@ Change = Literal["points", "times", "percent"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """of: its value in a result; before: in the result's own baseline. change: how a difference is told."""
+    """of: its value in a result; before: in the result's own baseline. change: how a difference is told.
+
+    paired: how many times better than that baseline, where both were timed in turns.
+    """
 
     name: str
     unit: str
@@ -22,6 +26,7 @@ class Quantity:
     change: Change
     of: Callable[[Result], float | None]
     before: Callable[[Result], float | None]
+    paired: Callable[[Result], Speedup | None] = lambda _: None
 
     @property
     def scale(self) -> float:
@@ -42,12 +47,23 @@ def score(name: str) -> Quantity:
 
 
 def measured(
-    name: str, unit: str, digits: int, change: Change, of: Callable[[Measurement], float | None]
+    name: str,
+    unit: str,
+    digits: int,
+    change: Change,
+    of: Callable[[Measurement], float | None],
+    paired: Callable[[Measurement], Speedup | None] = lambda _: None,
 ) -> Quantity:
-    def before(result: Result) -> float | None:
-        return of(result.baseline_measurement)
-
-    return Quantity(name, unit, digits, name == RATE, change, lambda r: of(r.measurement), before)
+    return Quantity(
+        name,
+        unit,
+        digits,
+        name == RATE,
+        change,
+        lambda result: of(result.measurement),
+        lambda result: of(result.baseline_measurement),
+        lambda result: paired(result.measurement),
+    )
 
 
 def params(stage: int) -> Callable[[Result], float | None]:
@@ -62,9 +78,16 @@ LATENCY, SPEEDUP, RATE, SIZE, MEMORY = "latency_ms", "speedup", "throughput_per_
 MEASURED = {
     quantity.name: quantity
     for quantity in (
-        measured(LATENCY, "ms", 3, "times", lambda m: m.latency_ms.get("p50")),
+        measured(LATENCY, "ms", 3, "times", lambda m: m.latency_ms.get("p50"), lambda m: m.speedup),
         measured("latency_p90_ms", "ms", 3, "times", lambda m: m.latency_ms.get("p90")),
-        measured("end_to_end_ms", "ms", 3, "times", lambda m: (m.end_to_end_ms or {}).get("p50")),
+        measured(
+            "end_to_end_ms",
+            "ms",
+            3,
+            "times",
+            lambda m: (m.end_to_end_ms or {}).get("p50"),
+            lambda m: m.end_to_end_speedup,
+        ),
         measured(RATE, "/s", 0, "times", lambda m: m.throughput_per_s),
         measured(SIZE, "MB", 2, "percent", lambda m: m.size_mb),
         measured(MEMORY, "MB", 1, "percent", lambda m: m.memory_mb),

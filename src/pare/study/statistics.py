@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from pare.study.collecting import (
     stripped,
     task_of,
 )
-from pare.study.quantities import LATENCY, MEASURED, Quantity
+from pare.study.quantities import LATENCY, MEASURED, Quantity, score
 from pare.targets.intervals import Speedup, speedup_of
 
 SURE = 0.05
@@ -79,34 +79,46 @@ class Row:
     def estimate(self, quantity: Quantity) -> Estimate | None:
         return estimate([quantity.of(result) for result in self.results])
 
-    def before(self, quantity: Quantity) -> Estimate | None:
-        """Of what it is compared with."""
-        if self.against is not None:
-            return self.against.estimate(quantity)
-        return estimate([quantity.before(result) for result in self.results])
+    def change(self, quantity: Quantity) -> tuple[float, float] | None:
+        """Before and after, of the seeds that both have; None where either is not known."""
+        if self.against is None:
+            before, after = estimate([quantity.before(r) for r in self.results]), self.estimate(quantity)
+        else:
+            theirs, ours = of_shared_seeds(self.against, self), of_shared_seeds(self, self.against)
+            before, after = (estimate([quantity.of(r) for r in each]) for each in (theirs, ours))
+        return None if before is None or after is None else (before.mean, after.mean)
 
     @property
     def drop(self) -> float:
         """Points of the primary metric that are lost."""
-        primary = self.results[0].primary
-        if self.against is None:
-            return 100 * statistics.fmean(
-                r.baseline_scores[primary] - r.scores[primary] for r in self.results
-            )
-        return 100 * (mean_of(self.against, primary, self.seeds) - mean_of(self, primary, self.against.seeds))
+        found = self.change(score(self.results[0].primary))
+        assert found is not None
+        before, after = found
+        return 100 * (before - after)
 
     @property
     def speedup(self) -> Speedup:
         """Against what it is compared with; over seeds, one log-ratio a seed."""
+        found = self.times(MEASURED[LATENCY])
+        assert found is not None
+        return found
+
+    def times(self, quantity: Quantity) -> Speedup | None:
+        """How many times better: as it was measured in pairs, else the ratio of means, without an interval."""
         if self.against is None:
-            return own_speedup(self.results)
-        ours, theirs = ({baseline_of(r) for r in row.results} for row in (self, self.against))
-        if ours != theirs:  # nothing was measured beside both, so there is no interval
-            before, after = (row.estimate(MEASURED[LATENCY]) for row in (self.against, self))
-            assert before is not None
-            assert after is not None
-            return Speedup(before.mean / after.mean, math.nan, math.nan)
-        return quotient(own_speedup(self.results), own_speedup(self.against.results))
+            paired = own_times(quantity, self.results)
+        else:
+            ours, theirs = of_shared_seeds(self, self.against), of_shared_seeds(self.against, self)
+            over, under = own_times(quantity, ours), own_times(quantity, theirs)
+            beside_one = {baseline_of(r) for r in ours} == {baseline_of(r) for r in theirs}
+            paired = quotient(over, under) if over and under and beside_one else None
+        if paired is not None:
+            return paired
+        found = self.change(quantity)
+        if found is None or not all(found):
+            return None
+        before, after = found
+        return Speedup(after / before if quantity.higher else before / after, math.nan, math.nan)
 
 
 def estimate(values: Sequence[float | None]) -> Estimate | None:
@@ -117,14 +129,17 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     return Estimate(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
-def mean_of(row: Row, metric: str, seeds: Collection[int] = ()) -> float:
-    """seeds: of another row; where both have some, of those only, as a comparison in pairs is."""
-    shared = row.seeds.intersection(seeds) or row.seeds
-    return statistics.fmean(result.scores[metric] for result in row.results if result.seed in shared)
+def of_shared_seeds(row: Row, other: Row) -> list[Result]:
+    """The row's results of the seeds that both have, as a comparison in pairs is; all where there are none."""
+    shared = row.seeds & other.seeds or row.seeds
+    return [result for result in row.results if result.seed in shared]
 
 
-def own_speedup(results: Sequence[Result]) -> Speedup:
-    each = [result.measurement.speedup for result in results]
+def own_times(quantity: Quantity, results: Sequence[Result]) -> Speedup | None:
+    """Each against its own baseline; None where one was not timed beside it."""
+    each = [found for result in results if (found := quantity.paired(result)) is not None]
+    if len(each) < len(results):
+        return None
     return each[0] if len(each) == 1 else speedup_of([math.log(one.median) for one in each])
 
 
