@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pare.cli import main
 from pare.targets.intervals import Speedup
@@ -231,6 +232,31 @@ def test_a_key_that_means_two_is_refused(tmp_path: Path, told: Told) -> None:
     code, _, err = told(tmp_path, "--rows", "keep")
     assert code == 2
     assert "keep: is any of compression.width.keep, compression.depth.keep" in err
+
+
+def test_a_key_that_some_jobs_lack(tmp_path: Path, told: Told) -> None:
+    """They have no value for it; an error is only what no job has."""
+    job(tmp_path / "0", "compression/quantize=fp16")
+    job(tmp_path / "1", "compression=none")
+    to = ("--to", tmp_path / "t.csv")
+    assert told(tmp_path, "--where", "quantize=fp16", *to)[0] == 0
+    assert len(table(tmp_path / "t.csv")) == 1
+    assert told(tmp_path, "--baseline", "quantize=fp16", *to)[0] == 0
+    assert told(tmp_path, "--rows", "quantize", *to)[0] == 0
+    assert [row["quantize"] for row in table(tmp_path / "t.csv")] == ["fp16", "–"]
+    code, _, err = told(tmp_path, "--baseline", "nope=1")
+    assert code == 2
+    assert "nope: is no key of any job; overrides are compression/quantize, seed, compression" in err
+
+
+def test_values_of_the_config_are_as_they_are_typed(tmp_path: Path, told: Told) -> None:
+    for number, (shared, limit) in enumerate(((True, None), (False, 3))):
+        job(tmp_path / str(number), f"a={number}")
+        config = {"train": {"shared": shared, "limit": limit}}
+        (tmp_path / str(number) / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    for asked in ("train.shared=true", "limit=null"):
+        assert told(tmp_path, "--where", asked, "--to", tmp_path / "t.csv")[0] == 0
+        assert len(table(tmp_path / "t.csv")) == 1
 
 
 def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) -> None:

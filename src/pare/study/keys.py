@@ -1,6 +1,7 @@
 """What a job has for a key that names rows, columns or a baseline."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -17,10 +18,14 @@ def short(key: str) -> str:
     return key.replace("/", ".").rpartition(".")[2]
 
 
-def value_of(key: str, record: Record, result: Result) -> str:
-    """What a job has for a key: from its overrides, then its result, then its config; raises ConfigError.
+LACKING = "–"
+
+
+def value_of(key: str, record: Record, result: Result) -> str | None:
+    """What a job has for a key, from its overrides, then its result, then its config; None where it lacks it.
 
     key: whole, or how it ends: `quantize` is compression/quantize, `width.keep` compression.width.keep.
+    Raises ConfigError where it is how several end.
     """
     pairs = [override.lstrip("+").partition("=")[::2] for override in record.overrides]
     meant = {whole: value for whole, value in pairs if ends_with(whole, key)}
@@ -32,7 +37,15 @@ def value_of(key: str, record: Record, result: Result) -> str:
         return str(result.seed)
     if key in TEXTS:
         return TEXTS[key](result)
-    return from_config(key, record, [whole for whole, _ in pairs])
+    return from_config(key, record)
+
+
+def check_known(keys: Iterable[str], done: Sequence[tuple[Record, Result]]) -> None:
+    """Raises ConfigError for a key that no job has."""
+    for key in keys:
+        if done and all(value_of(key, *job) is None for job in done):
+            overrides = dict.fromkeys(o.partition("=")[0] for record, _ in done for o in record.overrides)
+            raise ConfigError(f"{key}: is no key of any job; overrides are {', '.join(overrides) or 'none'}")
 
 
 def ends_with(whole: str, key: str) -> bool:
@@ -40,15 +53,19 @@ def ends_with(whole: str, key: str) -> bool:
     return dotted == wanted or dotted.endswith(f".{wanted}")
 
 
-def from_config(key: str, record: Record, overrides: Sequence[str]) -> str:
-    found = {}
-    if (record.folder / CONFIG).is_file():
-        config = yaml.load((record.folder / CONFIG).read_text(encoding="utf-8"), Loader=LOADER)
-        found = {path: value for path, value in leaves(config) if ends_with(path, key)}
-    if len(found) == 1:
-        return str(next(iter(found.values())))
-    told = f"is any of {', '.join(found)}" if found else f"is no key of {record.folder}"
-    raise ConfigError(f"{key}: {told}; overrides are {', '.join(dict.fromkeys(overrides)) or 'none'}")
+def from_config(key: str, record: Record) -> str | None:
+    if not (record.folder / CONFIG).is_file():
+        return None
+    config = yaml.load((record.folder / CONFIG).read_text(encoding="utf-8"), Loader=LOADER)
+    found = {path: value for path, value in leaves(config) if ends_with(path, key)}
+    if len(found) > 1 and key not in found:
+        raise ConfigError(f"{key}: is any of {', '.join(found)}")
+    return as_typed(found.get(key, next(iter(found.values())))) if found else None
+
+
+def as_typed(value: Any) -> str:
+    """On a command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def leaves(config: Any, path: str = "") -> "list[tuple[str, Any]]":

@@ -12,7 +12,7 @@ from pare.result import Result
 from pare.study.cells import Table
 from pare.study.collecting import Record, Study, collect, study_of
 from pare.study.front import Limit, choose, front
-from pare.study.keys import value_of
+from pare.study.keys import LACKING, check_known, value_of
 from pare.study.quantities import LATENCY, MEASURED
 from pare.study.statistics import WHOLE, Key, Part, Row, by_what_differs, judged, parts
 from pare.study.summary import show_choice, show_front, show_table, show_without
@@ -44,6 +44,7 @@ def report(paths: Sequence[Path], asked: Asked) -> int:
     check(asked)
     study = chosen(collect(paths), asked.where)
     console = wide_console()
+    check_known(named_in(asked), study.done)
     by = {name: WHOLE.get(name) or key_of(name) for name in asked.group}
     found = compared(study, by, asked)
     tables = [table_of(part.rows, asked.choice, part.title) for part in found]
@@ -86,18 +87,29 @@ def check(asked: Asked) -> None:
         raise ConfigError(problems)
 
 
+def named_in(asked: Asked) -> list[str]:
+    """Keys that some job must have."""
+    others = [name for name in asked.group if name not in WHOLE]
+    return [*others, *asked.choice.rows, *asked.choice.cols, *keys_of(asked.baseline)]
+
+
 def key_of(name: str) -> Key:
-    return lambda record, result: value_of(name, record, result)
+    return lambda record, result: value_of(name, record, result) or LACKING
 
 
 def chosen(study: Study, where: Sequence[str]) -> Study:
     """Without the jobs that have a result of something else."""
     if not where:
         return study
+    check_known(keys_of(where), study.done)
     kept = {record.number for record, result in study.done if holds(where, record, result)}
     if not kept:
         raise ConfigError(f"--where {' '.join(where)}: none of {len(study.done)} jobs with a result")
     return Study([each for each in study.records if each.number in kept or not each.result], study.notes)
+
+
+def keys_of(pairs: Sequence[str]) -> list[str]:
+    return [pair.partition("=")[0] for pair in pairs]
 
 
 def holds(pairs: Sequence[str], record: Record, result: Result) -> bool:

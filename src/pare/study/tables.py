@@ -7,7 +7,7 @@ from typing import Any
 
 from pare.errors import ConfigError
 from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best
-from pare.study.keys import short, value_of
+from pare.study.keys import LACKING, short, value_of
 from pare.study.quantities import LATENCY, MEMORY, SIZE, SPEEDUP, quantity_of, score
 from pare.study.statistics import Row, by_stage, estimate, judged
 
@@ -263,7 +263,8 @@ def pivot(rows: Sequence[Row], choice: Choice) -> Table:
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in rows:
         place = tuple(
-            tuple(value_of(key, *row.jobs[0]) for key in keys) for keys in (choice.rows, choice.cols)
+            tuple(value_of(key, *row.jobs[0]) or LACKING for key in keys)
+            for keys in (choice.rows, choice.cols)
         )
         at = (place[0], place[1])
         if at in places:
@@ -286,7 +287,7 @@ def pivot(rows: Sequence[Row], choice: Choice) -> Table:
         made = [Cell(value) for value in line]
         for column in across:
             found = places.get((line, column))
-            made += [get(found) if found else Cell("–") for _, get in wanted]
+            made += [get(found) if found else Cell(LACKING) for _, get in wanted]
         cells.append(made)
     return explained(rows, Table("", columns, with_best(columns, cells)))
 
