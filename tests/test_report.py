@@ -1,9 +1,11 @@
 """`pare report`: the tables, the front, budgets and figures of studies, through the command line."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from pare.cli import main
+from pare.study.reporting import after_sweep
 from pare.targets.intervals import Speedup
 from studies import failed, grid, job
 
@@ -166,6 +169,73 @@ def test_tasks_stand_side_by_side_in_one_row(tmp_path: Path, told: Told) -> None
     assert [row["configuration"] for row in rows] == ["compression=int8", "compression=half"]
     for row in rows:
         assert float(row["average"]) == pytest.approx((float(row["tnews"]) + float(row["csl"])) / 2)
+
+
+def test_tasks_side_by_side_are_ranked_apart(tmp_path: Path, told: Told) -> None:
+    """Scores of two tasks are no front, and the page is of each task."""
+    for number, (task, right) in enumerate((("tnews", 0.6), ("csl", 0.9))):
+        job(tmp_path / str(number), f"task={task}", "compression=int8", task=task, right=right, before=right)
+    page = tmp_path / "all.html"
+    code, out, _ = told(tmp_path, "--layout", "clue", "--max-drop", 20, "--to", page)
+    assert code == 0
+    assert out.count("within --max-drop 20: 1 of 1") == 2
+    told_data = page.read_text("utf-8").split('id="data">')[1].split("</script>")[0]
+    assert [part["title"].split(" ")[0] for part in json.loads(told_data)["parts"]] == ["tnews", "csl"]
+    code, _, err = told(tmp_path, "--layout", "clue", "--baseline", "compression=int8")
+    assert code == 2
+    assert err.startswith("error: --baseline: --layout clue has several tasks")
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        ("--where", "a=1"), ("--layout", "stages"), ("--baseline", "a=1"), ("--lang", "zh"),
+        ("--metrics", "size_mb"), ("--rows", "a"),
+    ],
+)  # fmt: skip
+def test_another_view_leaves_the_report_of_the_sweep_alone(
+    tmp_path: Path, view: tuple[str, str], told: Told
+) -> None:
+    for value in (1, 2):
+        job(tmp_path / str(value), f"a={value}")
+    assert "written" in told(tmp_path)[1]
+    before = [(tmp_path / name).read_text("utf-8") for name in ("table.md", "report.html")]
+    assert "written" not in told(tmp_path, *view)[1]
+    assert [(tmp_path / name).read_text("utf-8") for name in ("table.md", "report.html")] == before
+
+
+def test_a_report_that_cannot_be_written_costs_a_line_and_no_more(
+    study: Path, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the other files nor what the exit code says."""
+    sweep = shutil.copytree(study, tmp_path / "sweep", ignore=shutil.ignore_patterns("report.html", "table.md"))
+    (sweep / "report.html").mkdir()
+    code, out, _ = told(sweep, "--max-latency", 0.01)
+    assert code == 1
+    assert f"not written: {sweep / 'report.html'}: Is a directory" in out
+    assert (sweep / "table.md").is_file()
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "plotly", None)
+        assert "plotly is not installed" in told(sweep)[1]
+        code, _, err = told(sweep, "--to", tmp_path / "t.html", tmp_path / "t.md")
+        assert (code, err.count("\n")) == (2, 1)
+        assert (tmp_path / "t.md").is_file()
+
+
+def test_a_figure_of_nothing(tmp_path: Path, told: Told) -> None:
+    pytest.importorskip("kaleido")
+    failed(tmp_path / "0", "", state="running")
+    code, _, err = told(tmp_path, "--to", tmp_path / "front.png")
+    assert code == 2
+    assert err == f"error: {tmp_path / 'front.png'}: no job has a result yet, so there is nothing to draw\n"
+
+
+def test_brackets_in_what_went_wrong_are_no_markup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "[/b]"
+    after_sweep(nowhere, [nowhere / "0"], [["a=1"]], "1 stage")
+    assert f"results {nowhere}" in capsys.readouterr().out
 
 
 def test_what_was_gone_back_on_is_in_no_mean(tmp_path: Path, told: Told) -> None:

@@ -117,8 +117,8 @@ def write_report(options: argparse.Namespace) -> int:
     asked = Asked(
         Choice(options.layout, options.rows, options.cols, options.metrics),
         group=options.group,
-        where=options.where,
-        baseline=options.baseline,
+        where=tuple(options.where),
+        baseline=tuple(options.baseline),
         budget=limits(options.max_drop, options.max_latency, options.max_size, options.max_memory),
         costs=options.axes,
         to=options.to,

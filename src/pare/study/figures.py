@@ -31,6 +31,8 @@ def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, langua
     """Raises ConfigError where what draws is not installed, or the machine has no font for it."""
     if find_spec("kaleido") is None or find_spec("plotly") is None:
         raise ConfigError(f"{file}: kaleido is not installed (pip install -e '.[report]')")
+    if not parts:
+        raise ConfigError(f"{file}: no job has a result yet, so there is nothing to draw")
     if len(parts) > 1:
         raise ConfigError(
             f"{file}: a figure is of one table, here are {len(parts)}; --where takes some of the jobs"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from pare.errors import ConfigError
 from pare.report import wide_console
@@ -40,21 +41,40 @@ class Asked:
 
 
 def report(paths: Sequence[Path], asked: Asked) -> int:
-    """Exit code 1 where nothing has a result yet, or nothing meets the budget."""
+    """Exit code 1 where nothing has a result yet, or nothing meets the budget.
+
+    Raises ConfigError where a file that was asked for cannot be written, after all else is done.
+    """
     check(asked)
     study = chosen(collect(paths), asked.where)
     console = wide_console()
     check_known(named_in(asked), study.done)
     by = {name: WHOLE.get(name) or key_of(name) for name in asked.group}
-    found = compared(study, by, asked)
-    tables = [table_of(part.rows, asked.choice, part.title) for part in found]
+    across = asked.choice.layout in ACROSS_TASKS
+    found = compared(study, {"task": WHOLE["task"], **by} if across else by, asked.baseline)
+    shown = parts(study, by, across) if across else found
+    tables = [table_of(part.rows, asked.choice, part.title) for part in shown]
     for table in tables:
         show_table(console, table)
     show_without(console, study)
-    met = [show_ranking(console, part.rows, asked) for part in found]
-    for file in asked.to or default_files(paths):
-        write(file, study, found, tables, asked)
-        console.print(f"written {file}", soft_wrap=True)
+    met = []
+    for part in found:
+        if len(found) > 1:
+            console.print(f"\n{escape(part.title)}", soft_wrap=True)
+        met.append(show_ranking(console, part.rows, asked))
+    files = asked.to or default_files(paths, asked)
+    problems = []
+    for file in sorted(files, key=lambda file: file.suffix not in TABLES):  # these need the least
+        try:
+            write(file, study, found, tables, asked)
+        except (ConfigError, OSError) as e:
+            problems.append(f"{file}: {e.strerror or e}" if isinstance(e, OSError) else str(e))
+        else:
+            console.print(f"written {file}", soft_wrap=True, markup=False)
+    if asked.to and problems:
+        raise ConfigError(problems)
+    for problem in problems:
+        console.print(f"[yellow]not written: {escape(problem)}[/yellow]", soft_wrap=True)
     return 0 if any(met) else 1
 
 
@@ -83,6 +103,8 @@ def check(asked: Asked) -> None:
     ]
     for option, pairs in (("--where", asked.where), ("--baseline", asked.baseline)):
         problems += [f"{option} {pair}: key=value is needed" for pair in pairs if "=" not in pair]
+    if asked.baseline and asked.choice.layout in ACROSS_TASKS:
+        problems.append(f"--baseline: --layout {asked.choice.layout} has several tasks, and no row is of all")
     if problems:
         raise ConfigError(problems)
 
@@ -117,11 +139,10 @@ def holds(pairs: Sequence[str], record: Record, result: Result) -> bool:
     return all(value_of(key, record, result) == value for key, value in split)
 
 
-def compared(study: Study, by: Mapping[str, Key], asked: Asked) -> list[Part]:
-    across = asked.choice.layout in ACROSS_TASKS
+def compared(study: Study, by: Mapping[str, Key], baseline: Sequence[str] = ()) -> list[Part]:
+    """What can be ranked, and shown on the page: each part of one task, whatever the tables are of."""
     return [
-        Part(part.title, judged(part.rows, against(part.rows, asked.baseline)))
-        for part in parts(study, by, across)
+        Part(part.title, judged(part.rows, against(part.rows, baseline))) for part in parts(study, by)
     ]
 
 
@@ -136,9 +157,10 @@ def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
     return found[0]
 
 
-def default_files(paths: Sequence[Path]) -> list[Path]:
-    """In the sweep's own folder; of several sweeps only what is asked for."""
-    return [paths[0] / PAGE, paths[0] / TABLE] if len(paths) == 1 and paths[0].is_dir() else []
+def default_files(paths: Sequence[Path], asked: Asked) -> list[Path]:
+    """In the sweep's own folder, of the whole of it; of another view, or several sweeps, what is asked for."""
+    is_whole = (asked.choice, asked.where, asked.baseline, asked.language) == (Choice(), (), (), "en")
+    return [paths[0] / PAGE, paths[0] / TABLE] if is_whole and len(paths) == 1 and paths[0].is_dir() else []
 
 
 def write(file: Path, study: Study, found: Sequence[Part], tables: Sequence[Table], asked: Asked) -> None:
@@ -163,15 +185,15 @@ def after_sweep(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[s
     try:
         study = study_of(list(zip(folders, jobs, strict=True)))
         asked = Asked()
-        found = compared(study, by_what_differs(study), asked)
+        found = compared(study, by_what_differs(study))
         tables = [table_of(part.rows, asked.choice, part.title) for part in found]
         for table in tables:
             show_table(console, table)
         show_without(console, study)
         for file in (folder / TABLE, folder / PAGE):
             write(file, study, found, tables, asked)
-        console.print(f"report  {folder / PAGE}", soft_wrap=True)
+        console.print(f"report  {folder / PAGE}", soft_wrap=True, markup=False)
     except Exception as e:
-        console.print(f"[yellow]no report: {type(e).__name__}: {e}[/yellow]", soft_wrap=True)
+        console.print(f"[yellow]no report: {escape(f'{type(e).__name__}: {e}')}[/yellow]", soft_wrap=True)
     console.print(shared)
-    console.print(f"results {folder}", soft_wrap=True)
+    console.print(f"results {folder}", soft_wrap=True, markup=False)
