@@ -108,3 +108,21 @@ def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) ->
     assert any("train.batch_size: found 'abc'" in line for line in lines)
     assert not list((tmp_path / "jobs").glob("*/status.json"))
     assert not list(Store(tmp_path / "store").entries())
+
+
+def test_warnings_of_stages_and_trackers_are_seen_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only in the logs of the processes, which nobody reads."""
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    untrained = ("compression=none", "train.steps=1", "tracker=wandb", "measure.texts=20,19")
+    finished = run("-m", *TINY, *where, *untrained)
+    assert finished.returncode == 0, finished.stderr
+    lines = (finished.stdout + finished.stderr).splitlines()
+    assert len([line for line in lines if "it learnt nothing" in line]) == 1
+    refused = [line for line in lines if "tracker: http://127.0.0.1:9" in line]
+    assert [line.rpartition("resync ")[2].split("`")[0] for line in refused] == [
+        str(tmp_path / "jobs" / job) for job in ("0", "1", "")
+    ]

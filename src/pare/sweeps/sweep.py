@@ -22,6 +22,7 @@ from pare.study.reporting import after_sweep
 from pare.sweep import Orders, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine
+from pare.sweeps.errand import told_by
 from pare.sweeps.estimate import estimate
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.view import View
@@ -69,7 +70,7 @@ def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
     with grid.jobs[0].engine.engine(orders) as engine:
         try:
             with view.watching():
-                Run(plan, grid, engine, view, settings).to_the_end()
+                Run(plan, grid, engine, view, settings, written).to_the_end()
         finally:
             engine.stop()
 
@@ -134,10 +135,13 @@ def named(jobs: Sequence[int], job_overrides: Sequence[Sequence[str]]) -> str:
 
 
 class Run:
-    """A plan in the hands of an engine."""
+    """A plan in the hands of an engine. written: its file."""
 
-    def __init__(self, plan: Plan, grid: Grid, engine: Engine, view: View, settings: Sweep) -> None:
+    def __init__(
+        self, plan: Plan, grid: Grid, engine: Engine, view: View, settings: Sweep, written: Path
+    ) -> None:
         self.plan, self.grid, self.engine, self.view, self.settings = plan, grid, engine, view, settings
+        self.written = written
         self.open = {name for name, node in plan.nodes.items() if not node.stored}
         self.lost: set[int] = set()  # jobs of which it was told
 
@@ -152,6 +156,7 @@ class Run:
                     continue  # given up before
                 self.open.discard(ending.node)
                 self.view.ended(self.plan.nodes[ending.node], ending.error is None)
+                self.view.warned(told_by(self.written, ending.node).get("warnings", ()))
                 if ending.error is None:
                     self.well(ending)
                 else:

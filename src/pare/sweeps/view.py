@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Group
@@ -38,6 +38,7 @@ class View:
         self.total = sum(not node.stored for node in plan.nodes.values())
         self.done = self.failures = self.computed = 0
         self.live: Live | None = None
+        self.warnings: set[str] = set()
 
     def plan_line(self, estimate: Estimate) -> None:
         """Jobs, stages, how many are in the store, how long the rest will take."""
@@ -85,6 +86,13 @@ class View:
     def ended(self, node: Node, well: bool) -> None:
         self.done += 1
         self.computed += well and node.kind == "stage"
+
+    def warned(self, lines: Iterable[str]) -> None:
+        """Each once: what is wrong with a shared stage is said by all that need it."""
+        for line in lines:
+            if line not in self.warnings:
+                self.warnings.add(line)
+                self.console.print(f"[yellow]{escape(line)}[/yellow]", soft_wrap=True)
 
     def job_done(self, number: int, result: Result) -> None:
         speedup, score = result.measurement.speedup, result.scores[result.primary]

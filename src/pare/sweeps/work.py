@@ -2,12 +2,13 @@
 
     python -m pare.sweeps.work PLAN NODE
 
-PLAN is what `write_plan` wrote. The process writes beside it, in nodes/NODE.json, when it began and how it
-ended; what it prints is the node's log. Without arguments it is told them by whoever holds the other end of
+PLAN is what `write_plan` wrote. The process writes beside it, in nodes/NODE.json, when it began, how it ended
+and what it warned of; what it prints is the node's log. Without arguments it is told them by whoever holds the other end of
 its stdin, a nursery's user or an errand: once that is gone, the process and all that it started end at once.
 """
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -88,12 +89,27 @@ def carried_out(plan_file: str, node_id: str) -> int:
     node = Node(**plan["nodes"][node_id])
     before = [told_by(plan_file, name).get("given_up") for name in node.after]
     code, error, given_up = 0, None, None
+    warnings = Warnings()
+    logging.basicConfig(format="%(message)s")  # for the log, where the process was not forked from a sweep
+    logging.getLogger("pare").addHandler(warnings)
     try:
         given_up = carry_out(node, plan["jobs"][node.job], plan["group"], before)
     except BaseException as e:
         code, error = code_of(e), error_of(e)
-    write_json(file, {**begun, "error": error, "given_up": given_up, "seconds": time.time() - began})
+    ended = {"error": error, "given_up": given_up, "warnings": list(warnings.lines)}
+    write_json(file, {**begun, **ended, "seconds": time.time() - began})
     return code
+
+
+class Warnings(logging.Handler):
+    """Keeps them, each once, for whoever watches the sweep and reads no logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines[record.getMessage()] = None
 
 
 def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[str | None]) -> str | None:
