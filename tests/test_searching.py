@@ -110,8 +110,9 @@ def test_the_best_are_commands_that_make_them_again(grid: tuple[Path, tuple[str,
 
 def test_the_same_search_again_has_nothing_to_do(grid: tuple[Path, tuple[str, ...], Finished]) -> None:
     root, command, _ = grid
-    again = run(*command, f"hydra.sweep.dir={root / 'later'}")
+    again = run(*command, f"hydra.sweep.dir={root / 'later'}", "tracker=wandb", "tracker.mode=offline")
     assert again.returncode == 1  # one has failed, as before
+    assert "tracker:" not in again.stdout + again.stderr  # which has nothing to be told either
     assert " jobs, " not in again.stdout
     first, second = searched(root, "jobs"), searched(root, "later")
     assert second == first

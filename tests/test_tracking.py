@@ -1,10 +1,14 @@
 """What trackers are told about a job or a sweep; that all of it can be read back from what wandb wrote."""
 
 import json
+import os
 import re
+import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ from pare.report import yaml_of
 from pare.result import CONFIG
 from pare.study.collecting import Record, Study
 from pare.tracking.figures import figures_of, table_of
-from pare.tracking.mirroring import trouble_with
+from pare.tracking.mirroring import heard, mirror, silence, trouble_with
 from pare.tracking.record import JobRecord, Made, StudyRecord, models_of, read_job, title_of, write_job
 from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
 from pare.tracking.wandb import Wandb
@@ -171,6 +175,18 @@ def test_a_study_has_a_row_for_every_job() -> None:
     assert table["primary"] == [0.5, 0.5, None]
 
 
+def test_a_column_of_a_study_is_what_sets_jobs_apart() -> None:
+    """Each key has its own, also where two end alike in different jobs or like a number of the table."""
+    same = ["task.source.train=400", "model=micro"]
+    own = (["compression.width.keep=0.5"], ["compression.depth.keep=3"], ["x.size_mb=1"])
+    jobs = [Record(n, Path(), [*same, *apart], apart, RESULT, "") for n, apart in enumerate(own)]
+    table = table_of(StudyRecord(Study(jobs), Path("group")))
+    assert list(table)[:5] == ["job", "state", "compression.width.keep", "compression.depth.keep", "x.size_mb"]
+    assert table["compression.width.keep"] == ["0.5", None, None]
+    assert table["size_mb"] == [1.5] * 3
+    assert not {"train", "model"} & set(table)
+
+
 def test_figures_show_what_has_a_result() -> None:
     figures = dict(figures_of(a_study()))
     assert sum(len(points.x) for points in figures["pareto"].data if points.name != "baseline") == 2
@@ -197,7 +213,7 @@ def test_the_workspace_shows_numbers_of_the_schema() -> None:
         ("auto", {"WANDB_API_KEY": "key", "WANDB_MODE": "disabled"}, "", "disabled"),
         ("auto", {}, "machine api.wandb.ai login user password key", "online"),
         ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine api.wandb.ai login u password k", "offline"),
-        ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine ours login user password key", "online"),
+        ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine ours:80 login user password key", "online"),
         ("auto", {}, "no netrc at all", "offline"),
         ("offline", {"WANDB_API_KEY": "key"}, "", "offline"),
         ("online", {}, "", "online"),
@@ -217,6 +233,54 @@ def test_auto_is_online_where_there_is_a_key(
     (tmp_path / ".netrc").write_text(netrc)
     (tmp_path / ".netrc").chmod(0o600)
     assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
+    (tmp_path / ".netrc").rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("NETRC", "~/elsewhere")
+    assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
+
+
+def test_what_auto_chose_is_said_where_it_goes_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = a_job(tmp_path)
+    mirror({**OFFLINE, "mode": "auto"}, job)
+    (line,) = caplog.messages
+    assert line.startswith("tracker: wandb is offline, for want of a key for https://api.wandb.ai: `wandb login`")
+    assert Wandb(mode="offline").remark() == ""  # as it was asked to
+
+
+def test_a_server_that_is_not_there_is_known_at_once_with_tls_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes calls and never answers
+        silent = f"https://127.0.0.1:{server.getsockname()[1]}"
+        assert silence(silent, 0.2) == f"{silent} did not answer, given up after 0.2 s (tracker.limit_s)"
+    assert silence(silent, 0.2) == f"{silent}: [Errno 111] Connection refused"
+
+
+def test_a_server_whose_tls_only_the_library_can_talk_is_there() -> None:
+    """It asks for a certificate of the client's, say."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+
+        def refuse() -> None:
+            with server.accept()[0] as line:
+                line.recv(65536)
+                line.sendall(bytes.fromhex("15030300020228"))  # fatal: handshake failure
+
+        answer = pool.submit(refuse)
+        assert silence(f"https://127.0.0.1:{server.getsockname()[1]}", 10) is None
+        answer.result()
+
+
+def test_the_limit_begins_once_the_tracker_is_ready() -> None:
+    """Not with the import of its library, which takes as long."""
+    ours, theirs = os.pipe()
+    words = [Timer(0.9, os.write, (theirs, b"ready\n")), Timer(2.2, os.write, (theirs, b"done\n"))]
+    for word in words:
+        word.start()
+    assert heard(ours, 2) is None
+    for word in words:
+        word.join()
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

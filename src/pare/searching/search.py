@@ -31,6 +31,7 @@ from pare.study.commands import command_line
 from pare.sweeps.composing import Composer
 from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned
 from pare.tracking.mirroring import mirror
+from pare.tracking.record import is_study
 
 try:
     from pare.searching.trials import Trials, forgotten, opened
@@ -70,7 +71,8 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
             seeker.to_the_end(trials)
         finally:
             print(f"storage {file}")
-            mirror(job.config["tracker"], seeker.folder)
+            if is_study(seeker.folder):  # nothing ran where all had been tried before
+                mirror(job.config["tracker"], seeker.folder)
     return []
 
 

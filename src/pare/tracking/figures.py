@@ -8,7 +8,7 @@ from typing import Any
 from pare.study.figures import front_figure, parallel_figure
 from pare.study.quantities import LATENCY
 from pare.study.statistics import by_what_differs, parts
-from pare.tracking.record import StudyRecord, named
+from pare.tracking.record import StudyRecord, shortened, split
 from pare.tracking.schema import metrics_of
 
 #: what a study is compared by
@@ -30,13 +30,14 @@ FIGURES = {"pareto": front_figure, "parallel_coordinates": parallel_figure}
 def table_of(record: StudyRecord) -> Table:
     """A column for each override that sets jobs apart, and one for each headline; a row for each job."""
     jobs = record.study.records
-    settings = [named(job.overrides) for job in jobs]
+    settings = [dict(split(job.apart)) for job in jobs]
     metrics = [{} if job.result is None else metrics_of(job.result) for job in jobs]
     keys = dict.fromkeys(key for setting in settings for key in setting)
+    columns = shortened(keys, ("job", "state", *HEADLINES))
     return {
         "job": [job.number for job in jobs],
         "state": ["done" if job.result else job.reason for job in jobs],
-        **{key: [setting.get(key) for setting in settings] for key in keys},
+        **{columns[key]: [setting.get(key) for setting in settings] for key in keys},
         **{name: [found.get(name) for found in metrics] for name in HEADLINES},
     }
 

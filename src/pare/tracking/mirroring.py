@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -33,10 +34,8 @@ from pare.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-#: for imports, checksums and a new database, none of which wait for anybody
+#: for imports, checksums and files of this machine, none of which wait for anybody
 PREPARE_S = 60.0
-#: however long these took
-LEAST_S = 1.0
 READY, DONE = "ready", "done"
 
 
@@ -45,7 +44,12 @@ def mirror(tracker: Mapping[str, Any] | None, folder: Path) -> None:
 
     tracker: its config; None: there is none.
     """
-    if tracker is not None and (trouble := trouble_with(tracker, built(tracker).limit_s, folder)):
+    if tracker is None:
+        return
+    found = built(tracker)
+    if not is_study(folder) and (remark := found.remark()):  # of a sweep its jobs have said it
+        log.warning("tracker: %s", remark)
+    if trouble := trouble_with(tracker, found.limit_s, folder):
         again = f"the results are in {folder}, and `pare track resync {folder}` tries again"
         log.warning("tracker: %s; %s", trouble, again)
 
@@ -64,17 +68,20 @@ def trouble_with(tracker: Mapping[str, Any], limit_s: float, folder: Path) -> st
 def silence(address: str, limit_s: float) -> str | None:
     """Whether a server does not answer at all: known here before a library is loaded, which takes seconds.
 
-    With TLS this is left to the library, which knows what certificates to trust.
+    Which certificates to trust the library knows; here nothing is sent but the question.
     """
-    if not address.startswith("http://"):
+    if not address.startswith(("http://", "https://")):
         return None
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
         with suppress(HTTPError):  # an answer like any other
-            urlopen(address, timeout=limit_s).close()
-    except TimeoutError:
-        return f"{address} did not answer, {given_up(limit_s)}"
+            urlopen(address, timeout=limit_s, context=unverified).close()
     except (OSError, HTTPException, ValueError) as e:
-        return f"{address}: {getattr(e, 'reason', None) or e}"
+        reason = getattr(e, "reason", None) or e
+        if isinstance(reason, TimeoutError):
+            return f"{address} did not answer, {given_up(limit_s)}"
+        return None if isinstance(reason, ssl.SSLError) else f"{address}: {reason}"
     return None
 
 
@@ -118,14 +125,13 @@ def told_apart(tracker: Mapping[str, Any], limit_s: float, folder: Path, scratch
 
 def heard(pipe: int, limit_s: float) -> str | None:
     """What became of it, as the process tells or as its silence does."""
-    began = time.monotonic()
-    text, until, ready = b"", began + PREPARE_S, False
+    text, until, ready = b"", time.monotonic() + PREPARE_S, False
     while select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
         found = os.read(pipe, 65536)
         text += found
         *lines, _ = text.decode("utf-8", "replace").split("\n")
         if READY in lines and not ready:
-            until, ready = max(began + limit_s, time.monotonic() + LEAST_S), True
+            until, ready = time.monotonic() + limit_s, True
         if lines and lines[-1] != READY:
             return None if lines[-1] == DONE else lines[-1]
         if not found:

@@ -62,7 +62,8 @@ class Mlflow(Tracker):
         models = models_of(job)
         command = command_line(job.result.overrides)
         tags = {"job_type": "job", "group": job.group, "mlflow.note.content": f"`{command}`"}
-        ready()
+        if place is None:  # in a file of this machine nobody is waited for
+            ready()
         with self.run(client, place, job.id, job.title, tags) as run:
             for start in range(0, len(params), PARAMS):
                 client.log_batch(run, params=params[start : start + PARAMS])
@@ -81,7 +82,8 @@ class Mlflow(Tracker):
         # its UI shows them in a frame that has no height of its own
         files |= {f"{name}.html": f.to_html(default_height="600px") for name, f in figures_of(study)}
         tags = {"job_type": "report", "group": study.group}
-        ready()
+        if place is None:
+            ready()
         with self.run(client, place, f"{study.group}-report", f"report {study.group}", tags) as run:
             for name, text in files.items():
                 client.log_text(run, text, name)

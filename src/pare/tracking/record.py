@@ -1,7 +1,8 @@
 """What a tracker is told, read from a job's or a sweep's folder: nothing but these files is needed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -170,13 +171,16 @@ def title_of(overrides: Sequence[str]) -> str:
 
 
 def named(overrides: Sequence[str]) -> dict[str, str]:
-    """Values by the last word of their key, or by the whole key where two end alike."""
-    pairs = list(split(overrides))
-    lasts = [short(key) for key, _ in pairs]
-    return {
-        last if lasts.count(last) == 1 else key: value
-        for (key, value), last in zip(pairs, lasts, strict=True)
-    }
+    """Values by the short names of their keys."""
+    values = dict(split(overrides))
+    return {name: values[key] for key, name in shortened(values).items()}
+
+
+def shortened(keys: Iterable[str], taken: Sequence[str] = ()) -> dict[str, str]:
+    """The last word of each key, or the whole key where two end alike or the word is taken."""
+    lasts = {key: short(key) for key in keys}
+    used = Counter([*lasts.values(), *taken])
+    return {key: last if used[last] == 1 else key for key, last in lasts.items()}
 
 
 def split(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -16,8 +16,8 @@ Ready = Callable[[], None]
 class Tracker(ABC):
     """Where results are mirrored to, after all measuring.
 
-    limit_s: how long a job waits where the tracker is elsewhere; what has not arrived by then is given up,
-    and `pare track resync` brings it later. upload: whether models are copied to the tracker; otherwise it
+    limit_s: how long a job waits where the tracker is elsewhere: for its server to answer, and then, once the
+    library is loaded, for all to arrive; the rest is given up, and `pare track resync` brings it later. upload: whether models are copied to the tracker; otherwise it
     is told where they lie, and their checksums.
     """
 
@@ -34,6 +34,10 @@ class Tracker(ABC):
 
     def address(self) -> str:
         """Of the server that has to answer; empty where there is none."""
+        return ""
+
+    def remark(self) -> str:
+        """What a user may not expect of where it goes; empty: nothing."""
         return ""
 
     @abstractmethod

@@ -39,6 +39,14 @@ class Wandb(Tracker):
     def address(self) -> str:
         return base_url() if self.chosen_mode() == "online" else ""
 
+    def remark(self) -> str:
+        if self.mode != "auto" or os.environ.get("WANDB_MODE") or self.chosen_mode() == "online":
+            return ""
+        return (
+            f"wandb is offline, for want of a key for {base_url()}: `wandb login`, or tracker.mode=offline "
+            "where that is meant; `wandb sync` uploads what is written"
+        )
+
     def mirror_job(self, job: JobRecord, ready: Ready) -> None:
         if self.chosen_mode() == "disabled":
             return
@@ -141,7 +149,7 @@ class Wandb(Tracker):
             return self.mode
         if asked := os.environ.get("WANDB_MODE"):  # dryrun is offline's older name
             return "online" if asked == "online" else "disabled" if asked == "disabled" else "offline"
-        host = urlsplit(base_url()).hostname or ""
+        host = urlsplit(base_url()).netloc
         return "online" if os.environ.get("WANDB_API_KEY") or has_netrc_entry(host) else "offline"
 
 
@@ -153,6 +161,7 @@ def has_netrc_entry(host: str) -> bool:
     from netrc import NetrcParseError, netrc
 
     try:
-        return netrc().authenticators(host) is not None
+        place = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()  # as wandb looks for it
+        return netrc(place).authenticators(host) is not None
     except (OSError, NetrcParseError):
         return False
