@@ -9,6 +9,7 @@ from commands import ROOT, TINY, job, result_of, run
 from pare.auto import Auto, Choice, Trial, search
 from pare.errors import GateFailed
 from pare.pipeline import Expect
+from pare.report import Terminal
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate, Stage
@@ -23,6 +24,12 @@ CANDIDATES: Mapping[str, Mapping[str, Stage]] = {
     "int8": {"export": Export(), "quantize": Quantize(calibration_rows=16)},
     "ruined": {"width": RUINOUS, "export": Export()},
 }
+
+
+def test_why_a_trial_failed_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets are no styles."""
+    Terminal().trial(Trial("int8", "shape [/1, 16] of [red]x"))
+    assert "int8: shape [/1, 16] of [red]x" in capsys.readouterr().out
 
 
 def searched(root: Path, auto: Auto) -> Choice:

@@ -77,10 +77,13 @@ def test_a_dry_gc_removes_nothing(store: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("days", ["-1", "nan", "soon"])
-def test_days_that_make_no_sense_remove_nothing(store: Path, days: str) -> None:
+def test_days_that_make_no_sense_remove_nothing(
+    store: Path, days: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["store", "--root", str(store), "gc", f"--unused-days={days}"])
     assert ended.value.code == 2
+    assert f"--unused-days: {days} is not a number of days" in capsys.readouterr().err
     assert len(list(Store(store).entries())) == 3
 
 
@@ -165,6 +168,19 @@ def test_data_says_what_is_in_it(rows: list[str], capsys: pytest.CaptureFixture[
     assert "test: 1 texts are in dev too" in out
     assert "train: 1 texts come with different labels" in out
     assert "dev: 1 labels that train lacks: phone" in out
+
+
+def test_labels_are_shown_as_they_are_written(
+    rows: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets are no styles."""
+    for name, label in (("train", "[red]music"), ("dev", "[/call]")):
+        with (tmp_path / f"{name}.tsv").open("a", encoding="utf-8") as file:
+            file.write(f"sing\t{label}\n")
+    assert main(["data", *rows]) == 0
+    out = capsys.readouterr().out
+    assert "[red]music" in out
+    assert "dev: 2 labels that train lacks: [/call], phone" in out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`pare …`: what you do with data before a run, and with bundles and the store afterwards."""
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -189,14 +190,17 @@ def make_workspace(place: tuple[str, str], show: bool) -> int:
 def entity_and_project(text: str) -> tuple[str, str]:
     entity, _, project = text.partition("/")
     if not entity or not project or "/" in project:
-        raise ValueError(f"{text} is not ENTITY/PROJECT")
+        raise argparse.ArgumentTypeError(f"{text} is not ENTITY/PROJECT")
     return entity, project
 
 
 def days(text: str) -> float:
-    found = float(text)
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
     if not found >= 0:
-        raise ValueError(f"{text} is not a number of days")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of days")
     return found
 
 

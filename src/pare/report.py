@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -61,31 +62,32 @@ class Terminal:
         if step.verdict is not None and not step.verdict.passed:
             verdict = f"  [yellow]gate failed: {step.verdict.action}[/yellow]"
         source = "from the store" if step.cached else f"{step.seconds:.1f} s"
-        self.console.print(f"[dim]{step.name}: {source}[/dim]{verdict}")
+        self.console.print(f"[dim]{escape(step.name)}: {source}[/dim]{verdict}")
 
     def trial(self, trial: Trial) -> None:
         """One line as `auto` has tried a strategy."""
-        told = f"[yellow]{trial.why}[/yellow]" if trial.why else "passes"
+        told = f"[yellow]{escape(trial.why)}[/yellow]" if trial.why else "passes"
         cost = f"{trial.latency_ms:.3f} ms: " if trial.latency_ms is not None else ""
         if trial.drop is not None:
             cost = f"{-100 * trial.drop:+.2f} points, {trial.speedup:.2f}x: "
-        self.console.print(f"[bold]{trial.name}[/bold]: {cost}{told}", soft_wrap=True)
+        self.console.print(f"[bold]{escape(trial.name)}[/bold]: {cost}{told}", soft_wrap=True)
 
     def result(self, result: Result, folder: Path) -> None:
         for trial in result.tried:
             if trial["taken"]:
-                self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried")
+                self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried", markup=False)
         self.console.print(stage_table(result))
         self.comparison(result, folder)
+        bundle = folder / BUNDLE
         self.console.print(
-            f"bundle  {folder / BUNDLE}   python {folder / BUNDLE}/predict.py TEXT", soft_wrap=True
+            f"bundle  {bundle}   python {bundle}/predict.py TEXT", soft_wrap=True, markup=False
         )
 
     def comparison(self, result: Result, folder: Path) -> None:
         self.console.print(comparison_table(result))
         for line in caveats(result):
             self.console.print(line, soft_wrap=True)
-        self.console.print(f"result  {folder / RESULT}", soft_wrap=True)
+        self.console.print(f"result  {folder / RESULT}", soft_wrap=True, markup=False)
 
 
 def points(value: float | None, signed: bool = False) -> str:
@@ -98,7 +100,7 @@ def points(value: float | None, signed: bool = False) -> str:
 def stage_table(result: Result) -> Table:
     metric = result.primary
     title = f"{result.task}, seed {result.seed}: {metric} on dev after each stage"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     for column in (
         "stage",
         "score",
@@ -115,7 +117,7 @@ def stage_table(result: Result) -> Table:
         gate = stage["gate"]
         mark = "" if gate is None else (" ✓" if gate["passed"] else f" ✗ {gate['action']}")
         table.add_row(
-            f"{stage['name']}{mark}",
+            escape(f"{stage['name']}{mark}"),
             points(stage["scores"].get(metric)),
             points(delta.get("previous", {}).get(metric), True),
             points(delta.get("baseline", {}).get(metric), True),
@@ -143,7 +145,7 @@ def comparison_table(result: Result) -> Table:
             change = (
                 f"{points(after - before, True)} [{points(sure.low, True)}, {points(sure.high, True)}] points"
             )
-        table.add_row(metric, points(before), points(after), change)
+        table.add_row(escape(metric), points(before), points(after), change)
 
     def row(name: str, value: Any, change: str) -> None:
         table.add_row(name, value(base), value(small), change)
@@ -192,7 +194,7 @@ def caveats(result: Result) -> list[str]:
     conditions = small.conditions
     for one in conditions["foreign"]:
         took = f"{one['cores']} cores" if "cores" in one else f"{one['gpu_mb']} MB of the GPU"
-        lines.append(f"[yellow]{one['name']} ({one['pid']}) used {took} meanwhile[/yellow]")
+        lines.append(f"[yellow]{escape(one['name'])} ({one['pid']}) used {took} meanwhile[/yellow]")
     if (conditions["steal"] or 0) > STEAL_SEEN:
         lines.append(f"[yellow]the host took {share(conditions['steal'])} of the cores' time[/yellow]")
     if not conditions["settled"]:
@@ -222,7 +224,7 @@ def show_survey(name: str, found: Survey) -> None:
     """Rows, labels, lengths, and what is odd about them."""
     console = wide_console()
     heads = [f"p{p}" if p < 100 else "longest" for p in PERCENTILES]
-    table = Table(title=f"{name}: texts, in tokens", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(f"{name}: texts, in tokens"), title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("", "rows", *heads, f"longer than {found.max_length}", "seen in train"):
         table.add_column(column, justify="right" if column else "left")
     for split in LABELLED:
@@ -237,7 +239,7 @@ def show_survey(name: str, found: Survey) -> None:
         for column in ("", *LABELLED):
             table.add_column(column, justify="right" if column else "left")
         for label, _ in total.most_common(MOST_LABELS):
-            table.add_row(label, *(str(counts[split][label]) for split in LABELLED))
+            table.add_row(escape(label), *(str(counts[split][label]) for split in LABELLED))
         console.print(table)
         if len(total) > MOST_LABELS:
             console.print(f"and {len(total) - MOST_LABELS} more {kind}")
@@ -248,4 +250,5 @@ def show_survey(name: str, found: Survey) -> None:
         console.print(f"train: {found.disputed} texts come with different labels")
     for split in LABELLED[1:]:
         if unknown := found.unknown(split):
-            console.print(f"{split}: {len(unknown)} labels that train lacks: {', '.join(unknown[:10])}")
+            told = f"{split}: {len(unknown)} labels that train lacks: {', '.join(unknown[:10])}"
+            console.print(told, markup=False)
