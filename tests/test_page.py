@@ -132,6 +132,12 @@ def test_the_table_sorts_and_filters(page: Any) -> None:
     assert "1 of 6" in script(page, "return document.getElementById('count').textContent")
 
 
+def test_signs_are_explained_and_what_a_change_is_against(page: Any) -> None:
+    told = script(page, "return document.getElementById('signs').textContent")
+    assert "± is the standard deviation over 2 seeds" in told
+    assert "against each job's own baseline" in told
+
+
 def test_stages_of_a_row_are_drawn_once_they_are_looked_at(page: Any) -> None:
     script(page, "document.getElementById('stages').scrollIntoView()")
     assert until(page, "return document.querySelectorAll('#stages-chart .point').length") == 5

@@ -42,6 +42,16 @@ def test_every_job_is_told_of_whatever_became_of_it(tmp_path: Path) -> None:
     assert all("result.json" in record.reason for record in records[3:])
 
 
+def test_trials_of_a_search_are_numbered_as_their_folders(tmp_path: Path) -> None:
+    """Its plan is that of the last batch; a trial that repeats another has no folder."""
+    for number in (0, 1, 3, 4):
+        job(tmp_path / str(number), f"seed={number}", seed=number)
+    planned = [{"within": str(number), "overrides": [f"seed={number}"]} for number in (3, 4)]
+    write_json(tmp_path / PLAN, {"jobs": planned})
+    records = collect([tmp_path]).records
+    assert [(record.number, record.folder.name) for record in records] == [(n, str(n)) for n in (0, 1, 3, 4)]
+
+
 def test_a_sweep_that_runs_shows_what_is_to_come(tmp_path: Path) -> None:
     """Even where its folder has been copied elsewhere."""
     job(tmp_path / "copied" / "0", "seed=0")

@@ -308,13 +308,15 @@ def test_an_mlflow_without_room_changes_nothing(swept: Swept, full: Path, tmp_pa
 
 @pytest.mark.slow
 def test_four_jobs_at_once_are_four_runs_of_mlflow(swept: Swept, crashed: Path, tmp_path: Path) -> None:
-    """In a database that none of them finds there; in a file nobody is waited for, so no limit is too short."""
+    """In a database that none of them finds there; a file is not waited for, so no limit is too short."""
     mlflow = pytest.importorskip("mlflow")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
 
     tracker = {"_target_": "pare.tracking.mlflow.Mlflow", "uri": uri}
     with ThreadPoolExecutor() as pool:
-        assert list(pool.map(lambda folder: trouble_with(tracker, 1e-6, folder), swept.folders())) == [None] * 4
+        assert (
+            list(pool.map(lambda folder: trouble_with(tracker, 1e-6, folder), swept.folders())) == [None] * 4
+        )
     again = ["track", "resync", str(crashed), "tracker=mlflow", f"tracker.uri={uri}"]
     assert main(again) == 0  # the first job once more, which takes the place of its first run; and the report
     client = mlflow.MlflowClient(uri)

@@ -181,7 +181,13 @@ def test_a_column_of_a_study_is_what_sets_jobs_apart() -> None:
     own = (["compression.width.keep=0.5"], ["compression.depth.keep=3"], ["x.size_mb=1"])
     jobs = [Record(n, Path(), [*same, *apart], apart, RESULT, "") for n, apart in enumerate(own)]
     table = table_of(StudyRecord(Study(jobs), Path("group")))
-    assert list(table)[:5] == ["job", "state", "compression.width.keep", "compression.depth.keep", "x.size_mb"]
+    assert list(table)[:5] == [
+        "job",
+        "state",
+        "compression.width.keep",
+        "compression.depth.keep",
+        "x.size_mb",
+    ]
     assert table["compression.width.keep"] == ["0.5", None, None]
     assert table["size_mb"] == [1.5] * 3
     assert not {"train", "model"} & set(table)
@@ -245,7 +251,9 @@ def test_what_auto_chose_is_said_where_it_goes_nowhere(
     job = a_job(tmp_path)
     mirror({**OFFLINE, "mode": "auto"}, job)
     (line,) = caplog.messages
-    assert line.startswith("tracker: wandb is offline, for want of a key for https://api.wandb.ai: `wandb login`")
+    assert line.startswith(
+        "tracker: wandb is offline, for want of a key for https://api.wandb.ai: `wandb login`"
+    )
     assert Wandb(mode="offline").remark() == ""  # as it was asked to
 
 

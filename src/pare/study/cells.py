@@ -30,12 +30,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """name: as it is asked for. higher: which way is better; None where nothing is."""
+    """name: as it is asked for. higher: which way is better; None where nothing is.
+
+    once: what stands in it is not shown again in the lines below.
+    """
 
     name: str
     title: str
     numeric: bool = True
     higher: bool | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,15 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+
+    def shown(self) -> list[list[Cell]]:
+        """Its rows as a person reads them."""
+        lines = [list(row) for row in self.rows]
+        for i, column in enumerate(self.columns):
+            for above, line in zip(self.rows, lines[1:] if column.once else (), strict=False):
+                if line[i] == above[i]:
+                    line[i] = Cell()
+        return lines
 
 
 Getter = Callable[[Row], Cell]
@@ -165,6 +178,9 @@ def with_best(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list
 def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
     """What the signs of the table mean, as far as they are in it."""
     marks = {cell.mark for row in table.rows for cell in row}
+    against = " / ".join(
+        sorted({row.against.name if row.against else "each job's own baseline" for row in rows})
+    )
     found = []
     if any(cell.spread for row in table.rows for cell in row):
         counts = sorted({len(row.jobs) for row in rows})
@@ -178,6 +194,7 @@ def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
         tests = sorted({row.verdict.test for row in rows if row.verdict is not None})
         family = sum(row.p is not None for row in rows)
         corrected = f", corrected for {family} comparisons (Holm)" if family > 1 else ""
-        against = {row.against.name if row.against else "each job's own baseline" for row in rows}
-        found.append(f"p: {' / '.join(tests)}, against {' / '.join(sorted(against))}{corrected}")
+        found.append(f"p: {' / '.join(tests)}, against {against}{corrected}")
+    elif any(column.name == DELTA for column in table.columns):
+        found.append(f"Δ: against {against}")
     return found

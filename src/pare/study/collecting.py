@@ -66,13 +66,22 @@ def collect(paths: Sequence[Path]) -> Study:
 
 def study_of(jobs: Sequence[tuple[Path, Sequence[str]]]) -> Study:
     """jobs: folder, or file, and overrides of each, as far as they are known without a result."""
-    records = [read(number, folder, overrides) for number, (folder, overrides) in enumerate(jobs)]
+    numbers = numbers_of([folder for folder, _ in jobs])
+    records = [read(number, *job) for number, job in sorted(zip(numbers, jobs, strict=True))]
     records, notes = without_repeats(records)
     known = [record.number for record in records if record.result or record.overrides]
     apart = distinguishing([plain(record.overrides) for record in records if record.number in known])
     own = dict(zip(known, apart, strict=True))
     told = [replace(record, apart=own.get(record.number, ())) for record in records]
     return Study(told, notes)
+
+
+def numbers_of(folders: Sequence[Path]) -> list[int]:
+    """As the folders are called, which a search numbers as its trials; of several sweeps as they come."""
+    names = [folder.name for folder in folders]
+    if all(name.isdecimal() for name in names) and len(set(map(int, names))) == len(names):
+        return list(map(int, names))
+    return list(range(len(folders)))
 
 
 def plain(overrides: Iterable[str]) -> list[str]:

@@ -178,7 +178,8 @@ const drawStages = () => {
   simple("stages-table", [words.stage, `${part.primary} ${words.on_dev}`, words.since_before, words.params_m, words.size_mb],
     row.stages.map((stage) => {
       const i = steps.indexOf(stage);
-      return [stage.name, stage.score === null ? "" : (100 * stage.score).toFixed(2), i > 0 ? `${changes[i] > 0 ? "+" : ""}${changes[i].toFixed(2)}` : "",
+      const some = stage.seeds < row.seeds ? ` (${stage.seeds} ${words.of} ${row.seeds})` : ""; // others went without
+      return [stage.name + some, stage.score === null ? "" : (100 * stage.score).toFixed(2), i > 0 ? `${changes[i] > 0 ? "+" : ""}${changes[i].toFixed(2)}` : "",
         stage.params === null ? "" : (stage.params / 1e6).toFixed(2), stage.size === null ? "" : stage.size.toFixed(2)];
     }));
 };
@@ -253,6 +254,7 @@ const drawTable = () => {
     line.append(last);
     return line;
   }));
+  at("signs").replaceChildren(...part.notes.map((note) => make("li", note)));
 };
 const sortBy = (name) => {
   sorted = { by: name, down: sorted.by === name ? !sorted.down : name !== "name" && isBetterHigh(name) };

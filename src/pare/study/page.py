@@ -14,10 +14,11 @@ from pare.files import atomic_write_text
 from pare.result import Result
 from pare.study.cells import mark_of
 from pare.study.collecting import Study
-from pare.study.commands import deploy, reproduce
+from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
+from pare.study.tables import Choice, table_of
 from pare.study.words import WORDS
 
 PLOTLY = "package_data/plotly.min.js"
@@ -79,6 +80,7 @@ def part_data(part: Part) -> dict[str, Any]:
         "digits": {q.name: q.digits for q in known},
         "baselines": baselines(part.rows, known),
         "rows": [row_data(row, known) for row in part.rows],
+        "notes": table_of(part.rows, Choice()).notes,
     }
 
 
@@ -87,18 +89,16 @@ def row_data(row: Row, quantities: Sequence[Quantity]) -> dict[str, Any]:
     verdict = row.verdict
     return {
         "name": row.name,
-        "jobs": [record.number for record, _ in row.jobs],
+        "seeds": len(row.jobs),
         "choices": dict(row.choices),
         "values": {q.name: shown(q, [q.of(result) for result in row.results]) for q in quantities},
         "delta": round(-row.drop, 6) + 0.0,
         "interval": None
         if verdict is None
         else [100 * verdict.difference.low, 100 * verdict.difference.high],
-        "p": row.p,
         "mark": mark_of(row),
         "speedup": [x for x in (speedup.median, speedup.low, speedup.high) if math.isfinite(x)],
         "again": reproduce(row),
-        "deploy": deploy(row),
         "stages": stages(row),
     }
 
@@ -113,18 +113,17 @@ def shown(quantity: Quantity, values: Sequence[float | None]) -> list[float] | N
 
 
 def stages(row: Row) -> list[dict[str, Any]]:
-    """On dev, of all seeds."""
+    """On dev, of all seeds that have the stage."""
     primary = row.results[0].primary
-    every = (stage for result in row.results for stage in result.stages)
-    found = by_stage(every)
     told = []
-    for name, each in found.items():
+    for name, each in by_stage(row.results).items():
         means = {
             "score": estimate([stage["scores"].get(primary) for stage in each]),
             "params": estimate([stage.get("params") for stage in each]),
             "size": estimate([stage.get("size_mb") for stage in each]),
         }
-        told.append({"name": name, **{what: one and round(one.mean, 6) for what, one in means.items()}})
+        known = {what: one and round(one.mean, 6) for what, one in means.items()}
+        told.append({"name": name, "seeds": len(each), **known})
     return told
 
 

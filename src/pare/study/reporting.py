@@ -17,7 +17,7 @@ from pare.study.keys import LACKING, check_known, value_of
 from pare.study.quantities import LATENCY, MEASURED
 from pare.study.statistics import WHOLE, Key, Part, Row, by_what_differs, judged, parts
 from pare.study.summary import show_choice, show_front, show_table, show_without
-from pare.study.tables import ACROSS_TASKS, Choice, table_of
+from pare.study.tables import ACROSS_TASKS, COMPARED_ALREADY, Choice, table_of
 from pare.study.writing import TEXT, write_tables
 
 PAGE, TABLE = "report.html", "table.md"
@@ -103,8 +103,8 @@ def check(asked: Asked) -> None:
     ]
     for option, pairs in (("--where", asked.where), ("--baseline", asked.baseline)):
         problems += [f"{option} {pair}: key=value is needed" for pair in pairs if "=" not in pair]
-    if asked.baseline and asked.choice.layout in ACROSS_TASKS:
-        problems.append(f"--baseline: --layout {asked.choice.layout} has several tasks, and no row is of all")
+    if asked.baseline and (layout := asked.choice.layout) in COMPARED_ALREADY:
+        problems.append(f"--baseline: what is compared with what --layout {layout} says already")
     if problems:
         raise ConfigError(problems)
 
@@ -141,9 +141,7 @@ def holds(pairs: Sequence[str], record: Record, result: Result) -> bool:
 
 def compared(study: Study, by: Mapping[str, Key], baseline: Sequence[str] = ()) -> list[Part]:
     """What can be ranked, and shown on the page: each part of one task, whatever the tables are of."""
-    return [
-        Part(part.title, judged(part.rows, against(part.rows, baseline))) for part in parts(study, by)
-    ]
+    return [Part(part.title, judged(part.rows, against(part.rows, baseline))) for part in parts(study, by)]
 
 
 def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
@@ -158,7 +156,7 @@ def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
 
 
 def default_files(paths: Sequence[Path], asked: Asked) -> list[Path]:
-    """In the sweep's own folder, of the whole of it; of another view, or several sweeps, what is asked for."""
+    """In the sweep's own folder, of all of it; of another view, or several sweeps, what is asked for."""
     is_whole = (asked.choice, asked.where, asked.baseline, asked.language) == (Choice(), (), (), "en")
     return [paths[0] / PAGE, paths[0] / TABLE] if is_whole and len(paths) == 1 and paths[0].is_dir() else []
 

@@ -104,7 +104,7 @@ class Row:
         return found
 
     def times(self, quantity: Quantity) -> Speedup | None:
-        """How many times better: as it was measured in pairs, else the ratio of means, without an interval."""
+        """How many times better: measured in pairs, or else the ratio of means, without an interval."""
         if self.against is None:
             paired = own_times(quantity, self.results)
         else:
@@ -130,7 +130,7 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
 
 
 def of_shared_seeds(row: Row, other: Row) -> list[Result]:
-    """The row's results of the seeds that both have, as a comparison in pairs is; all where there are none."""
+    """Its results of the seeds that both have, as a comparison in pairs is; all where there are none."""
     shared = row.seeds & other.seeds or row.seeds
     return [result for result in row.results if result.seed in shared]
 
@@ -212,13 +212,24 @@ def by_what_differs(study: Study) -> Mapping[str, Key]:
     }
 
 
-def by_stage(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The records of each stage that was gone on with, one a seed, in the order of the strategy."""
+def by_stage(results: Iterable[Result]) -> dict[str, list[Mapping[str, Any]]]:
+    """The records of each stage that was gone on with, one a seed that has it, in the order of the strategy.
+
+    A gate may bring a stage into some seeds only: it stands behind what it follows there.
+    """
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for record in records:
-        if record.get("used", True):
-            found.setdefault(record["name"], []).append(record)
-    return found
+    order: list[str] = []
+    for result in results:
+        place = 0
+        for record in result.stages:
+            if not record.get("used", True):
+                continue
+            name = record["name"]
+            if name not in found:
+                order.insert(place, name)
+            place = order.index(name) + 1
+            found.setdefault(name, []).append(record)
+    return {name: found[name] for name in order}
 
 
 def jobs(numbers: Sequence[int]) -> str:

@@ -21,7 +21,7 @@ def show_table(console: Console, table: Table) -> None:
     for column in table.columns:
         numeric = column.numeric
         grid.add_column(escape(column.title), justify="right" if numeric else "left", no_wrap=numeric)
-    for row in table.rows:
+    for row in table.shown():
         grid.add_row(*map(text_of, row))
     if not console.is_terminal:  # a file has room
         console.width = max(console.width, Measurement.get(console, console.options, grid).maximum)

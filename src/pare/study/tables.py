@@ -30,6 +30,10 @@ def table_of(rows: Sequence[Row], choice: Choice, title: str = "") -> Table:
         raise ConfigError(f"--layout: no {choice.layout!r}; there are {', '.join(LAYOUTS)}")
     if choice.cols and not choice.rows:
         raise ConfigError("--cols: --rows says what the rows are; both are needed")
+    if choice.rows and choice.layout != Choice.layout:
+        raise ConfigError(f"--rows: --layout {choice.layout} has rows of its own; one of the two is needed")
+    if choice.metrics and choice.layout in ACROSS_TASKS:
+        raise ConfigError(f"--metrics: --layout {choice.layout} has columns of its own, one for each task")
     made = pivot(rows, choice) if choice.rows else LAYOUTS[choice.layout](rows, choice)
     return replace(made, title=title)
 
@@ -95,8 +99,16 @@ def known(names: Sequence[str], rows: Sequence[Row]) -> list[str]:
 def stages(rows: Sequence[Row], choice: Choice) -> Table:
     """The metric on dev after every step."""
     metric = choice.metrics[0] if choice.metrics else rows[0].results[0].primary
+    there = sorted(
+        {name for row in rows for r in row.results for stage in r.stages for name in stage["scores"]}
+    )
+    if choice.metrics and (len(choice.metrics) > 1 or metric not in there):
+        raise ConfigError(
+            f"--metrics {','.join(choice.metrics)}: --layout {choice.layout} shows one score; there are "
+            f"{', '.join(there)}"
+        )
     columns = [
-        Column("configuration", "configuration", False),
+        Column("configuration", "configuration", False, once=True),
         Column("stage", "stage", False),
         Column(metric, f"{metric} on dev"),
         Column("previous", "Δ previous"),
@@ -106,9 +118,9 @@ def stages(rows: Sequence[Row], choice: Choice) -> Table:
     ]
     cells = []
     for row in rows:
-        steps = by_stage(stage for result in row.results for stage in result.stages)
-        for place, (name, each) in enumerate(steps.items()):
-            cells.append([Cell("" if place else row.name), Cell(name), *stage_cells(each, metric)])
+        for name, each in by_stage(row.results).items():
+            some = "" if len(each) == len(row.jobs) else f"({len(each)} of {len(row.jobs)} seeds)"
+            cells.append([Cell(row.name), Cell(name, extra=some), *stage_cells(each, metric)])
     return explained(rows, Table("", columns, cells))
 
 
@@ -226,6 +238,7 @@ def clue(rows: Sequence[Row], choice: Choice) -> Table:
 
 
 ACROSS_TASKS = ("clue",)  # layouts that put several tasks into one table
+COMPARED_ALREADY = ("clue", "stages", "template", "ablation")  # with each job's own baseline, or the full one
 LAYOUTS: dict[str, Callable[[Sequence[Row], Choice], Table]] = {
     "jobs": configurations,
     "stages": stages,

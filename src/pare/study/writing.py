@@ -41,7 +41,7 @@ def markdown_of(table: Table) -> str:
     lines = [f"### {table.title}", ""] if table.title else []
     lines.append(row_of(column.title for column in table.columns))
     lines.append(row_of("---:" if column.numeric else "---" for column in table.columns))
-    for row in table.rows:
+    for row in table.shown():
         lines.append(row_of(map(marked, row)))
     lines += ["", *(f"{escaped(note)}  " for note in table.notes)] if table.notes else []
     return "\n".join(lines) + "\n"
@@ -92,7 +92,7 @@ def latex_of(table: Table) -> str:
     lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule"]
     lines += [" & ".join(tex(column.title) for column in table.columns) + r" \\", r"\midrule"]
-    lines += [" & ".join(map(tex_cell, row)) + r" \\" for row in table.rows]
+    lines += [" & ".join(map(tex_cell, row)) + r" \\" for row in table.shown()]
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip{{\footnotesize {tex(note)}\par}}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}", ""])

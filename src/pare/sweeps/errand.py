@@ -154,7 +154,7 @@ def ending_file(plan: str | Path, node: str) -> Path:
 
 
 def told_by(plan: str | Path, node: str) -> dict[str, Any]:
-    """What a node's process wrote so far: when it began; then, with "error", how it ended and its warnings."""
+    """What a node's process wrote so far: when it began; then, with "error", how it ended and "warnings"."""
     file = ending_file(plan, node)
     look_again(file.parent)
     try:

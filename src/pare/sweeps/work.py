@@ -3,8 +3,9 @@
     python -m pare.sweeps.work PLAN NODE
 
 PLAN is what `write_plan` wrote. The process writes beside it, in nodes/NODE.json, when it began, how it ended
-and what it warned of; what it prints is the node's log. Without arguments it is told them by whoever holds the other end of
-its stdin, a nursery's user or an errand: once that is gone, the process and all that it started end at once.
+and what it warned of; what it prints is its log. Without arguments it is told them by whoever holds the
+other end of its stdin, a nursery's user or an errand: once that is gone, the process and all that it started
+end at once.
 """
 
 import json

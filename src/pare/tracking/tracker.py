@@ -17,8 +17,8 @@ class Tracker(ABC):
     """Where results are mirrored to, after all measuring.
 
     limit_s: how long a job waits where the tracker is elsewhere: for its server to answer, and then, once the
-    library is loaded, for all to arrive; the rest is given up, and `pare track resync` brings it later. upload: whether models are copied to the tracker; otherwise it
-    is told where they lie, and their checksums.
+    library is loaded, for all to arrive; the rest is given up, and `pare track resync` brings it later.
+    upload: whether models are copied to the tracker; otherwise it is told where they lie, and checksums.
     """
 
     limit_s: float = 4.5
