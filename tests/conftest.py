@@ -1,7 +1,6 @@
 """What several test modules share: one fine-tuned network, made once; one thread for each process."""
 
 import os
-import tempfile
 from pathlib import Path
 
 # Tests run side by side, one process a core. Before torch is loaded, which reads it only then.
@@ -16,8 +15,7 @@ from small import FINETUNE, pipeline
 @pytest.fixture(scope="session", autouse=True)
 def leases_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What tests measure need not be exact, and one process's would wait for another's."""
-    os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("leases"))
-    tempfile.tempdir = None  # read anew
+    os.environ["PARE_LEASES"] = str(tmp_path_factory.mktemp("leases"))
 
 
 @pytest.fixture(scope="session")

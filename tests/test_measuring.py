@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_a_foreign_process_is_named() -> None:
 
 
 def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("PARE_LEASES", str(tmp_path))
     inside: list[str] = []
     entered, leave = threading.Event(), threading.Event()
 
@@ -211,6 +212,43 @@ def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     one.join(10)
     two.join(10)
     assert inside == ["gpu", "first", "second"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_users_measure_after_one_another(umask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each can lock the other's file, whatever the umask, and not put another in its place."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Path(folder) / "leases"
+        place.mkdir()
+        place.chmod(0o1777)
+        monkeypatch.setenv("PARE_LEASES", str(place))
+        before = os.umask(umask)
+        try:
+            with lease("cpu", []):
+                pass
+        finally:
+            os.umask(before)
+        (place / "cpu.lock").chmod((place / "cpu.lock").stat().st_mode & ~0o222)  # as to another user
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            with lease("cpu", []):
+                pass
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_lease_that_cannot_be_had_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "cpu.lock").symlink_to(tmp_path / "elsewhere")  # another user's trick
+    monkeypatch.setenv("PARE_LEASES", str(tmp_path))
+    with pytest.raises(StageFailed, match=r"cpu\.lock, .* cannot be had: .*set PARE_LEASES"), lease("cpu", []):
+        pass
 
 
 def test_flops_are_counted_by_hand() -> None:

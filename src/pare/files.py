@@ -151,7 +151,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 def _acquire(path: Path, mode: int, wait: bool) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _opened(path)
     _held.add(descriptor)
     try:
         if not _flock(descriptor, mode | fcntl.LOCK_NB):
@@ -164,6 +164,13 @@ def _acquire(path: Path, mode: int, wait: bool) -> int | None:
         _release(descriptor)
         raise
     return descriptor
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:  # another user's; what may be read may be locked, but over NFS
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _tell_waiting(path: Path) -> None:

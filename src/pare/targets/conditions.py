@@ -4,18 +4,19 @@ import logging
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pare.errors import StageFailed
 from pare.files import locked
 
 log = logging.getLogger(__name__)
 
+LEASES = "PARE_LEASES"
 PROC = Path("/proc")
 NOTICED = 0.05  # of a core: what less than that costs, nobody sees
 TOP = 3
@@ -24,18 +25,32 @@ TOP = 3
 @contextmanager
 def lease(device: str, gpu: Sequence[str]) -> Iterator[None]:
     """The only right to measure on this device, of all processes of this machine; waits until it is free."""
-    place = Path(tempfile.gettempdir()) / "pare-leases"
-    if not place.is_dir():
-        place.mkdir(exist_ok=True)
-        place.chmod(0o777)  # for all users; sticky it may not be, or only its maker could open a lock
+    place = Path(os.environ.get(LEASES, "/tmp/pare-leases"))  # whatever TMPDIR is: all must find the same
     file = place / f"{device if device == 'cpu' or not gpu else re.sub(r'[^0-9A-Za-z]+', '-', gpu[0])}.lock"
-    with locked(file, wait=False) as free:
-        if free:
-            yield
-            return
-    log.warning("measuring: waits for another measurement on this machine, which holds %s", file)
-    with locked(file):
+    with ExitStack() as stack:
+        try:
+            leave_for_all(file)
+            free = stack.enter_context(locked(file, wait=False))
+            if not free:
+                log.warning("measuring: waits for another measurement on this machine, which holds %s", file)
+                stack.enter_context(locked(file))
+        except OSError as e:
+            raise StageFailed(
+                f"measuring: {file}, which one measurement at a time holds, cannot be had: {e.strerror}; "
+                f"set {LEASES} to a folder that all who measure on this machine can use"
+            ) from None
         yield
+
+
+def leave_for_all(file: Path) -> None:
+    """An empty file that all users can lock, whatever this one's umask, and only this one can remove."""
+    with suppress(FileExistsError):
+        file.parent.mkdir()
+        file.parent.chmod(0o1777)
+    with suppress(FileExistsError):
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+        os.fchmod(descriptor, 0o644)
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
