@@ -148,6 +148,13 @@ def test_an_engine_that_shows_nothing_is_not_taken_at_its_word() -> None:
     assert ran_as("int8", "cuda", found) == "int8 (asked; the engine does not show its kernels)"
 
 
+def test_what_fell_out_of_an_engine_is_named() -> None:
+    nodes = [Node("TRT_0", "TRTKernel", TENSORRT, sealed=True), Node("a", "MatMul", CUDA, "fp32", 900)]
+    found = told(nodes, {TENSORRT}, 31.5)
+    assert ran_as("int8", "cuda", found) == "int8 (asked; outside the engine: fp32)"
+    assert ran_as("fp32", "cuda", found) == "fp32 (asked; the engine does not show its kernels)"
+
+
 def test_more_than_twenty_fallen_nodes_are_counted_not_named() -> None:
     found = told([Node(str(i), "Shape", "CPU") for i in range(50)], {"CUDA"}, 0.0)
     assert (len(found["fell_back"]), found["fell_back_count"]) == (20, 50)

@@ -112,6 +112,17 @@ def test_strict_goes_on_until_there_are_enough_calls(graph: Checkpoint) -> None:
     assert found.mode == "strict"
 
 
+def test_texts_are_drawn_from_all_over_a_sorted_file(graph: Checkpoint) -> None:
+    """Or a file sorted by length would be timed on its short texts."""
+    hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
+    texts = sorted(TASK.texts("test"), key=len)
+    found, _, _ = measure(graph, [graph], texts, hardware, settings, silent)
+    first, _, _ = measure(graph, [graph], texts[:20], hardware, settings, silent)
+    assert found.arithmetic is not None
+    assert first.arithmetic is not None
+    assert found.arithmetic.flops_per_text > 1.2 * first.arithmetic.flops_per_text
+
+
 def test_batches_are_padded_as_they_come_and_by_length(graph: Checkpoint, tmp_path: Path) -> None:
     works = write_works(
         tmp_path / "works", graph, TASK.texts("train"), Hardware(name="here", throughput_batches=(4,))

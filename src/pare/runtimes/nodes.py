@@ -37,7 +37,8 @@ def told(nodes: Sequence[Node], wanted: Collection[str], build_s: float) -> dict
 
     `matmuls` and `matmuls_on` are shares of the matrix multiplications, by precision and by provider;
     `shares_of` tells what is shared out: the multiply-accumulates, or the nodes where a shape is not known.
-    All of them are None where an engine shows nothing of what is inside.
+    All of them are None where an engine shows nothing of what is inside; `outside` then are the precisions of
+    what was multiplied by others.
     """
     fallen = [node for node in nodes if node.provider not in wanted]
     products = [node for node in nodes if node.precision is not None]
@@ -51,6 +52,7 @@ def told(nodes: Sequence[Node], wanted: Collection[str], build_s: float) -> dict
         "kernels": dict(Counter(node.kernel for node in nodes)),
         "matmuls": None if sealed else by_precision,
         "matmuls_on": by_provider,
+        "outside": sorted(by_precision) if sealed else [],
         "quantized_matmuls": None if sealed else by_precision.get("int8", 0.0),
         "shares_of": None if sealed else "work" if by_work else "nodes",
         "build_s": round(build_s, 3),

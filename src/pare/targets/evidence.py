@@ -30,6 +30,8 @@ def ran_as(precision: str, device: str, evidence: Mapping[str, Any]) -> str:
         )
     shares: Mapping[str, float] | None = evidence["matmuls"]
     if shares is None:
+        if others := [name for name in evidence["outside"] if name != precision]:
+            return f"{precision} (asked; outside the engine: {', '.join(others)})"
         return f"{precision} (asked; the engine does not show its kernels)"
     if not shares:
         return precision
