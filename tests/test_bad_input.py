@@ -37,6 +37,7 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("~compression/export", "compression.quantize: takes onnx, but distill before it makes torch"),
         ("hardware.threads=512", "hardware.threads: 512 asked for, this machine has"),
         ("hardware.batch=600", "hardware.batch: 600 texts asked for, but 512 are timed, those of test up to"),
+        ("hardware.length=128", "hardware.length: 128 tokens asked for, but the model reads at most 64"),
         ("task=mine", "task.train"),
         ("a=[", "a=["),
     ],

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,10 +19,12 @@ from pare.bundle import write_bundle
 from pare.cli import main
 from pare.composition import composed, key_of, plain
 from pare.errors import ConfigError
+from pare.evaluating import fitted, runnable
 from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
 from pare.moving import moved
 from pare.study.collecting import collect
+from pare.targets.hardware import Hardware
 from small import HARDWARE, OPENVINO
 
 HEAVY = ("torch", "transformers", "nncf", "torch_pruning", "accelerate", "onnx")
@@ -90,7 +93,10 @@ def test_it_scores_as_at_home_without_anything_that_training_needs(
     assert "is left out" in study.notes[0]
 
 
-def test_on_other_hardware_it_is_the_job_that_home_would_run_there(home: Path, bundle: Path) -> None:
+def test_on_other_hardware_it_is_the_job_that_home_would_run_there(
+    home: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pare.targets.processor.features", lambda: frozenset({"avx2"}))
     out = bundle.parent / "away"
     chosen = ["hardware=cpu", "hardware.threads=1", "measure.launches=3"]
     assert main(["evaluate", str(bundle), "--out", str(out), *chosen]) == 0
@@ -102,6 +108,8 @@ def test_on_other_hardware_it_is_the_job_that_home_would_run_there(home: Path, b
     assert result["key"] == key_of(config) != result_of(home)["key"]
     assert (result["measurement"]["hardware"], result["measurement"]["batch"]) == ("cpu", 1)
     assert result["scores"] == result_of(home)["scores"]
+    (warned,) = [r.getMessage() for r in caplog.records if r.name == "pare.evaluating"]
+    assert warned.startswith(f"{bundle}/model.onnx is int8, but this CPU has no instructions for INT8")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,8 @@ def test_a_job_on_another_target_is_what_its_overrides_compose(
         ("measure=5", "Config group override must be a string or a list"),
         ("hardware.length=${nope}", "hardware.length: Interpolation key 'nope' not found"),
         ("measure.launches=1", "measure.launches=1: at least 2 are needed"),
+        ("hardware.batch=80", "hardware.batch: 80 texts asked for, but 20 are timed"),
+        ("hardware.length=128", "hardware.length: 128 tokens asked for, but the model reads at most 64"),
         ("hardware=cuda", "hardware=cuda: {bundle}/model.onnx runs on cpu, not on cuda"),
     ],
 )
@@ -158,6 +168,49 @@ def test_another_runtime_needs_another_graph(bundle: Path, capsys: pytest.Captur
         f"error: hardware=openvino: openvino runs openvino graphs, but {bundle}/model.onnx is onnx; "
         "a target whose runtime takes that is needed"
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("v100", "hardware=v100: {bundle}/model.onnx is int8, but V100 (volta, compute capability 7.0) has no"),
+        ("tensorrt", "hardware=tensorrt: the bundle's graphs have operators of ONNX Runtime's own"),
+    ],
+)
+def test_what_a_gpu_cannot_run_is_said_before_one_is_looked_for(
+    bundle: Path, tmp_path: Path, target: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = read_evaluation(bundle)
+    elsewhere = replace(known, home=replace(known.home, devices=("cpu", "cuda")))
+    write_bundle(tmp_path / "again", candidate(bundle), False, {}, HARDWARE, elsewhere)
+    said = refused(tmp_path / "again", capsys, f"hardware={target}")
+    assert said.startswith(f"error: {told.format(bundle=tmp_path / 'again')}")
+
+
+def test_tensorrt_is_told_of_the_texts_and_keeps_an_engine_for_each_graph(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARE_STORE", str(tmp_path / "store"))
+    tensorrt: Any = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    target = Hardware(name="there", device="cuda", providers=tensorrt)
+    known = read_evaluation(bundle)
+    (plain,) = runnable(known.baselines, target)
+    folders = set()
+    for checkpoint in (candidate(bundle), plain):
+        ready, there = fitted(checkpoint, known.texts, target)
+        told = there.session_options(ready)["providers"][0][1]
+        assert told["trt_profile_max_shapes"] == "input_ids:32x48,attention_mask:32x48"
+        folders.add(told["trt_engine_cache_path"])
+    assert len(folders) == 2
+    assert all(folder.startswith(f"{tmp_path}/store/cache/tensorrt/") for folder in folders)
+
+
+def test_a_bundle_that_says_nothing_of_operators_is_read(bundle: Path) -> None:
+    file = bundle / "evaluation" / "home.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    assert record.pop("standard") is False
+    file.write_text(json.dumps(record))
+    assert read_evaluation(bundle).home.standard
 
 
 def without_evaluation(bundle: Path) -> None:

@@ -22,6 +22,8 @@ from pare.nursery import Nursery
 from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
+from pare.stages.shape import Shape
+from pare.stages.stage import Stage
 from pare.targets.arm import pss_mb
 from pare.targets.arms import Process
 from pare.targets.conditions import Watch, lease
@@ -151,8 +153,17 @@ def test_inputs_of_all_shapes_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_too_few_texts_are_said(graph: Checkpoint) -> None:
     hardware = Hardware(name="here", batch=64)
-    with pytest.raises(StageFailed, match=r"20 texts are fewer than hardware\.batch=64"):
+    with pytest.raises(StageFailed, match=r"^measuring: hardware\.batch: 64 texts .* 20 are"):
         measure(graph, [graph], TASK.texts("test"), hardware, QUICK, silent)
+
+
+@pytest.mark.parametrize("after", [(), (("shape", Shape(length=16)),)])
+def test_more_tokens_than_the_model_reads_are_said(root: Path, after: tuple[tuple[str, Stage], ...]) -> None:
+    made = pipeline(root).execute(FINETUNE, (("export", Export()), *after), ignore).final
+    hardware, longest = Hardware(name="here", length=40), 16 if after else 32
+    said = rf"^measuring: hardware\.length: 40 tokens asked for, but the model reads at most {longest}$"
+    with pytest.raises(StageFailed, match=said):
+        measure(made, [made], TASK.texts("test"), hardware, QUICK, silent)
 
 
 def test_a_graph_that_does_not_load_is_said_in_one_line(graph: Checkpoint, tmp_path: Path) -> None:

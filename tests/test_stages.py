@@ -56,8 +56,8 @@ def test_width_leaves_what_was_asked_for(
     stage = Width(keep=keep, importance=importance, rows=64)  # type: ignore[arg-type]
     pruned = made(root, ("width", stage), ("export", Export()))
     assert pruned.facts["shape"] == {
-        "family": "bert", "layers": 2, "hidden": 64, "head_size": 16, "gated": False,
-        "heads": [heads] * 2, "ffn": [neurons] * 2,
+        "family": "bert", "layers": 2, "tokens": 32, "hidden": 64, "head_size": 16,
+        "gated": False, "heads": [heads] * 2, "ffn": [neurons] * 2,
     }  # fmt: skip
     if keep < 1:
         assert pruned.parameters < finetuned.parameters

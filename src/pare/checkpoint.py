@@ -71,6 +71,13 @@ class Checkpoint:
         return found
 
     @property
+    def longest(self) -> int | None:
+        """How many tokens its inputs may have; None where nobody wrote it down."""
+        _, fixed = self.facts.get("input_shape", (None, None))
+        found: int | None = fixed or self.facts.get("shape", {}).get("tokens")
+        return found
+
+    @property
     def members(self) -> tuple[str, ...]:
         """The names of a cohort's networks, each a folder below."""
         return tuple(self.record["members"])

@@ -122,11 +122,9 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, problems)
-    if (there := min(len(task.texts("test")), measure.texts)) < hardware.batch:
-        raise ConfigError(
-            f"hardware.batch: {hardware.batch} texts asked for, but {there} are timed, those of test "
-            f"up to measure.texts={measure.texts}"
-        )
+    timed = min(len(task.texts("test")), measure.texts)
+    if misfits := hardware.misfits(timed, [finetune.model.longest]):
+        raise ConfigError(misfits)
     return Job(
         name=str(config["name"]),
         key=key_of(config),

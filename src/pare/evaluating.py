@@ -1,23 +1,32 @@
 """Compress here, evaluate there: a bundle judged and measured on another target, its result as if at home."""
 
+import logging
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pare.checkpoint import Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.comparing import difference
 from pare.composition import TOKEN, key_of
+from pare.decoding import Text
 from pare.errors import ConfigError
-from pare.evaluation import Evaluation, candidate, read_evaluation
+from pare.evaluation import Evaluation, candidate, files_of, read_evaluation
 from pare.moving import Move, moved
-from pare.provenance import environment
+from pare.provenance import digest, environment, file_digest
 from pare.report import Terminal
 from pare.result import Result
 from pare.rows import split_digest, write_rows
 from pare.status import told
 from pare.targets.answers import answers_of, graph_run
+from pare.targets.comparison import precision_of
 from pare.targets.hardware import Automatic, Hardware
+from pare.targets.measurement import Measure
 from pare.targets.measuring import measure
+from pare.tasks.text import TextEncoder
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Result:
@@ -26,7 +35,10 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
     final = candidate(bundle)
     move = moved(given.home.config, given.home.overrides, overrides)
     hardware = target_of(final, move.hardware)
-    check(final, given.home.devices, hardware)
+    given = replace(given, baselines=runnable(given.baselines, hardware))
+    check(given, final, hardware, move.measure)
+    if doubt := hardware.doubts(precision_of(final)):
+        log.warning("%s is %s, but %s", final.model_file, precision_of(final), doubt)
     folder = folder or Path("runs") / time.strftime(f"%Y-%m-%d/%H-%M-%S-{TOKEN}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,19 +61,46 @@ def target_of(final: Checkpoint, hardware: Hardware) -> Hardware:
     return next((target for target in hardware.candidates() if target.runs == final.format), hardware)
 
 
-def check(final: Checkpoint, devices: Sequence[str], hardware: Hardware) -> None:
-    """Raises ConfigError where the target cannot run the model, or is not here."""
+def runnable(baselines: Sequence[Checkpoint], hardware: Hardware) -> list[Checkpoint]:
+    """Those without operators that the target does not know."""
+    return [b for b in baselines if not hardware.standard_operators or b.facts.get("lowering") == "plain"]
+
+
+def check(given: Evaluation, final: Checkpoint, hardware: Hardware, settings: Measure) -> None:
+    """Raises ConfigError where the target cannot run or measure the model, or is not here."""
+    problems, where = [], f"hardware={hardware.name}"
     if final.format != hardware.runs:
-        raise ConfigError(
-            f"hardware={hardware.name}: {hardware.runtime} runs {hardware.runs} graphs, "
+        problems.append(
+            f"{where}: {hardware.runtime} runs {hardware.runs} graphs, "
             f"but {final.model_file} is {final.format}; a target whose runtime takes that is needed"
         )
-    if hardware.device not in devices:
-        raise ConfigError(
-            f"hardware={hardware.name}: {final.model_file} runs on {', '.join(devices)}, "
-            f"not on {hardware.device}"
+    elif hardware.device not in given.home.devices:
+        problems.append(
+            f"{where}: {final.model_file} runs on {', '.join(given.home.devices)}, not on {hardware.device}"
         )
+    elif refused := hardware.refuses(precision_of(final)):
+        problems.append(f"{where}: {final.model_file} is {precision_of(final)}, but {refused}")
+    elif hardware.standard_operators and not (given.home.standard and given.baselines):
+        problems.append(
+            f"{where}: the bundle's graphs have operators of ONNX Runtime's own, which TensorRT does not "
+            "know; one that was made for hardware=tensorrt has none"
+        )
+    timed = min(len(given.texts), settings.texts)
+    problems += hardware.misfits(timed, [graph.longest for graph in (final, *given.baselines)])
+    if problems:
+        raise ConfigError(problems)
     hardware.check()
+
+
+def fitted(checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> tuple[Checkpoint, Hardware]:
+    """As a job has both: TensorRT knows the texts' lengths, and keeps engines under the checkpoint's name."""
+    if not hardware.standard_operators:
+        return checkpoint, hardware
+    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+    lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
+    cache = Path(os.environ.get("PARE_STORE", "artifacts")).absolute() / "cache"
+    name = digest({file: file_digest(checkpoint.path / file) for file in files_of(checkpoint)})
+    return Checkpoint(checkpoint.path, name), hardware.fitted(lengths, checkpoint.max_length, cache)
 
 
 def result_of(
@@ -69,12 +108,14 @@ def result_of(
 ) -> Result:
     """Writes what each row adds into the folder."""
     home = given.home
+    ready = [fitted(checkpoint, given.texts, hardware) for checkpoint in (final, *given.baselines)]
+    (final, there), *others = ready
     measured, baseline_measured, best = measure(
-        final, given.baselines, given.texts, hardware, move.measure, show.progress
+        final, [baseline for baseline, _ in others], given.texts, there, move.measure, show.progress
     )
     before, after = (
-        answers_of(checkpoint, given.texts, graph_run(checkpoint, hardware))
-        for checkpoint in (given.baselines[best], final)
+        answers_of(checkpoint, given.texts, graph_run(checkpoint, target))
+        for checkpoint, target in (others[best], ready[0])
     )
     first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
     split = split_digest(given.texts, given.truths)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ HOME, JUDGE, ROWS = "home.json", "judge.json", "rows.jsonl"
 class Home:
     """What of a job goes into its results on other targets.
 
-    stages, tried: as `result.json` has them. devices: where what the strategy made can run.
+    stages, tried: as `result.json` has them. devices: where what the strategy made can run. standard: with
+    operators of ONNX's own only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Home:
     stages: Sequence[Mapping[str, Any]]
     tried: Sequence[Mapping[str, Any]]
     config: Mapping[str, Any]
+    standard: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def read_evaluation(bundle: Path) -> Evaluation:
     with (folder / ROWS).open(encoding="utf-8", newline="\n") as file:
         rows = [json.loads(line) for line in file]
     return Evaluation(
-        home=Home(**{field.name: record[field.name] for field in fields(Home)}),
+        home=Home(**{field.name: record[field.name] for field in fields(Home) if field.name in record}),
         judge=judge,
         texts=[text if isinstance(text, str) else (text[0], text[1]) for text in (r["text"] for r in rows)],
         truths=[row["truth"] for row in rows],
@@ -142,7 +144,7 @@ def read_record(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: not an object of JSON; the bundle is damaged") from None
     if schema != SCHEMA:
         raise ConfigError(f"{file}: schema {schema!r}; this version of Pare needs {SCHEMA!r}")
-    needed = {"baselines", "files", *(field.name for field in fields(Home))}
+    needed = {"baselines", "files", *(field.name for field in fields(Home) if field.default is MISSING)}
     if missing := sorted(needed - record.keys()):
         raise ConfigError(f"{file}: {', '.join(missing)} missing; the bundle is damaged")
     return record

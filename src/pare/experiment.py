@@ -123,6 +123,7 @@ def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result
         stages=result.stages,
         tried=result.tried,
         config=job.config,
+        standard=all(stage.standard for _, stage in chosen.strategy),
     )
     truths = job.task.truths("test")
     return Evaluation(home, job.task.judge(), job.task.texts("test"), truths, graphs)

@@ -61,6 +61,11 @@ class Model:
         a = self.architecture
         return f"{a.family}-{a.layers}L{a.hidden}H{a.heads}A"
 
+    @property
+    def longest(self) -> int | None:
+        """How many tokens it reads at most; None where only its weights tell."""
+        return None if self.path is not None or self.architecture is None else self.architecture.positions
+
     def folder(self) -> Path | None:
         """The local folder `path` means: itself, or of that name under PARE_MODELS; None for a hub id."""
         if self.path is None:

@@ -190,6 +190,7 @@ def describe(network: Network) -> dict[str, Any]:
     return {
         "family": network.encoder.config.model_type,
         "layers": len(blocks),
+        "tokens": network.family.longest_text(network.encoder),
         "hidden": int(network.encoder.config.hidden_size),
         "head_size": blocks[0].head_size,
         "gated": blocks[0].gate is not None,

@@ -156,6 +156,24 @@ class Hardware:
             )
         return None
 
+    def misfits(self, timed: int, longest: Sequence[int | None]) -> list[str]:
+        """What makes measuring impossible here, one line each.
+
+        timed: how many texts. longest: the tokens that each of the models reads at most, where that is known.
+        """
+        found = []
+        if timed < self.batch:
+            found.append(
+                f"hardware.batch: {self.batch} texts asked for, but {timed} are timed, those of test up to "
+                "measure.texts"
+            )
+        least = min((tokens for tokens in longest if tokens is not None), default=None)
+        if self.length is not None and least is not None and self.length > least:
+            found.append(
+                f"hardware.length: {self.length} tokens asked for, but the model reads at most {least}"
+            )
+        return found
+
     def check(self) -> None:
         """Raises TargetError if this machine is not such a target. Nothing falls back silently."""
         if find_spec(self.runtime) is None:

@@ -47,14 +47,14 @@ def drawn(texts: Sequence[Text], count: int) -> list[Text]:
 
 def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> Works:
     """Batches of `hardware.batch` texts for latency, of each throughput batch as they come and by length."""
+    if misfits := hardware.misfits(len(texts), [checkpoint.longest]):
+        raise StageFailed(f"measuring: {'; '.join(misfits)}")
     folder.mkdir()
     encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
     rows = [e.ids for e in encoder.encode(texts, places=False)]
     lengths = [min(len(row), hardware.length or len(row)) for row in rows]
     order = list(range(len(rows)))
     random.Random(0).shuffle(order)  # a file sorted by length would make padding look cheap
-    if len(rows) < hardware.batch:
-        raise StageFailed(f"measuring: {len(rows)} texts are fewer than hardware.batch={hardware.batch}")
     groups = {LATENCY: whole_batches(order, hardware.batch)}
     by_length = sorted(order, key=lengths.__getitem__)
     for batch in hardware.throughput_batches:
