@@ -173,7 +173,10 @@ def test_another_runtime_needs_another_graph(bundle: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("v100", "hardware=v100: {bundle}/model.onnx is int8, but V100 (volta, compute capability 7.0) has no"),
+        (
+            "v100",
+            "hardware=v100: {bundle}/model.onnx is int8, but V100 (volta, compute capability 7.0) has no",
+        ),
         ("tensorrt", "hardware=tensorrt: the bundle's graphs have operators of ONNX Runtime's own"),
     ],
 )

@@ -25,15 +25,15 @@ from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
 from pare.stages.stage import Stage
 from pare.targets.arm import pss_mb
-from pare.targets.arms import Process
+from pare.targets.arms import Arm, Process
 from pare.targets.conditions import Watch, lease
 from pare.targets.energy import cpu_meter
 from pare.targets.flops import flops_of, mean_flops
 from pare.targets.hardware import Hardware
 from pare.targets.inputs import read_inputs, write_inputs
 from pare.targets.measurement import Measure, Measurement
-from pare.targets.measuring import PEAK, measure
-from pare.targets.works import bucketed_work, padded_work, write_works
+from pare.targets.measuring import PEAK, arms_of, measure
+from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 from small import FINETUNE, TASK, ignore, pipeline
 
 QUICK = Measure(launches=2, seconds=0.3, texts=20)
@@ -215,20 +215,20 @@ def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     entered, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with lease("cpu", []):
+        with lease("cpu"):
             entered.set()
             leave.wait(10)
             inside.append("first")
 
     def second() -> None:
-        with lease("cpu", []):
+        with lease("cpu"):
             inside.append("second")
 
     one, two = threading.Thread(target=first), threading.Thread(target=second)
     one.start()
     entered.wait(10)
     two.start()
-    with lease("cuda", ["NVIDIA H200"]):  # another device is free
+    with lease("cuda"):  # another device is free
         inside.append("gpu")
     leave.set()
     one.join(10)
@@ -247,7 +247,7 @@ def test_users_measure_after_one_another(umask: int, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("PARE_LEASES", str(place))
         before = os.umask(umask)
         try:
-            with lease("cpu", []):
+            with lease("cpu"):
                 pass
         finally:
             os.umask(before)
@@ -256,7 +256,7 @@ def test_users_measure_after_one_another(umask: int, monkeypatch: pytest.MonkeyP
         if root:
             os.seteuid(65534)
         try:
-            with lease("cpu", []):
+            with lease("cpu"):
                 pass
         finally:
             if root:
@@ -269,7 +269,7 @@ def test_a_lease_that_cannot_be_had_is_said_in_one_line(
     (tmp_path / "elsewhere").touch()
     (tmp_path / "cpu.lock").symlink_to(tmp_path / "elsewhere")  # another user's trick
     monkeypatch.setenv("PARE_LEASES", str(tmp_path))
-    with pytest.raises(StageFailed, match=r"cpu\.lock, .* cannot be had: .*set PARE_LEASES"), lease("cpu", []):
+    with pytest.raises(StageFailed, match=r"cpu\.lock, .* cannot be had: .*set PARE_LEASES"), lease("cpu"):
         pass
 
 
@@ -298,15 +298,55 @@ def test_memory_is_not_the_code_of_libraries(tmp_path: Path, name: str, counts: 
     assert (now - before > 15) == counts
 
 
-def test_energy_is_read_where_it_is_counted(tmp_path: Path) -> None:
+def domain(folder: Path, name: str, microjoules: int) -> Path:
+    """One of RAPL's, as Linux shows it; the file of its counter."""
+    folder.mkdir()
+    (folder / "name").write_text(f"{name}\n", "ascii")
+    (folder / "max_energy_range_uj").write_text("9999999\n", "ascii")
+    (folder / "energy_uj").write_text(f"{microjoules}\n", "ascii")
+    return folder / "energy_uj"
+
+
+def test_energy_is_that_of_the_packages_however_often_they_begin_again(tmp_path: Path) -> None:
     assert cpu_meter(tmp_path) is None
-    for number, joules in enumerate((3, 4)):
-        package = tmp_path / f"intel-rapl:{number}"
-        package.mkdir()
-        (package / "energy_uj").write_text(f"{joules * 1_000_000}\n", "ascii")
+    one = domain(tmp_path / "intel-rapl:0", "package-0", 9_000_000)
+    domain(tmp_path / "intel-rapl:0:0", "core", 0)
+    other = domain(tmp_path / "intel-rapl:1", "package-1", 2_000_000)
+    platform = domain(tmp_path / "intel-rapl:2", "psys", 0)
     meter = cpu_meter(tmp_path)
     assert meter is not None
-    assert meter() == 7
+    before = meter()
+    for file, microjoules in ((one, 1_000_000), (other, 4_000_000), (platform, 7_000_000)):
+        file.write_text(f"{microjoules}\n", "ascii")
+    assert meter() - before == pytest.approx(2 + 2)
+    one.write_text("500000\n", "ascii")
+    assert meter() - before == pytest.approx(2 + 2 + 9.5)
+
+
+def test_joules_are_those_of_the_calls_that_count(graph: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever those took that warmed the caches."""
+    spent, really = [0.0], Arm.block
+
+    def block(arm: Arm, work: str, calls: int, first: int, warm: int = 0) -> list[float]:
+        spent[0] += calls + 10 * warm
+        return really(arm, work, calls, first, warm)
+
+    monkeypatch.setattr(Arm, "block", block)
+    monkeypatch.setattr("pare.targets.comparison.meter", lambda device: lambda: spent[0])
+    hardware = Hardware(name="here", throughput_batches=(4,))
+    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, replace(QUICK, peak=False), silent)
+    assert found.energy_j == pytest.approx(1 / 4)
+
+
+def test_long_calls_need_few_to_warm_up(graph: Checkpoint, tmp_path: Path) -> None:
+    hardware = Hardware(name="here", throughput_batches=(64,))
+    works = write_works(tmp_path / "works", graph, TASK.texts("test"), hardware)
+    with arms_of([hardware.runtime]) as nursery, Arm(nursery, graph, works, hardware) as arm:
+        arm.ready()
+        arm.warm()
+        arm.rewarm_ms = 2.0  # of a larger graph
+        arm.block(bucketed_work(64), 1, 0)
+        assert arm.to_warm(bucketed_work(64)) < arm.to_warm(LATENCY)
 
 
 def test_there_are_more_launches_while_the_interval_is_wide(graph: Checkpoint) -> None:
@@ -340,7 +380,7 @@ def test_who_is_not_asked_stands_still_and_does_not_outlive_who_asks() -> None:
     script = (
         "import os, signal\n"
         "from pare.nursery import Nursery\n"
-        "from pare.targets.arms import Process\n"
+        "from pare.targets.arms import Arm, Process\n"
         "process = Process(Nursery.fresh('pare.targets.peak'), {'device': 'cpu', 'threads': 1})\n"
         "process.answer()\n"
         "print(process.pid, flush=True)\n"

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from pare.provenance import canonical_json, code_digest, digest, environment, file_digest, gpu_ids, versions
+from pare.provenance import (
+    canonical_json,
+    code_digest,
+    digest,
+    environment,
+    file_digest,
+    gpu,
+    gpu_ids,
+    versions,
+)
 
 
 class Precision(enum.Enum):
@@ -184,6 +193,32 @@ def test_environment_lists_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert gpu_ids() == ["GPU-7"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert gpu_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, ("Tesla T4", "GPU-aa")),
+        ("1", ("NVIDIA A10", "GPU-bb")),
+        ("GPU-b", ("NVIDIA A10", "GPU-bb")),
+        ("MIG-c1, 0", ("NVIDIA H200 MIG 3g.71gb", "MIG-c1")),
+        ("7", None),
+        ("", None),
+    ],
+)
+def test_the_gpu_is_the_one_that_cuda_takes(
+    visible: str | None, found: tuple[str, str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["GPU 0: Tesla T4 (UUID: GPU-aa)", "GPU 1: NVIDIA A10 (UUID: GPU-bb)"]
+    if visible and visible.startswith("MIG"):
+        lines += ["GPU 2: NVIDIA H200 (UUID: GPU-cc)", "  MIG 3g.71gb     Device  0: (UUID: MIG-c1)"]
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu() == found
 
 
 def test_environment_without_any_command_is_strict_json() -> None:

@@ -1,8 +1,11 @@
 """Targets say before anything is computed what they cannot do: cards, processors, providers."""
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +21,9 @@ from pare.stages.export import Export
 from pare.stages.half import Half
 from pare.stages.quantize import Quantize
 from pare.strategy import doubts, problems
+from pare.targets.arm import gpu_memory
 from pare.targets.card import Card
+from pare.targets.energy import gpu_meter
 from pare.targets.hardware import Hardware
 from pare.targets.processor import features, features_in, lacks
 
@@ -96,15 +101,39 @@ def test_a_card_of_nonsense_is_refused(tflops: dict[str, float]) -> None:
 
 
 def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pare.targets.hardware.gpus", lambda: ["NVIDIA H200"])
+    monkeypatch.setattr("pare.targets.hardware.gpu", lambda: ("NVIDIA H200", "GPU-1"))
     monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: None)
     with pytest.raises(TargetError, match=r"^hardware\.card: T4 asked for, this machine has NVIDIA H200$"):
         on("t4").check()
     on("h200").check()
 
 
+def test_energy_and_memory_are_those_of_the_gpu_that_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def handle(uuid: str) -> str:
+        asked.append(uuid)
+        return uuid
+
+    library = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=handle,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: {"GPU-2": 3000}[handle],
+        nvmlDeviceGetComputeRunningProcesses=lambda handle: {
+            "GPU-2": [SimpleNamespace(pid=os.getpid(), usedGpuMemory=7 * 2**20)]
+        }[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr("pare.targets.nvml.gpu", lambda: ("NVIDIA A10", "GPU-2"))
+    meter = gpu_meter()
+    assert meter is not None
+    assert meter() == 3
+    assert gpu_memory()["gpu_memory_mb"] == 7
+    assert set(asked) == {"GPU-2"}
+
+
 def test_a_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pare.targets.hardware.gpus", lambda: ["NVIDIA H200"])
+    monkeypatch.setattr("pare.targets.hardware.gpu", lambda: ("NVIDIA H200", "GPU-1"))
     monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: "libcublas.so: not found")
     wanted = r"^hardware\.providers: CUDAExecutionProvider did not load: libcublas\.so: not found$"
     with pytest.raises(TargetError, match=wanted):

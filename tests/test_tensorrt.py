@@ -165,7 +165,7 @@ def test_the_target_of_the_config_is_that(monkeypatch: pytest.MonkeyPatch) -> No
     node["shapes"] = {"least": [1, 2], "usual": [1, 12], "most": [32, 64]}
     there = build({"_target_": "pare.targets.hardware.Hardware", "device": "cuda", **node}, "hardware", found)
     assert there.shapes == SHAPES
-    monkeypatch.setattr("pare.targets.hardware.gpus", lambda: ["NVIDIA T4"])
+    monkeypatch.setattr("pare.targets.hardware.gpu", lambda: ("NVIDIA T4", "GPU-1"))
     monkeypatch.setattr("pare.targets.hardware.loads", lambda provider: f"no {provider}")
     with pytest.raises(
         TargetError, match=r"TensorrtExecutionProvider did not load: no TensorrtExecutionProvider$"

@@ -140,6 +140,17 @@ def gpu_ids() -> list[str]:
     return pieces or found  # a GPU that is cut up cannot be had whole
 
 
+def gpu() -> tuple[str, str] | None:
+    """Name and UUID of the one that CUDA takes where nobody names one; None where it finds none."""
+    wanted = next((one.strip() for one in gpu_ids()), "none")
+    whole, number = "", -1
+    for name, piece, uuid in _gpu_lines():
+        whole, number = name or whole, number + bool(name)
+        if uuid.startswith(wanted) or (name and wanted == str(number)):
+            return f"{whole} {piece}".strip(), uuid
+    return None
+
+
 def _gpu_lines() -> list[tuple[str, str, str]]:
     return re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")
 

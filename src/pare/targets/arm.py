@@ -20,6 +20,7 @@ from typing import Any
 from pare.bundled.predict import Predictor
 from pare.runtimes.session import session_class
 from pare.targets.inputs import read_inputs
+from pare.targets.nvml import first_gpu
 
 END_TO_END = "end_to_end"
 Work = list[Callable[[], object]]
@@ -62,13 +63,10 @@ def gpu_memory() -> dict[str, float | None]:
     if "torch" in sys.modules:
         found["gpu_allocated_mb"] = sys.modules["torch"].cuda.max_memory_allocated() / 2**20
     try:
-        import pynvml  # nvidia-ml-py, where somebody installed it
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        pynvml, handle = first_gpu()
         processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
         found["gpu_memory_mb"] = next(p.usedGpuMemory / 2**20 for p in processes if p.pid == os.getpid())
-    except Exception:  # no driver, or a container that sees other process ids
+    except Exception:  # no library, no driver, or a container that sees other process ids
         return found
     return found
 

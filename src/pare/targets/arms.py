@@ -97,7 +97,7 @@ class Process:
 
 
 class Arm(Process):
-    """One graph in a process of its own. `call_ms` is about what a call takes."""
+    """One graph in a process of its own. `call_ms` is about what a call of each work takes."""
 
     def __init__(self, nursery: Nursery, checkpoint: Checkpoint, works: Works, hardware: Hardware) -> None:
         given = {
@@ -113,24 +113,24 @@ class Arm(Process):
         }
         super().__init__(nursery, given)
         self.rewarm_ms = min(REWARM_MS, REWARM_MS_A_MB * checkpoint.model_bytes() / 1e6)
-        self.call_ms = 0.0
+        self.call_ms: dict[str, float] = {}
 
     def ready(self) -> Mapping[str, float]:
         """load_ms, first_ms and, where the kernel tells it, memory_mb; once it is."""
         found: dict[str, float | None] = self.answer()
         known = {fact: value for fact, value in found.items() if value is not None}
-        self.call_ms = known["first_ms"]
+        self.call_ms[LATENCY] = known["first_ms"]
         return known
 
     def warm(self) -> bool:
         """Calls until caches and clocks have settled; whether they did."""
         best, level = math.inf, 0
         for _ in range(MOST_BLOCKS):
-            calls = max(1, min(100, round(WARM_MS / self.call_ms)))
-            self.call_ms = statistics.median(self.block(LATENCY, calls, 0))
-            level = 0 if self.call_ms < best / (1 + STEADY) else level + 1
-            best = min(best, self.call_ms)
-            if level == 2 or self.call_ms > LONG_MS:
+            calls = max(1, min(100, round(WARM_MS / self.call_ms[LATENCY])))
+            now = self.call_ms[LATENCY] = statistics.median(self.block(LATENCY, calls, 0))
+            level = 0 if now < best / (1 + STEADY) else level + 1
+            best = min(best, now)
+            if level == 2 or now > LONG_MS:
                 return True
         return False
 
@@ -139,13 +139,15 @@ class Arm(Process):
         found: dict[str, Any] = self.ask('{"evidence": true}')
         return found
 
-    @property
-    def to_warm(self) -> int:
+    def to_warm(self, work: str) -> int:
         """Calls that bring back what another arm drove out of the caches."""
-        return 0 if self.call_ms > LONG_MS else min(20, math.ceil(self.rewarm_ms / self.call_ms))
+        call_ms = self.call_ms.get(work, self.call_ms[LATENCY])
+        return 0 if call_ms > LONG_MS else min(20, math.ceil(self.rewarm_ms / call_ms))
 
     def block(self, work: str, calls: int, first: int, warm: int = 0) -> list[float]:
         """Milliseconds of each of `calls` calls, after `warm` that do not count."""
         command = {"work": work, "calls": calls, "first": first, "warm": warm}
         times: list[float] = self.ask(json.dumps(command))["ms"]
+        if times:
+            self.call_ms.setdefault(work, statistics.median(times))
         return times

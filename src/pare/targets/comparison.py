@@ -94,7 +94,7 @@ class Comparison:
                 self.note_what_ran(arms)
             for arm in arms.values():
                 self.settled &= arm.warm()
-            calls = calls_in_block([arm.call_ms for arm in arms.values()])
+            calls = calls_in_block([arm.call_ms[LATENCY] for arm in arms.values()])
             first, late = self.rng.randrange(1 << 20), after(share * LATENCY_SHARE)
 
             def done() -> bool:
@@ -152,15 +152,22 @@ class Comparison:
             for rounds in found.values():
                 rounds.append([])
             for role in (*order, *order[::-1]):
-                before, warm = self.meter() if self.meter else 0.0, arms[role].to_warm
-                times = arms[role].block(work, calls, first, warm)
-                if self.meter:
-                    self.joules[role, work].append((self.meter() - before) / (calls + warm))
+                times = self.block(arms[role], role, work, calls, first)
                 self.times[role, work] += times
                 found[role][-1].append(times)
             first += calls
         for role in arms:
             self.ratios[role, work].append(log_ratio(found[BASELINE], found[role]))
+
+    def block(self, arm: Arm, role: str, work: str, calls: int, first: int) -> list[float]:
+        """Milliseconds of calls on warm caches, and joules where they are counted: of these calls alone."""
+        if self.meter is None:
+            return arm.block(work, calls, first, arm.to_warm(work))
+        arm.block(work, 0, first, arm.to_warm(work))
+        before = self.meter()
+        times = arm.block(work, calls, first)
+        self.joules[role, work].append((self.meter() - before) / calls)
+        return times
 
     def drawn(self, roles: Mapping[str, object]) -> list[str]:
         return self.rng.sample(list(roles), len(roles))
@@ -175,11 +182,11 @@ def quickest(sides: Sequence[Side], launches: int, nursery: Nursery) -> list[flo
             for arm in arms:
                 arm.ready()
                 arm.warm()
-            calls = calls_in_block([arm.call_ms for arm in arms])
+            calls = calls_in_block([arm.call_ms[LATENCY] for arm in arms])
             times: list[list[float]] = [[] for _ in arms]
             for number in range(ROUNDS):
                 for arm, found in zip(arms, times, strict=True):
-                    found += arm.block(LATENCY, calls, number * calls, arm.to_warm)
+                    found += arm.block(LATENCY, calls, number * calls, arm.to_warm(LATENCY))
         for found, one in zip(medians, times, strict=True):
             found.append(statistics.median(one))
     return [statistics.fmean(found) for found in medians]

@@ -2,10 +2,9 @@
 
 import logging
 import os
-import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from pare.errors import StageFailed
 from pare.files import locked
+from pare.provenance import gpu
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,11 @@ TOP = 3
 
 
 @contextmanager
-def lease(device: str, gpu: Sequence[str]) -> Iterator[None]:
+def lease(device: str) -> Iterator[None]:
     """The only right to measure on this device, of all processes of this machine; waits until it is free."""
     place = Path(os.environ.get(LEASES, "/tmp/pare-leases"))  # whatever TMPDIR is: all must find the same
-    file = place / f"{device if device == 'cpu' or not gpu else re.sub(r'[^0-9A-Za-z]+', '-', gpu[0])}.lock"
+    used = gpu() if device == "cuda" else None
+    file = place / f"{device if used is None else used[1].replace('/', '-')}.lock"
     with ExitStack() as stack:
         try:
             leave_for_all(file)
@@ -132,10 +133,11 @@ def command_of(pid: int, name: str) -> str:
 
 
 def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
-    """Processes that hold memory of a GPU and are not ours."""
+    """Processes that hold memory of the GPU and are not ours; of one that is cut up, of all its pieces."""
+    used = gpu()
     query = [
         "nvidia-smi",
-        "--query-compute-apps=pid,process_name,used_memory",
+        "--query-compute-apps=pid,gpu_uuid,used_memory,process_name",
         "--format=csv,noheader,nounits",
     ]
     try:
@@ -144,7 +146,8 @@ def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
         return []
     found = []
     for line in lines.splitlines():
-        pid, name, megabytes = (part.strip() for part in line.split(",", 2))
-        if int(pid) not in mine:
+        pid, uuid, megabytes, name = (part.strip() for part in line.split(",", 3))
+        elsewhere = used is not None and used[1].startswith("GPU") and uuid != used[1]
+        if int(pid) not in mine and not elsewhere:
             found.append({"pid": int(pid), "name": name, "gpu_mb": megabytes})
     return found

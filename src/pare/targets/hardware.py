@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import TargetError
-from pare.provenance import cores, cpu, gpus, versions
+from pare.provenance import cores, cpu, gpu, versions
 from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt
@@ -188,10 +188,13 @@ class Hardware:
             self._check_compiler()
 
     def _check_gpu(self) -> None:
-        found = gpus()
-        if not found:
+        found = gpu()
+        if found is None:
+            why = "nvidia-smi lists none"
+            if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+                why = f"of those that nvidia-smi lists, with CUDA_VISIBLE_DEVICES={visible}"
             raise TargetError(
-                f"hardware: {self.name} needs an NVIDIA GPU and none is found here (nvidia-smi lists none); "
+                f"hardware: {self.name} needs an NVIDIA GPU and none is found here ({why}); "
                 "choose hardware=cpu or run on a machine with one"
             )
         if self.card is not None and not self.card.is_named(found[0]):
@@ -210,10 +213,11 @@ class Hardware:
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes measurements comparable: the same fingerprint, the same hardware and runtime."""
+        used = gpu() if self.device == "cuda" else None
         return {
             "cpu": cpu(),
             "cores": cores(),
-            "gpu": gpus() if self.device == "cuda" else [],
+            "gpu": [] if used is None else [used[0]],
             "runtime": {k: v for k, v in versions(PACKAGES[self.runtime]).items() if v},
         }
 

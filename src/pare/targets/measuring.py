@@ -42,7 +42,7 @@ def measure(
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
     with (
         TemporaryDirectory() as folder,
-        lease(hardware.device, hardware.fingerprint()["gpu"]),
+        lease(hardware.device),
         arms_of([hardware.runtime]) as nursery,
     ):
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
@@ -78,7 +78,7 @@ def latencies_ms(
     hardware = graphs[0][1]
     with (
         TemporaryDirectory() as folder,
-        lease(hardware.device, hardware.fingerprint()["gpu"]),
+        lease(hardware.device),
         arms_of([target.runtime for _, target in graphs]) as nursery,
         progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
     ):

@@ -1,0 +1,16 @@
+"""What NVIDIA's library tells of the GPU that CUDA takes; nvidia-ml-py, where somebody installed it."""
+
+from typing import Any
+
+from pare.provenance import gpu
+
+
+def first_gpu() -> tuple[Any, Any]:
+    """(the library, its handle of that GPU); raises whatever it is that is missing."""
+    import pynvml
+
+    found = gpu()
+    if found is None:
+        raise LookupError("CUDA finds no GPU")
+    pynvml.nvmlInit()
+    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(found[1])
