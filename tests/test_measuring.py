@@ -67,6 +67,7 @@ def test_a_measurement_knows_what_it_measured(root: Path) -> None:
     assert small.first_ms > 0
     assert small.size_mb < large.size_mb
     assert small.speedup.low <= small.speedup.median <= small.speedup.high
+    assert len(small.conditions["cpus"]) == 1
     assert large.speedup.median == 1
     assert small.control == large.control
     assert small.control.low <= small.control.median <= small.control.high
@@ -207,6 +208,30 @@ def noticed(ours: bool) -> bool:
 def test_a_foreign_process_is_named() -> None:
     assert noticed(ours=False)
     assert not noticed(ours=True)
+
+
+def test_what_others_took_that_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the cores did, but for living processes and for ours, which have their children's in their
+    account."""
+    monkeypatch.setattr("pare.targets.conditions.PROC", tmp_path)
+    tick, me = os.sysconf("SC_CLK_TCK"), os.getpid()
+
+    def now(busy: int, **processes: tuple[int, int]) -> None:
+        (tmp_path / "stat").write_text(f"cpu  {busy * tick} 0 0 9 0 0 0 0 0 0\n", "ascii")
+        for name, (own, children) in processes.items():
+            pid = me if name == "me" else 1 + len(name)
+            (tmp_path / f"{pid}").mkdir(exist_ok=True)
+            counts = f"{own * tick} 0 {children * tick} 0"
+            (tmp_path / f"{pid}" / "stat").write_text(f"{pid} ({name}) S 1{' 0' * 9} {counts} 0\n", "ascii")
+
+    now(1000, me=(10, 0), lives=(500, 7))
+    watch = Watch()
+    now(1100, me=(30, 30), lives=(550, 7))  # 100 in all: 20 and 30 of ours, and 50
+    assert [one["name"] for one in watch.look().foreign] == ["lives"]
+    now(1200, me=(30, 30), lives=(550, 7))
+    (named, rest) = watch.look().foreign
+    assert (named["name"], rest["pid"]) == ("lives", None)
+    assert rest["cores"] == pytest.approx(2 * named["cores"], rel=0.01)
 
 
 def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from pare.targets.arm import gpu_memory
 from pare.targets.card import Card
 from pare.targets.energy import gpu_meter
 from pare.targets.hardware import Hardware
-from pare.targets.processor import features, features_in, lacks
+from pare.targets.processor import cores_first, features, features_in, lacks
 
 CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
 EXPORT = ("export", Export())
@@ -166,6 +166,24 @@ def test_features_are_those_that_all_cores_have() -> None:
     assert features_in(text) == {"fpu", "avx2"}
     assert features_in("Features\t: fp asimd asimddp bf16\n") == {"fp", "asimd", "asimddp", "bf16"}
     assert features_in("nothing of the kind") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("siblings", "allowed", "order"),
+    [
+        ({0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}, {0, 1, 2, 3}, [0, 2, 1, 3]),
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, {0, 1, 2, 3}, [0, 1, 2, 3]),
+        ({0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}, {1, 2, 3}, [1, 2, 3]),
+        ({}, {5, 4}, [4, 5]),
+    ],
+)
+def test_threads_have_cores_of_their_own_as_far_as_there_are_cores(
+    siblings: dict[int, str], allowed: set[int], order: list[int], tmp_path: Path
+) -> None:
+    for cpu, told in siblings.items():
+        (tmp_path / f"cpu{cpu}" / "topology").mkdir(parents=True)
+        (tmp_path / f"cpu{cpu}" / "topology" / "thread_siblings_list").write_text(f"{told}\n")
+    assert cores_first(allowed, tmp_path) == order
 
 
 def test_a_cpu_without_the_instructions_is_named() -> None:

@@ -194,7 +194,8 @@ def caveats(result: Result) -> list[str]:
     conditions = small.conditions
     for one in conditions["foreign"]:
         took = f"{one['cores']} cores" if "cores" in one else f"{one['gpu_mb']} MB of the GPU"
-        lines.append(f"[yellow]{escape(one['name'])} ({one['pid']}) used {took} meanwhile[/yellow]")
+        who = one["name"] if one["pid"] is None else f"{one['name']} ({one['pid']})"
+        lines.append(f"[yellow]{escape(who)} used {took} meanwhile[/yellow]")
     if (conditions["steal"] or 0) > STEAL_SEEN:
         lines.append(f"[yellow]the host took {share(conditions['steal'])} of the cores' time[/yellow]")
     if not conditions["settled"]:

@@ -21,15 +21,23 @@ from pare.bundled.predict import Predictor
 from pare.runtimes.session import session_class
 from pare.targets.inputs import read_inputs
 from pare.targets.nvml import first_gpu
+from pare.targets.processor import cores_first
 
 END_TO_END = "end_to_end"
 Work = list[Callable[[], object]]
 
 
+def pinned_to(device: str, threads: int) -> list[int]:
+    """The CPUs that an arm has to itself; none where it may run on all."""
+    if device != "cpu" or not hasattr(os, "sched_setaffinity"):
+        return []
+    return cores_first(os.sched_getaffinity(0))[:threads]
+
+
 def pin(device: str, threads: int) -> None:
     """This process to as many cores; before a library counts them."""
-    if hasattr(os, "sched_setaffinity") and device == "cpu":
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if cpus := pinned_to(device, threads):
+        os.sched_setaffinity(0, cpus)
 
 
 def end_with_parent() -> None:

@@ -174,21 +174,25 @@ class Comparison:
 
 
 def quickest(sides: Sequence[Side], launches: int, nursery: Nursery) -> list[float]:
-    """Milliseconds of a call of each side, blocks in turn, the mean over launches of the medians."""
+    """Milliseconds of a call of each side, blocks in drawn order; the mean over launches of the medians."""
+    rng, places = random.Random(0), range(len(sides))
     medians: list[list[float]] = [[] for _ in sides]
     for _ in range(launches):
         with ExitStack() as stack:
-            arms = [stack.enter_context(side.started(nursery)) for side in sides]
-            for arm in arms:
+            arms = {}
+            for place in rng.sample(places, len(sides)):
+                arms[place] = stack.enter_context(sides[place].started(nursery))
+            for arm in arms.values():
                 arm.ready()
                 arm.warm()
-            calls = calls_in_block([arm.call_ms[LATENCY] for arm in arms])
-            times: list[list[float]] = [[] for _ in arms]
+            calls = calls_in_block([arm.call_ms[LATENCY] for arm in arms.values()])
+            times: dict[int, list[float]] = {place: [] for place in places}
             for number in range(ROUNDS):
-                for arm, found in zip(arms, times, strict=True):
-                    found += arm.block(LATENCY, calls, number * calls, arm.to_warm(LATENCY))
-        for found, one in zip(medians, times, strict=True):
-            found.append(statistics.median(one))
+                for place in rng.sample(places, len(sides)):
+                    arm = arms[place]
+                    times[place] += arm.block(LATENCY, calls, number * calls, arm.to_warm(LATENCY))
+        for place in places:
+            medians[place].append(statistics.median(times[place]))
     return [statistics.fmean(found) for found in medians]
 
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LEASES = "PARE_LEASES"
 PROC = Path("/proc")
+TICK = os.sysconf("SC_CLK_TCK")
 NOTICED = 0.05  # of a core: what less than that costs, nobody sees
 TOP = 3
 
@@ -60,10 +61,21 @@ class Conditions:
 
     seconds: float
     steal: float | None
-    foreign: tuple[dict[str, Any], ...]  # {"pid", "name", "cores"}: those that took most, not ours
+    #: {"pid", "name", "cores"}: those that took most, not ours; no pid: all that cannot be told any more
+    foreign: tuple[dict[str, Any], ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of CPU of a process, and of those of its children that it has waited for."""
+
+    name: str
+    parent: int
+    own: float = 0.0
+    children: float = 0.0
 
 
 class Watch:
@@ -71,46 +83,67 @@ class Watch:
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
-        self.stolen = steal()
-        self.spent = cpu_seconds()
+        self.stolen, self.busy = stolen_seconds(), busy_seconds()
+        self.spent = spent_by_all()
         self.mine = {os.getpid()}
 
     def own(self, pid: int) -> None:
         self.mine.add(pid)
 
     def look(self, device: str = "cpu") -> Conditions:
+        now = spent_by_all()
         seconds = time.perf_counter() - self.began
-        strangers = []
-        for pid, (name, spent, parent) in cpu_seconds().items():
-            before = self.spent.get(pid, (name, 0.0, parent))[1]
-            cores = (spent - before) / seconds
-            if pid not in self.mine and parent not in self.mine and cores >= NOTICED:
-                strangers.append((cores, pid, name))
+        strangers, told = [], 0.0
+        for pid, spent in now.items():
+            before = self.spent.get(pid, Spent(spent.name, spent.parent))
+            took = spent.own - before.own
+            told += took
+            if pid in self.mine or spent.parent in self.mine:
+                told += spent.children - before.children
+            elif took >= NOTICED * seconds:
+                strangers.append((took / seconds, pid, spent.name))
         foreign: list[dict[str, Any]] = [
             {"pid": pid, "name": command_of(pid, name), "cores": round(cores, 2)}
             for cores, pid, name in sorted(strangers, reverse=True)[:TOP]
         ]
+        busy = busy_seconds()
+        if busy is not None and self.busy is not None:
+            rest = (busy - self.busy - told) / seconds
+            if rest >= NOTICED:
+                foreign.append(
+                    {"pid": None, "name": "processes that ended meanwhile", "cores": round(rest, 2)}
+                )
         if device == "cuda":
             foreign += gpu_processes(self.mine)
-        share, stolen = None, steal()
+        share, stolen = None, stolen_seconds()
         if stolen is not None and self.stolen is not None:
             share = (stolen - self.stolen) / seconds / (os.cpu_count() or 1)
         return Conditions(round(seconds, 2), share, tuple(foreign))
 
 
-def steal() -> float | None:
-    """Seconds of all cores so far that the host gave to others."""
+def stolen_seconds() -> float | None:
+    """Of all cores so far, that the host gave to others."""
+    ticks = all_ticks()
+    return ticks[7] / TICK if len(ticks) > 7 else None
+
+
+def busy_seconds() -> float | None:
+    """Of all cores so far, that processes had: as users, nice ones too, and in the system."""
+    ticks = all_ticks()
+    return sum(ticks[:3]) / TICK if ticks else None
+
+
+def all_ticks() -> list[int]:
+    """user, nice, system, idle, iowait, irq, softirq, steal, … of all cores; empty without a /proc."""
     try:
-        first = (PROC / "stat").read_text("ascii").splitlines()[0].split()
-        return int(first[8]) / os.sysconf("SC_CLK_TCK")
+        return [int(count) for count in (PROC / "stat").read_text("ascii").splitlines()[0].split()[1:]]
     except (OSError, IndexError, ValueError):
-        return None
+        return []
 
 
-def cpu_seconds() -> dict[int, tuple[str, float, int]]:
-    """Name, seconds of CPU and parent of each process, by its id; empty where there is no /proc."""
+def spent_by_all() -> dict[int, Spent]:
+    """By the id of each process; empty where there is no /proc."""
     found = {}
-    tick = os.sysconf("SC_CLK_TCK")
     for file in PROC.glob("[0-9]*/stat"):
         try:
             start, _, rest = file.read_text("utf-8", errors="replace").rpartition(")")
@@ -118,7 +151,8 @@ def cpu_seconds() -> dict[int, tuple[str, float, int]]:
             continue  # it ended meanwhile
         fields = rest.split()
         pid, _, name = start.partition(" (")
-        found[int(pid)] = (name, (int(fields[11]) + int(fields[12])) / tick, int(fields[1]))
+        user, system, waited_user, waited_system = (int(field) / TICK for field in fields[11:15])
+        found[int(pid)] = Spent(name, int(fields[1]), user + system, waited_user + waited_system)
     return found
 
 

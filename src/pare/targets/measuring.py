@@ -17,7 +17,7 @@ from pare.decoding import Text
 from pare.nursery import Nursery
 from pare.progress import Progress
 from pare.runtimes.session import Runtime, session_module
-from pare.targets.arm import END_TO_END
+from pare.targets.arm import END_TO_END, pinned_to
 from pare.targets.arms import Process
 from pare.targets.comparison import BASELINE, CANDIDATE, CONTROL, Comparison, Side, precision_of, quickest
 from pare.targets.conditions import Conditions, Watch, lease
@@ -28,6 +28,7 @@ from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
 from pare.targets.works import LATENCY, bucketed_work, drawn, padded_work, write_works
 
 ARM, PEAK = "pare.targets.arm", "pare.targets.peak"
+CHOOSING = 3  # launches that the baseline is chosen by
 NO_CHANGE = Speedup(1.0, 1.0, 1.0)
 
 
@@ -49,7 +50,7 @@ def measure(
         sides = fed(graphs, drawn(texts, settings.texts), Path(folder))
         watch = Watch()
         watch.own(nursery.pid)  # and with it its children
-        best = least(quickest(sides[1:], 1, nursery)) if len(baselines) > 1 else 0
+        best = least(quickest(sides[1:], CHOOSING, nursery)) if len(baselines) > 1 else 0
         found = Comparison({CANDIDATE: sides[0]}, sides[1 + best], settings, nursery)
         precisions = {precision_of(side.checkpoint) for side in found.sides.values()}
         peaks: dict[str, float] = {}
@@ -151,6 +152,7 @@ def measurement(
         ran=found.ran[role],
         conditions={
             **conditions.as_json(),
+            "cpus": pinned_to(hardware.device, hardware.threads),
             "settled": found.settled,
             "launches": len(found.ratios[CANDIDATE, LATENCY]),
         },

@@ -1,16 +1,32 @@
-"""What this CPU can do: the instructions without which a precision is computed the long way round."""
+"""This CPU: its cores, and the instructions without which a precision is computed the long way round."""
 
 import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+CPUS = Path("/sys/devices/system/cpu")
 #: one of these makes a precision fast, by the names that Linux has for x86 and for ARM
 INSTRUCTIONS = {
     "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"),
     "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
     "fp16": ("avx512_fp16", "amx_fp16", "asimdhp"),
 }
+
+
+def cores_first(allowed: Collection[int], root: Path = CPUS) -> list[int]:
+    """These CPUs, a thread of each core before the second of any: two threads of one core share its units."""
+
+    def siblings(cpu: int) -> set[int]:
+        try:
+            text = (root / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii")
+        except OSError:
+            return {cpu}
+        ranges = (part.partition("-") for part in text.split(","))
+        return {n for first, _, last in ranges for n in range(int(first), int(last or first) + 1)}
+
+    rank = {cpu: sorted(siblings(cpu) & {*allowed}).index(cpu) for cpu in allowed}
+    return sorted(allowed, key=lambda cpu: (rank[cpu], cpu))
 
 
 @cache
