@@ -19,5 +19,5 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(told["env"])
     sys.argv = ["run.py", *told["arguments"]]
-    sys.path[0] = told["cwd"]
+    sys.path.insert(0, told["cwd"])
     runpy.run_path("run.py", run_name="__main__")

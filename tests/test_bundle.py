@@ -13,6 +13,7 @@ from pare.bundle import write_bundle
 from pare.bundled.predict import Predictor
 from pare.checkpoint import Checkpoint
 from pare.stages.export import Export
+from pare.targets.hardware import Hardware
 from small import HARDWARE, TASK, pipeline
 
 
@@ -121,6 +122,46 @@ def test_where_its_device_is_missing_it_says_so_and_runs_on_another(made: Made) 
     (line,) = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
     assert "NoExecutionProvider" in line
     assert Predictor.load(made.folder, device="cpu").predict(made.texts[:2]) == made.answers[:2]
+
+
+def test_a_missing_runtime_is_said_in_one_line(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['onnxruntime'] = None\n")
+    finished = subprocess.run(
+        [sys.executable, str(made.folder / "predict.py"), "text"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = f"error: onnxruntime is not installed; pip install -r {made.folder / 'requirements.txt'}\n"
+    assert (finished.returncode, finished.stderr) == (1, said)
+
+
+def test_pare_in_a_bundles_folder_takes_its_own_files(made: Made) -> None:
+    code = (
+        "import sys; from pare.bundled import predict; from pare.runtimes import onnx_session as session; "
+        "sys.exit({predict.decode.__module__, session.feed.__module__} != {'pare.decoding', 'pare.feeding'})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=made.folder, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        (HARDWARE, ["onnxruntime"]),
+        (Hardware(name="there", device="cuda"), ["onnxruntime-gpu[cuda,cudnn]"]),
+        (
+            Hardware(name="there", device="cuda", providers=("TensorrtExecutionProvider",)),
+            ["onnxruntime-gpu[cuda,cudnn]", "tensorrt"],
+        ),
+    ],
+)
+def test_one_build_of_the_runtime_is_required(
+    target: Hardware, wanted: list[str], made: Made, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "bundle", Checkpoint(made.folder, ""), False, {}, target)
+    lines = (tmp_path / "bundle" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.partition("==")[0] for line in lines] == [*wanted, "tokenizers", "numpy"]
 
 
 def retarget(bundle: Path, **target: Any) -> None:

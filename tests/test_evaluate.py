@@ -18,13 +18,13 @@ from commands import TINY, result_of, status_of
 from pare.bundle import write_bundle
 from pare.cli import main
 from pare.composition import composed, key_of, plain
-from pare.errors import ConfigError
-from pare.evaluating import fitted, runnable
+from pare.errors import ConfigError, TargetError
+from pare.evaluating import fitted, runnable, target_of
 from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
 from pare.moving import moved
 from pare.study.collecting import collect
-from pare.targets.hardware import Hardware
+from pare.targets.hardware import Automatic, Hardware
 from small import HARDWARE, OPENVINO
 
 HEAVY = ("torch", "transformers", "nncf", "torch_pruning", "accelerate", "onnx")
@@ -214,6 +214,17 @@ def test_a_bundle_that_says_nothing_of_operators_is_read(bundle: Path) -> None:
     assert record.pop("standard") is False
     file.write_text(json.dumps(record))
     assert read_evaluation(bundle).home.standard
+
+
+def test_auto_is_the_runtime_of_the_graph_here_or_not(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert target_of(candidate(bundle), Automatic(name="auto")).runtime == "onnxruntime"
+    file = bundle / "checkpoint.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"format": "onnx"', '"format": "openvino"'))
+    monkeypatch.setattr("pare.targets.hardware.find_spec", lambda name: None)
+    with pytest.raises(TargetError, match=r"^hardware\.runtime: openvino is not installed"):
+        target_of(candidate(bundle), Automatic(name="auto")).check()
+    with pytest.raises(ConfigError, match=r"^hardware\.device=cuda: runtime=openvino runs on the cpu here$"):
+        target_of(candidate(bundle), Automatic(name="auto", device="cuda"))
 
 
 def without_evaluation(bundle: Path) -> None:

@@ -400,6 +400,36 @@ def test_nothing_is_left_of_a_process_that_ended() -> None:
         assert not Path(f"/proc/{process.pid}").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            "raise ImportError('libfast.so: no such file')",
+            "cannot start: ImportError: libfast.so: no such file$",
+        ),
+        ("import os; os.abort()", "the process that starts others has ended$"),
+    ],
+)
+def test_a_runtime_that_cannot_be_imported_is_said(
+    module: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_runtime.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with (
+        Nursery.fresh(PEAK, ["broken_runtime"]) as nursery,
+        pytest.raises(StageFailed, match=f"^{PEAK}:? {said}"),
+    ):
+        Process(nursery, {})
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python knows no -P")
+def test_files_of_the_current_folder_are_no_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('not that one')")
+    monkeypatch.chdir(tmp_path)
+    with Nursery.fresh(PEAK) as nursery, Process(nursery, {"device": "cpu", "threads": 1}) as process:
+        assert process.answer() is True
+
+
 def test_who_is_not_asked_stands_still_and_does_not_outlive_who_asks() -> None:
     """Threads that look for work would take the cores of whoever is timed next."""
     script = (

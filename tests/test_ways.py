@@ -45,6 +45,12 @@ def test_without_int8_pytorch_is_among_them() -> None:
     assert reasons == []
 
 
+def test_providers_are_onnx_runtimes() -> None:
+    found, _ = ways(INT8[:2], replace(HERE, providers=("CPUExecutionProvider",)), "compression")
+    providers = {way.hardware.runtime: way.hardware.providers for way in found}
+    assert providers == {"onnxruntime": ("CPUExecutionProvider",), "openvino": (), "torch": ()}
+
+
 def test_where_no_runtime_will_do_each_says_why() -> None:
     cuda = Automatic(name="auto", device="cuda")
     found, reasons = ways((("export", Export()), ("half", Half())), cuda, "compression")

@@ -1,7 +1,7 @@
 """The folder you deploy: graph, tokenizer, labels, and a script; needs no Pare, PyTorch only for programs."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.evaluation import Evaluation, files_of
 from pare.files import write_json
 from pare.provenance import versions
-from pare.runtimes.session import PACKAGES, RUNTIMES, module_file
+from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime, module_file
 from pare.targets.hardware import Hardware
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
+#: the names it goes by; the first has the right one of the others for each GPU
+TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +53,7 @@ def write_bundle(
         shutil.copyfile(source, unfinished / source.name)
     runtime = RUNTIMES[checkpoint.format]
     shutil.copyfile(module_file(runtime), unfinished / "session.py")
-    found = versions((*PACKAGES[runtime], "tokenizers", "numpy"))
-    # 2.13.0+cpu is a build, which no index of packages has by that name
-    needs = {name: version.partition("+")[0] for name, version in found.items() if version}
+    needs = needed(runtime, target)
     write_json(
         unfinished / RECORD,
         {
@@ -70,9 +70,31 @@ def write_bundle(
         },
     )
     (unfinished / "requirements.txt").write_text(
-        "".join(f"{name}=={version}\n" for name, version in needs.items()), encoding="utf-8"
+        "".join(f"{name}=={version}\n" if version else f"{name}\n" for name, version in needs.items()),
+        encoding="utf-8",
     )
     if evaluation is not None:
         evaluation.write(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
+
+
+def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:
+    """The packages that a bundle needs there, as pip calls them, and the versions that are here.
+
+    ONNX Runtime's builds for CPUs and for GPUs are two packages of one version, which must not be together.
+    """
+    found = versions((*PACKAGES[runtime], *TENSORRT, "tokenizers", "numpy"))
+    # 2.13.0+cpu is a build, which no index of packages has by that name
+    here = {name: version.partition("+")[0] for name, version in found.items() if version}
+    name = PACKAGES[runtime][-1]
+    if runtime == "onnxruntime" and target.device == "cuda":
+        name = "onnxruntime-gpu[cuda,cudnn]"
+    packages = {name: first_of(here, PACKAGES[runtime])}
+    if target.standard_operators:
+        packages["tensorrt"] = first_of(here, TENSORRT)
+    return packages | {name: here.get(name) for name in ("tokenizers", "numpy")}
+
+
+def first_of(versions: Mapping[str, str], names: Sequence[str]) -> str | None:
+    return next((versions[name] for name in names if name in versions), None)

@@ -18,6 +18,7 @@ from pare.provenance import digest, environment, file_digest
 from pare.report import Terminal
 from pare.result import Result
 from pare.rows import split_digest, write_rows
+from pare.runtimes.session import RUNTIMES
 from pare.status import told
 from pare.targets.answers import answers_of, graph_run
 from pare.targets.comparison import precision_of
@@ -58,7 +59,10 @@ def target_of(final: Checkpoint, hardware: Hardware) -> Hardware:
     """With hardware=auto the runtime that takes the model as it is."""
     if not isinstance(hardware, Automatic):
         return hardware
-    return next((target for target in hardware.candidates() if target.runs == final.format), hardware)
+    try:
+        return hardware.on(RUNTIMES[final.format])
+    except ValueError as e:  # a runtime that is for other devices
+        raise ConfigError(f"hardware.{e}") from None
 
 
 def runnable(baselines: Sequence[Checkpoint], hardware: Hardware) -> list[Checkpoint]:

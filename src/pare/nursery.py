@@ -4,7 +4,8 @@
 
 Reads one byte with three descriptors from the socket that is its stdin: forks a process that has them as
 stdin, stdout and stderr and runs `main()` of the module; answers with its id. Any other message is the id of
-one that ended: answers with its exit status. Ends when the other side of the socket does.
+one that ended: answers with its exit status. Where a module cannot be imported, the only answer is why. Ends
+when the other side of the socket does.
 """
 
 import os
@@ -20,7 +21,9 @@ from types import ModuleType
 
 from pare.errors import StageFailed
 
-FORK = b"f"
+FORK, FAILED = b"f", b"!"
+#: this Python, which looks for no modules in the current folder: a bundle's have names that others have too
+PYTHON = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()))
 
 
 class Nursery:
@@ -36,7 +39,7 @@ class Nursery:
         with theirs:
             # reaped in `__exit__`, as is one that was forked
             popen = subprocess.Popen(
-                [sys.executable, "-m", "pare.nursery", module, *preloaded],
+                [*PYTHON, "-m", "pare.nursery", module, *preloaded],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
             )
@@ -61,20 +64,24 @@ class Nursery:
 
     def fork(self, descriptors: Sequence[int]) -> int:
         """The id of a child with these as stdin, stdout and stderr."""
-        with suppress(BrokenPipeError):  # why comes with the answer
+        with suppress(ConnectionError):  # why comes with the answer
             socket.send_fds(self.door, [FORK], list(descriptors))
         return int(self.answer())
 
     def status(self, pid: int) -> int:
         """Waits for the end of a child: its exit code, negative for a signal."""
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             self.door.send(str(pid).encode("ascii"))
         return int(self.answer())
 
     def answer(self) -> bytes:
-        found = self.door.recv(64)
+        found = b""
+        with suppress(ConnectionError):
+            found = self.door.recv(1024)
         if not found:
             raise StageFailed(f"{self.module}: the process that starts others has ended")
+        if found.startswith(FAILED):
+            raise StageFailed(f"{self.module} cannot start: {found[1:].decode('utf-8', errors='replace')}")
         return found
 
     def __enter__(self) -> "Nursery":
@@ -134,6 +141,16 @@ def end_with(line: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def main(names: Sequence[str]) -> None:
+    door = socket.socket(fileno=0)
+    try:
+        module, *_ = [import_module(name) for name in names]
+    except Exception as e:  # a runtime whose libraries do not fit this machine, say
+        door.recv(64)  # or the answer could get lost with a question that nobody read
+        door.send(FAILED + f"{type(e).__name__}: {e}".splitlines()[0].encode()[:1000])
+        return
+    serve(module, door)
+
+
 if __name__ == "__main__":
-    mother, *others = map(import_module, sys.argv[1:])
-    serve(mother, socket.socket(fileno=0))
+    main(sys.argv[1:])

@@ -11,17 +11,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from tokenizers import Tokenizer
 
-try:
-    from decoding import Text, decode, offsets_of  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
-    from session import Session  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
+if TYPE_CHECKING or __package__:
     from pare.decoding import Text, decode, offsets_of
-    from pare.runtimes.onnx_session import Session
+    from pare.runtimes.session import Session
+else:  # beside this file, in a bundle
+    from decoding import Text, decode, offsets_of
 
 BATCH = 32
 
@@ -29,7 +28,7 @@ BATCH = 32
 class Predictor:
     """Texts to answers: a graph in its session, a tokenizer, and what bundle.json says about them."""
 
-    def __init__(self, session: Session, tokenizer: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, session: "Session", tokenizer: Path, about: Mapping[str, Any]) -> None:
         self.session, self.about = session, about
         self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.tokenizer.no_padding()
@@ -38,6 +37,10 @@ class Predictor:
     @classmethod
     def load(cls, folder: Path, device: str | None = None, threads: int | None = None) -> "Predictor":
         """A bundle's, run as it was measured; or on another device, or with more threads."""
+        if TYPE_CHECKING or __package__:
+            from pare.runtimes.onnx_evidence import Session
+        else:
+            from session import Session
         about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         target = about["target"]
         options = target["options"] if device in (None, target["device"]) else {}
@@ -70,6 +73,9 @@ class Predictor:
 def main(arguments: Sequence[str]) -> None:
     try:
         predictor = Predictor.load(Path(__file__).parent)
+    except ModuleNotFoundError as e:
+        needed = Path(__file__).with_name("requirements.txt")
+        raise SystemExit(f"error: {e.name} is not installed; pip install -r {needed}") from None
     except RuntimeError as e:
         raise SystemExit(f"error: {str(e).splitlines()[0]}") from None
     for given in batches(arguments or lines(sys.stdin.buffer)):

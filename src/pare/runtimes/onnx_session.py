@@ -4,15 +4,15 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 
-try:
-    from feeding import feed  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
-except ImportError:
+if TYPE_CHECKING or __package__:
     from pare.feeding import feed
+else:  # beside this file, in a bundle
+    from feeding import feed
 
 PROVIDERS = {
     "cpu": [["CPUExecutionProvider", {}]],

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino
 
-try:
-    from feeding import feed  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
-except ImportError:
+if TYPE_CHECKING or __package__:
     from pare.feeding import feed
+else:  # beside this file, in a bundle
+    from feeding import feed
 
 
 class Session:

@@ -11,13 +11,14 @@ import subprocess
 import sys
 from functools import cache
 
+from pare.nursery import PYTHON
+
 
 @cache
 def loads(provider: str) -> str | None:
     """None where it does; else why it does not. Asked once: a sweep checks each of its jobs."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pare.runtimes.probe", provider], capture_output=True, text=True, check=False
-    )
+    command = [*PYTHON, "-m", "pare.runtimes.probe", provider]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return _reason(done.stderr) or f"the process ended with {done.returncode}"
     found = json.loads(done.stdout.splitlines()[-1])

@@ -9,16 +9,16 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-try:
-    from feeding import feed  # type: ignore[import-not-found,unused-ignore]  # beside this file, in a bundle
-except ImportError:
+if TYPE_CHECKING or __package__:
     from pare.feeding import feed
+else:  # beside this file, in a bundle
+    from feeding import feed
 
 SCHEMA = "pare/program@1"
 INPUTS = ("input_ids", "attention_mask")

@@ -226,16 +226,18 @@ class Hardware:
 class Automatic(Hardware):
     """Whichever runtime is the quickest, for each model, batch and length; `runtime` is not looked at."""
 
+    def on(self, runtime: Runtime) -> Hardware:
+        """The same with that runtime; `providers` are ONNX Runtime's."""
+        given = {f.name: getattr(self, f.name) for f in fields(Hardware)}
+        given["runtime"] = runtime
+        given["compile"] = "graphs" if runtime == "torch" and self.device == "cuda" else "eager"
+        given["providers"] = self.providers if runtime == "onnxruntime" else ()
+        return Hardware(**given)
+
     def candidates(self) -> tuple[Hardware, ...]:
         """One for each runtime that is installed."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("runtime", "compile")}
-        found = []
-        for runtime in INSTALLED_BY:
-            if find_spec(runtime) is None or (runtime == "openvino" and self.device != "cpu"):
-                continue
-            compile_ = "graphs" if runtime == "torch" and self.device == "cuda" else "eager"
-            found.append(Hardware(**{**plain, "runtime": runtime, "compile": compile_}))
-        return tuple(found)
+        there = [runtime for runtime in INSTALLED_BY if find_spec(runtime) is not None]
+        return tuple(self.on(runtime) for runtime in there if runtime != "openvino" or self.device == "cpu")
 
 
 def torch_finds_a_gpu() -> bool:
