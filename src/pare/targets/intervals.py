@@ -25,7 +25,7 @@ CALLS_FOR = {50: 100, 90: 24_576, 95: 57_344, 97: 90_112, 99: 270_336}
 
 @dataclass(frozen=True)
 class Speedup:
-    """How many times faster, with a 95 % interval."""
+    """How many times faster, with a 95 % interval. median: the geometric mean of the launches' medians."""
 
     median: float
     low: float
@@ -33,7 +33,7 @@ class Speedup:
 
     @property
     def half_width(self) -> float:
-        """Half of the interval, as a share of the median."""
+        """Half of the interval, as a share of its middle."""
         return (self.high - self.low) / 2 / self.median
 
 

@@ -1,8 +1,8 @@
 """A graph beside its baseline on the target: interleaved, paired, and held against a control.
 
 Each launch is a fresh process for the candidate, the baseline, and the baseline once more. Short blocks of
-calls on the same texts alternate A B C C B A in an order drawn by lot; the speed-up is the median of the
-paired log-ratios.
+calls on the same texts alternate A B C C B A in an order drawn by lot; the value of a
+launch is the median of the paired log-ratios, and the speed-up the mean of these.
 """
 
 import statistics
