@@ -18,8 +18,10 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from pare.errors import StageFailed
 from pare.lowering.graph import MICROSOFT, constants, consumers, drop_unused, replace_nodes, use_microsoft
+from pare.lowering.tables import quantize_rows, table_in
 
 Weights = Literal["channel_wise_abs_max", "abs_max"]
+SMALLEST_TABLE = 4096  # values
 #: stores a value under a name and returns the name
 Constant = Callable[[str, "np.ndarray | np.generic"], str]
 
@@ -151,13 +153,14 @@ def replace_linear_maps(
         if node.output[0] in swallowed:
             continue
         linear = first_node.get(node.output[0])
+        table = table_in(node, fixed, used_by, SMALLEST_TABLE) if embeddings else None
         if linear is not None:
             if linear.input not in done:
                 done.add(linear.input)
                 nodes += quantized(linear.input, constant)
             nodes += integer(linear, constant)
-        elif embeddings and is_table_lookup(node, fixed, used_by):
-            nodes += integer_lookup(node, fixed[node.input[0]], constant)
+        elif table is not None and table.dtype == np.float32:
+            nodes += integer_lookup(node, table, constant)
         else:
             nodes.append(node)
     replace_nodes(model, nodes)
@@ -165,23 +168,12 @@ def replace_linear_maps(
     return len(maps)
 
 
-def is_table_lookup(
-    node: NodeProto, fixed: Mapping[str, np.ndarray], used_by: Mapping[str, list[NodeProto]]
-) -> bool:
-    """A Gather of rows from a float table big enough to matter that nothing else reads."""
-    if node.op_type != "Gather" or node.input[0] not in fixed:
-        return False
-    table = fixed[node.input[0]]
-    alone = len(used_by[node.input[0]]) == 1
-    return bool(table.ndim == 2 and table.dtype == np.float32 and table.size >= 4096 and alone)
-
-
 def integer_lookup(node: NodeProto, table: np.ndarray, constant: Constant) -> list[NodeProto]:
     """Gather from S8 rows, then one scale for the whole table."""
     name = node.output[0]
-    scale = np.float32(max(np.abs(table).max() / 127, 1e-12))
-    rows = constant(f"{name}_table_s8", np.clip(np.round(table / scale), -127, 127).astype(np.int8))
-    scales = [constant(f"{name}_table_scale", scale), constant(f"{name}_table_zero", np.int8(0))]
+    integers, scale = quantize_rows(table, "table")
+    rows = constant(f"{name}_table_s8", integers)
+    scales = [constant(f"{name}_table_scale", scale[0, 0]), constant(f"{name}_table_zero", np.int8(0))]
     return [
         helper.make_node("Gather", [rows, node.input[1]], [f"{name}_s8"], name=f"{name}_lookup"),
         helper.make_node("DequantizeLinear", [f"{name}_s8", *scales], [name], name=f"{name}_dequantize"),

@@ -1,5 +1,6 @@
 """Embedding tables as INT8 rows that are scaled after the look-up."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -18,18 +19,24 @@ def quantize_rows(table: np.ndarray, scales: Scales) -> tuple[np.ndarray, np.nda
     return np.clip(np.round(wide / scale), -127, 127).astype(np.int8), scale
 
 
+def table_in(
+    node: NodeProto, fixed: Mapping[str, np.ndarray], used_by: Mapping[str, list[NodeProto]], smallest: int
+) -> np.ndarray | None:
+    """The float table that a node looks rows up in, if it has so many values and nothing else needs it."""
+    table = fixed.get(node.input[0]) if node.op_type == "Gather" else None
+    if table is None or table.ndim != 2 or table.dtype not in (np.float32, np.float16):
+        return None
+    return table if table.size >= smallest and len(used_by[node.input[0]]) == 1 else None
+
+
 def quantize_tables(model: ModelProto, scales: Scales, smallest: int) -> list[dict[str, int | str]]:
     """Rewrites `model` in place; one record for each table: its name and its bytes before and after."""
     fixed, used_by = constants(model), consumers(model)
     done: list[dict[str, int | str]] = []
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        table = fixed.get(node.input[0]) if node.op_type in ("Gather", "Slice") else None
-        fits = table is not None and table.ndim == 2 and table.dtype in (np.float32, np.float16)
-        if node.op_type != "Gather" or not fits or table is None or table.size < smallest:
-            nodes.append(node)
-            continue
-        if len(used_by[node.input[0]]) > 1:  # tied to something that needs it as it is
+        table = table_in(node, fixed, used_by, smallest)
+        if table is None:
             nodes.append(node)
             continue
         rows, scale = quantize_rows(table, scales)

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,13 +25,14 @@ from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.files import write_json
 from pare.lowering.attention import FAR, attention, near, window_of
+from pare.lowering.onnx_export import AsTuple
 from pare.runtimes.torch_session import INPUTS, SCHEMA, operation
 
 NAME = "pare_masked"
 Precision = Literal["fp32", "fp16", "bf16"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-#: what a trained network computes in vain, and its place among the arguments of what stands for it
+#: what a trained network computes in vain: the answer is the first argument
 IDENTITIES = (
     "dropout.default",
     "alias.default",
@@ -65,15 +67,11 @@ class Program:
     weights: Mapping[str, Tensor]
 
 
-class AsTuple(nn.Module):
+class InFloat(AsTuple):
     """Logits in FP32, whatever the network computes in."""
 
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return tuple(value.float() for value in self.network(input_ids, attention_mask).values())
+        return tuple(value.float() for value in super().forward(input_ids, attention_mask))
 
 
 def attend(
@@ -115,7 +113,7 @@ def to_program(network: Network, lowering: Literal["plain", "fused"], precision:
     free = {0: Dim("texts", min=1), 1: Dim("tokens", min=1, max=longest)}
     with attention(network.encoder, NAME), torch.no_grad():
         exported = export(
-            AsTuple(network).eval(), (ids, torch.ones_like(ids)), dynamic_shapes=(free, dict(free))
+            InFloat(network).eval(), (ids, torch.ones_like(ids)), dynamic_shapes=(free, dict(free))
         )
     program = needed(shared(read(exported)))
     return needed(joined(program)) if lowering == "fused" else program
@@ -173,7 +171,8 @@ def stored(exported: ExportedProgram) -> tuple[dict[str, str], dict[str, Tensor]
     names, weights = {}, {}
     for name, tensor in every.items():
         value = tensor.detach().cpu().contiguous()
-        key = (value.dtype, tuple(value.shape), value.flatten().view(torch.uint8).numpy().tobytes())
+        content = sha256(value.flatten().view(torch.uint8).numpy()).digest()
+        key = (value.dtype, tuple(value.shape), content)
         names[name] = first.setdefault(key, name)
         weights[names[name]] = value
     return names, weights
