@@ -229,7 +229,7 @@ def test_what_others_took_that_ended_is_told(tmp_path: Path, monkeypatch: pytest
     now(1100, me=(30, 30), lives=(550, 7))  # 100 in all: 20 and 30 of ours, and 50
     assert [one["name"] for one in watch.look().foreign] == ["lives"]
     now(1200, me=(30, 30), lives=(550, 7))
-    (named, rest) = watch.look().foreign
+    named, rest = watch.look().foreign
     assert (named["name"], rest["pid"]) == ("lives", None)
     assert rest["cores"] == pytest.approx(2 * named["cores"], rel=0.01)
 

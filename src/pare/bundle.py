@@ -17,7 +17,7 @@ from pare.targets.hardware import Hardware
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
-#: the names it goes by; the first has the right one of the others for each GPU
+#: the names it goes by; the first takes one of the others along
 TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 
 

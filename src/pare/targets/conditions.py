@@ -50,7 +50,7 @@ def leave_for_all(file: Path) -> None:
         file.parent.mkdir()
         file.parent.chmod(0o1777)
     with suppress(FileExistsError):
-        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
         os.fchmod(descriptor, 0o644)
         os.close(descriptor)
 
@@ -111,7 +111,7 @@ class Watch:
             rest = (busy - self.busy - told) / seconds
             if rest >= NOTICED:
                 foreign.append(
-                    {"pid": None, "name": "processes that ended meanwhile", "cores": round(rest, 2)}
+                    {"pid": None, "name": "processes that ended or cannot be seen", "cores": round(rest, 2)}
                 )
         if device == "cuda":
             foreign += gpu_processes(self.mine)
