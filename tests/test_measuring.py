@@ -26,6 +26,7 @@ from pare.stages.shape import Shape
 from pare.stages.stage import Stage
 from pare.targets.arm import pss_mb
 from pare.targets.arms import Arm, Process
+from pare.targets.comparison import Side
 from pare.targets.conditions import Watch, lease
 from pare.targets.energy import cpu_meter
 from pare.targets.flops import flops_of, mean_flops
@@ -80,6 +81,25 @@ def test_a_measurement_knows_what_it_measured(root: Path) -> None:
     assert large.arithmetic.fraction is not None
     assert 0 < large.arithmetic.fraction < 1
     assert Measurement.from_json(small.as_json()) == small
+
+
+def test_the_baseline_is_chosen_by_launches_in_either_order(
+    root: Path, graph: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the first in the list would be the one that starts on a quiet machine, say."""
+    started, really = [], Side.started
+
+    def note(side: Side, nursery: Nursery) -> Arm:
+        started.append(side.checkpoint.path)
+        return really(side, nursery)
+
+    monkeypatch.setattr(Side, "started", note)
+    plain = pipeline(root).execute(FINETUNE, (("export", Export(lowering="plain")),), ignore).final
+    hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
+    _, _, best = measure(graph, [graph, plain], TASK.texts("test"), hardware, settings, silent)
+    assert best in (0, 1)
+    launches = [tuple(started[i : i + 2]) for i in (0, 2, 4)]
+    assert set(launches) == {(graph.path, plain.path), (plain.path, graph.path)}
 
 
 def test_what_calls_itself_int8_and_multiplies_in_float_is_not_shown_as_int8(

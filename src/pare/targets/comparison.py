@@ -174,25 +174,28 @@ class Comparison:
 
 
 def quickest(sides: Sequence[Side], launches: int, nursery: Nursery) -> list[float]:
-    """Milliseconds of a call of each side, blocks in drawn order; the mean over launches of the medians."""
-    rng, places = random.Random(0), range(len(sides))
+    """Milliseconds of a call of each side, the mean over launches of the medians.
+
+    Launches and blocks are in a drawn order, there and back.
+    """
+    order = random.Random(0).sample(range(len(sides)), len(sides))
     medians: list[list[float]] = [[] for _ in sides]
     for _ in range(launches):
         with ExitStack() as stack:
-            arms = {}
-            for place in rng.sample(places, len(sides)):
-                arms[place] = stack.enter_context(sides[place].started(nursery))
+            order.reverse()
+            arms = {place: stack.enter_context(sides[place].started(nursery)) for place in order}
             for arm in arms.values():
                 arm.ready()
                 arm.warm()
             calls = calls_in_block([arm.call_ms[LATENCY] for arm in arms.values()])
-            times: dict[int, list[float]] = {place: [] for place in places}
+            times: dict[int, list[float]] = {place: [] for place in order}
             for number in range(ROUNDS):
-                for place in rng.sample(places, len(sides)):
+                order.reverse()
+                for place in order:
                     arm = arms[place]
                     times[place] += arm.block(LATENCY, calls, number * calls, arm.to_warm(LATENCY))
-        for place in places:
-            medians[place].append(statistics.median(times[place]))
+        for place, found in times.items():
+            medians[place].append(statistics.median(found))
     return [statistics.fmean(found) for found in medians]
 
 
