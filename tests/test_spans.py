@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import RobertaConfig, RobertaModel
 
 from pare.bundle import write_bundle
+from pare.checkpoint import TOKENIZER
+from pare.encoders.model import Model
 from pare.errors import DataError
 from pare.metrics import span_scores
 from pare.pipeline import Pipeline
 from pare.progress import silent
+from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.store import Store
 from pare.tasks.annotated import Annotated, Conll
@@ -67,6 +72,40 @@ def test_entities_all_the_way_to_a_bundle(source: Files, tmp_path: Path, by: str
     assert said["spans"] == [
         {"label": "food", "value": "soup", "start": 8, "end": 12},
         {"label": "city", "value": "new york", "start": 16, "end": 24},
+    ]
+
+
+@pytest.fixture
+def spaced(source: Files, tmp_path: Path) -> Model:
+    """An encoder whose tokens begin at the space before a word, as ModernBERT's do."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(special_tokens=["<s>", "<pad>", "</s>"], show_progress=False)
+    tokenizer.train_from_iterator([str(e.text) for e in source.read()["train"]], trainer)
+    around = [("<s>", 0), ("</s>", 2)]
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=around)
+    config = RobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=128, max_position_embeddings=40, pad_token_id=1, initializer_range=0.05,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(tmp_path / "spaced")
+    tokenizer.save(str(tmp_path / "spaced" / TOKENIZER))
+    return Model(path=str(tmp_path / "spaced"))
+
+
+@pytest.mark.parametrize("by", ["tags", "pointers"])
+def test_a_span_begins_with_its_word_where_tokens_begin_with_spaces(
+    source: Files, spaced: Model, tmp_path: Path, by: str
+) -> None:
+    task = Spans(name="places", max_length=24, source=source, by=by)  # type: ignore[arg-type]
+    there = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
+    outcome = there.execute(Finetune(model=spaced, train=TRAIN), (("export", Export()),), ignore)
+    assert outcome.steps[-1].scores["f1"] > 0.95
+    write_bundle(tmp_path / "bundle", outcome.final, False, {}, HARDWARE)
+    (said,) = predict(tmp_path / "bundle", tmp_path, "we like soup in new york")
+    assert [(s["value"], s["start"], s["end"]) for s in said["spans"]] == [
+        ("soup", 8, 12),
+        ("new york", 16, 24),
     ]
 
 

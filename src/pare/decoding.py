@@ -95,16 +95,17 @@ def held_labels(logits: np.ndarray, implied: Sequence[Sequence[int]]) -> np.ndar
     return held
 
 
-def offsets_of(encoding: Any) -> list[tuple[int, int]]:
+def offsets_of(encoding: Any, text: Text) -> list[tuple[int, int]]:
     """Where tokens lie in the text, of a pair in the second one, in characters; (0, 0) for all others.
 
-    encoding: of `tokenizers`.
+    White space before a word is not part of it, whatever the tokenizer says. encoding: of `tokenizers`.
     """
     places: list[tuple[int, int]] = encoding.offsets
-    if encoding.n_sequences < 2:
-        return places
-    numbers = encoding.sequence_ids
-    return [place if number == 1 else (0, 0) for place, number in zip(places, numbers, strict=True)]
+    if not isinstance(text, str):
+        numbers = encoding.sequence_ids
+        places = [place if number == 1 else (0, 0) for place, number in zip(places, numbers, strict=True)]
+        text = text[1]
+    return [(end - len(text[start:end].lstrip()), end) for start, end in places]
 
 
 def decode(

@@ -63,7 +63,7 @@ class Predictor:
             decode(
                 self.about["outputs"],
                 text,
-                offsets_of(encoded[i]),
+                offsets_of(encoded[i], text),
                 {name: value[i] for name, value in values.items()},
             )
             for i, text in enumerate(texts)

@@ -61,8 +61,8 @@ class TextEncoder:
         for start in range(0, len(texts), AT_ONCE):
             part = list(texts[start : start + AT_ONCE])
             if places:
-                for encoding in self.tokenizer.encode_batch(part):
-                    found.add(encoding.ids, offsets_of(encoding))
+                for text, encoding in zip(part, self.tokenizer.encode_batch(part), strict=True):
+                    found.add(encoding.ids, offsets_of(encoding, text))
             else:
                 for encoding in self.tokenizer.encode_batch_fast(part):
                     found.add(encoding.ids)
