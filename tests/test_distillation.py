@@ -11,7 +11,7 @@ from pare.batches import Batch, Row, collate
 from pare.checkpoint import Checkpoint
 from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
-from pare.errors import ConfigError, StageFailed
+from pare.errors import ConfigError, PareError, StageFailed
 from pare.losses import relation_loss, relations
 from pare.pipeline import Step
 from pare.stages.cohort import Cohort
@@ -20,6 +20,7 @@ from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of
 from pare.stages.stage import Stage
 from pare.stages.take import Take
+from pare.stages.vocabulary import Vocabulary
 from pare.teacher import Teacher, thoughts_of
 from pare.training import Training
 from small import ARCHITECTURE, FINETUNE, QUICK, TASK, ignore, pipeline
@@ -190,6 +191,24 @@ def test_an_encoder_that_learned_no_task_can_start_others(root: Path, tmp_path: 
     found = pipeline(root).execute(start, (), ignore).final
     pair = [open_network(c).encoder.state_dict() for c in (general.checkpoint, found)]
     assert all(torch.equal(pair[0][n], pair[1][n]) for n in pair[0])
+
+
+def test_a_pretrained_student_reads_its_own_tokens_as_its_teacher_numbers_them(
+    root: Path, finetuned: Checkpoint
+) -> None:
+    pupil = Distill(student=Model(path=str(finetuned.path)), teacher="previous", train=Training(steps=0))
+    cut, student = executed(root, ("vocabulary", Vocabulary(max_tokens=300)), ("distill", pupil))[1:]
+    wanted, found = (open_network(step.checkpoint).encoder.state_dict() for step in (cut, student))
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_pretrained_student_that_lacks_tokens_of_its_teacher_is_refused(root: Path, alone: bool) -> None:
+    cut = executed(root, ("vocabulary", Vocabulary(max_tokens=300)))[-1].checkpoint
+    model = Model(path=str(cut.path))
+    stage = Distill(student=model, train=QUICK) if alone else Cohort(students={"cut": model}, train=QUICK)
+    with pytest.raises(PareError, match=r"student: it cannot read the teacher's tokens; \d+ are unknown"):
+        executed(root, (stage.kind, stage))
 
 
 def test_layers_of_the_teacher_become_a_student(root: Path) -> None:

@@ -125,7 +125,7 @@ class Distill(Stage):
                 "network fine-tuned on it, or distillation.soft_weight=0 to learn from its layers only"
             )
         teacher, its = start_network(self.teacher, context.task, context.task.outputs())
-        read_alike(teacher, its, encoder)
+        read_alike(teacher, its, encoder, "teacher", "student")
         return teacher.eval()
 
     def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:

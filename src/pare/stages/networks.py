@@ -44,12 +44,11 @@ def start_network(
 ) -> tuple[Network, TextEncoder]:
     """A network to train and its tokenizer: from `model.path`, or from scratch.
 
-    tokenizer: one to share, where the network must read the same tokens as another.
+    tokenizer: of a new model, that of another whose tokens it is to read.
     """
     folder = model.folder()
     if folder is not None and (folder / RECORD).is_file():
-        network, own = continued(Checkpoint(folder, ""), outputs)
-        tokenizer = tokenizer or own
+        network, tokenizer = continued(Checkpoint(folder, ""), outputs)
     else:
         tokenizer = tokenizer or tokenizer_for(model, task)
         if model.path is not None:
@@ -107,11 +106,14 @@ def is_fine_tuned(model: Model, task: Task) -> bool:
 
 
 def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
-    """A new network for a task that reads the tokens of its teacher's `encoder`, as far as that does."""
+    """A network for a task that reads the tokens of its teacher's `encoder`, as far as that does."""
     if model.path is None and model.architecture is not None:
         positions = max(model.architecture.positions, encoder.max_length)
         model = replace(model, architecture=replace(model.architecture, positions=positions))
-    student, _ = start_network(model, task, task.outputs(), encoder.tokenizer)
+        student, _ = start_network(model, task, task.outputs(), encoder.tokenizer)
+    else:
+        student, its = start_network(model, task, task.outputs())
+        read_alike(student, its, encoder, "student", "teacher")
     longest = student.family.longest_text(student.encoder)
     if longest < encoder.max_length:
         raise ModelError(
@@ -124,22 +126,25 @@ def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
 def teacher_of(checkpoint: Checkpoint, encoder: TextEncoder) -> Network:
     """The network of a checkpoint, made to read the tokens of its student's `encoder`."""
     teacher = open_network(checkpoint)
-    read_alike(teacher, open_text_encoder(checkpoint), encoder)
+    read_alike(teacher, open_text_encoder(checkpoint), encoder, "teacher", "student")
     return teacher
 
 
-def read_alike(teacher: Network, its: TextEncoder, students: TextEncoder) -> None:
-    """Renumbers the teacher's tokens as the student has them, where a vocabulary was cut."""
-    known, wanted = its.tokenizer.get_vocab(), students.tokenizer.get_vocab()
+def read_alike(network: Network, its: TextEncoder, others: TextEncoder, name: str, other: str) -> None:
+    """Renumbers a network's tokens as the other one has them, where a vocabulary was cut.
+
+    name, other: which of teacher and student each of them is.
+    """
+    known, wanted = its.tokenizer.get_vocab(), others.tokenizer.get_vocab()
     if known == wanted:
         return
     if missing := sorted(wanted.keys() - known.keys()):
         raise ModelError(
-            f"teacher: it cannot read the student's tokens; {len(missing)} are unknown to it, "
+            f"{name}: it cannot read the {other}'s tokens; {len(missing)} are unknown to it, "
             f"such as {missing[:3]}"
         )
-    teacher.family.keep_tokens(
-        teacher.encoder, [known[token] for token in sorted(wanted, key=wanted.__getitem__)]
+    network.family.keep_tokens(
+        network.encoder, [known[token] for token in sorted(wanted, key=wanted.__getitem__)]
     )
 
 
