@@ -1,10 +1,12 @@
 """A task and a fine-tuned network small enough to make in seconds, real enough to be pruned and quantized."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pare.encoders.model import Architecture, Model
 from pare.pipeline import Pipeline, Step
-from pare.progress import silent
+from pare.progress import Advance, Progress, silent
 from pare.stages.distill import Distill
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
@@ -39,6 +41,28 @@ def pipeline(root: Path, seed: int = 0, hardware: Hardware = HARDWARE) -> Pipeli
 
 def ignore(step: Step) -> None:
     """For `execute`, where nobody listens."""
+
+
+class Broken(Exception):
+    """What happened in the middle of something."""
+
+
+def breaking_after(steps: int) -> Progress:
+    """Work that has come so far ends there."""
+
+    @contextmanager
+    def progress(title: str, total: int) -> Iterator[Advance]:
+        done = 0
+
+        def advance(more: int, state: str) -> None:
+            nonlocal done
+            done += more
+            if done > steps:
+                raise Broken
+
+        yield advance
+
+    return progress
 
 
 def halved_int8(train: Training) -> tuple[tuple[str, Stage], ...]:

@@ -96,10 +96,14 @@ def test_a_student_like_its_teacher_has_nothing_to_learn(finetuned: Checkpoint) 
 def test_a_teacher_remembers_what_it_said(finetuned: Checkpoint) -> None:
     lessons = rows(finetuned)
     teacher = Teacher(open_network(finetuned), [1, 2], False, [len(row.ids) for row in lessons])
-    first = teacher.answer(batch_of(lessons, [3, 17, 5]))
+    batch = batch_of(lessons, [3, 17, 5])
+    first = teacher.answer(batch)
     teacher.answer(batch_of(lessons, [8, 9]))
     with torch.no_grad():
         teacher.network.blocks()[0].query.weight.zero_()  # whoever asks again gets what was said
+    repeated = teacher.answer(batch)
+    assert torch.equal(first.logits["intent"], repeated.logits["intent"])
+    assert all(torch.equal(first.layers[n][batch.mask.bool()], repeated.layers[n][batch.mask.bool()]) for n in (1, 2))
     numbers = [8, 5, 3]
     batch = batch_of(lessons, numbers)
     again = teacher.answer(batch)

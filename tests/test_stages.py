@@ -1,6 +1,7 @@
 """What each stage does to a real network: shapes, files, logits."""
 
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from pare.checkpoint import ONNX_MODEL, Checkpoint
 from pare.distillation import Distillation
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import Network, load, save
+from pare.errors import StageFailed
 from pare.importance import importance_of
 from pare.lowering.integer import activation_scale, linear_maps, quantize_weight
+from pare.progress import silent
 from pare.pruning import kept_count, remove
 from pare.runtimes.onnx_session import Session
 from pare.stages.distill import Distill
@@ -23,7 +26,7 @@ from pare.stages.export import Export, largest_difference
 from pare.stages.networks import open_network, open_text_encoder, rows_of, start_network
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
-from pare.stages.stage import Stage
+from pare.stages.stage import Context, Stage
 from pare.stages.width import Width
 from pare.strategy import Strategy
 from pare.targets.measurement import Measure
@@ -98,6 +101,20 @@ def test_a_pruned_network_loads_by_the_shapes_of_its_weights(finetuned: Checkpoi
 )
 def test_kept_count(count: int, keep: float, multiple: int, kept: int) -> None:
     assert kept_count(count, keep, multiple) == kept
+
+
+@pytest.mark.parametrize("head", ["intent", "slots"])
+def test_logits_that_are_no_numbers_are_not_exported(finetuned: Checkpoint, tmp_path: Path, head: str) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(finetuned.path, broken)
+    network = open_network(finetuned)
+    bias = network.heads[head].bias
+    assert isinstance(bias, torch.nn.Parameter)
+    with torch.no_grad():
+        bias[0] = float("nan")
+    save(network, broken)
+    with pytest.raises(StageFailed, match="export: the graph's logits, or PyTorch's, are not finite"):
+        Export().run({"model": Checkpoint(broken, "")}, Context(TASK, 0, tmp_path, silent))
 
 
 @pytest.mark.parametrize("lowering", ["fused", "plain"])

@@ -19,13 +19,13 @@ from pare.errors import NonFiniteLoss
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
-from pare.progress import silent
+from pare.progress import Progress, silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
 from pare.tasks.mine import Mine
 from pare.training import Training, fit, learning_rate_at
-from small import ARCHITECTURE, HARDWARE, TASK
+from small import ARCHITECTURE, HARDWARE, TASK, Broken, breaking_after
 
 
 def trained(seed: int, steps: int = 4, breaks_at: int | None = None) -> dict[str, torch.Tensor]:
@@ -97,9 +97,12 @@ def fitted(
     scratch: Path | None = None,
     rows: int = 200,
     starts_well: bool = False,
+    dropout: float = 0.0,
+    progress: Progress = silent,
 ) -> tuple[Network, list[dict[str, float]]]:
     torch.manual_seed(0)
-    network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
+    model = Model(architecture=replace(ARCHITECTURE, dropout=dropout))
+    network, encoder = start_network(model, TASK, TASK.outputs())
 
     def loss_of(batch: Batch) -> torch.Tensor:
         return hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
@@ -107,7 +110,7 @@ def fitted(
     lessons = rows_of(TASK, "train", encoder)[:rows]
     curve = fit(
         [network], network.outputs, lessons, loss_of, training,
-        pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
+        pad_id=encoder.pad_id, seed=0, progress=progress, title="test",
         judge=None if judge is None else lambda: judge(network), scratch=scratch, starts_well=starts_well,
     )  # fmt: skip
     return network, curve
@@ -184,6 +187,23 @@ def test_a_killed_run_goes_on_at_the_same_step_to_the_same_bits(tmp_path: Path) 
     straight, other = fitted(training, lambda network: next(scores))
     assert curve == other
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_is_dropped_after_a_break_is_what_would_have_been_and_another_part_in_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    training = Training(steps=8, precision="fp32", threads=1)
+    straight, curve = fitted(training, dropout=0.3)
+    with pytest.raises(Broken):
+        fitted(training, None, tmp_path, dropout=0.3, progress=breaking_after(4))
+    monkeypatch.setenv("RANK", str(rank))
+    resumed, again = fitted(training, None, tmp_path, dropout=0.3)
+    assert again[:4] == curve[:4]
+    assert (again[4:] == curve[4:]) is (rank == 0)
+    same = all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+    assert same is (rank == 0)
 
 
 def test_a_run_that_hit_a_nan_starts_anew(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Where a training run stands, on disk: after `kill -9` it goes on at the same step, to the same bits."""
+"""Where a training run stands, on disk: after `kill -9` it goes on at the same step, to the same bits.
+
+Random numbers need no place in it: each step has its own, see `pare.training.seed_of_a_step`.
+"""
 
 import json
 import os
@@ -36,9 +39,6 @@ def save_standing(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in (standing.best or {}).items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
     about = {
         "step": standing.step,
         "history": standing.history,
@@ -57,7 +57,7 @@ def save_standing(
 def restore_standing(
     folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
 ) -> Standing:
-    """Brings modules, optimizer and random numbers to where they were; a fresh start where nothing is."""
+    """Brings modules and optimizer to where they were; a fresh start where nothing is."""
     file = folder / FILE
     if not file.is_file():
         return Standing()
@@ -72,9 +72,6 @@ def restore_standing(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
     if about["scaler"]:
         scaler.load_state_dict(about["scaler"])
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
     best = below(tensors, "best")
     return Standing(about["step"], about["history"], about["best_score"], about["best_step"], best or None)
 

@@ -85,9 +85,10 @@ class Teacher:
             return self.memory.recall(batch)
         with torch.no_grad():
             found = thoughts_of(self.network, batch, self.layers, self.looks_inside)
-        if self.memory is not None:
-            self.memory.keep(batch, found)
-        return found
+        if self.memory is None:
+            return found
+        self.memory.keep(batch, found)
+        return self.memory.recall(batch)  # as it will be told from now on: layers are kept in FP16
 
 
 class Memory:

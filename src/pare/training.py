@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import torch
@@ -159,7 +160,6 @@ def fit(
     scratch: a folder that outlives a killed process, where the run is taken up again.
     """
     torch.set_num_threads(training.threads)
-    torch.manual_seed(seed + parallel.rank())
     device = resolve_device(training.device)
     total, epoch = training.total_steps(len(rows)), training.steps_an_epoch(len(rows))
     look_every = training.evaluate_every or epoch
@@ -192,6 +192,7 @@ def fit(
                 (collate([rows[i] for i in own], outputs, pad_id, device, own), share) for own, share in parts
             ]
             optimizer.zero_grad(set_to_none=True)
+            torch.manual_seed(seed_of_a_step(seed, step))
             value = gradients(taught, together, made, scaler, precision)
             if not math.isfinite(value):
                 if scratch is not None:
@@ -222,6 +223,11 @@ def fit(
         lesson.learners.load_state_dict(standing.best)
     lesson.cpu().eval()
     return standing.history
+
+
+def seed_of_a_step(seed: int, step: int) -> int:
+    """Of what a step draws, such as dropout: the same in a run taken up again, another in each process."""
+    return Random(f"{seed} {step} {parallel.rank()}").getrandbits(63)
 
 
 def gradients(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
@@ -78,8 +79,10 @@ class Export(Stage):
         session = session_class(RUNTIMES[self.format])(str(file))
         difference = largest_difference(network, session, rows, encoder.pad_id)
         session.close()
+        kind = "program" if self.format == "program" else "graph"
+        if not isfinite(difference):
+            raise StageFailed(f"export: the {kind}'s logits, or PyTorch's, are not finite on training texts")
         if difference > self.tolerance:
-            kind = "program" if self.format == "program" else "graph"
             raise StageFailed(
                 f"export: the {kind}'s logits differ from PyTorch's by {difference:.2g}, "
                 f"more than tolerance={self.tolerance}"
@@ -118,16 +121,14 @@ class Export(Stage):
 
 
 def largest_difference(network: Network, session: Session, rows: Sequence[Row], pad_id: int) -> float:
-    """Between PyTorch's logits and the graph's on a padded batch, padding left out."""
+    """Between PyTorch's logits and the graph's on a padded batch, padding left out; NaN where either is."""
     batch = collate(rows, network.outputs, pad_id, torch.device("cpu"))
     mask = batch.mask.numpy()
     found = session.run(batch.ids.numpy(), mask)
     with torch.no_grad():
         wanted = network(batch.ids, batch.mask)
-    worst = 0.0
+    worst = []
     for output in network.outputs:
         gap = np.abs(found[output.name] - wanted[output.name].numpy())
-        if output.scope == "token":
-            gap = gap * mask[:, :, None]
-        worst = max(worst, float(gap.max()))
-    return worst
+        worst.append(np.where(mask[:, :, None], gap, 0).max() if output.scope == "token" else gap.max())
+    return float(np.max(worst))

@@ -5,14 +5,14 @@ Then all widths learn together from the fine-tuned model, sharing weights. The c
 network; a `width` stage with `importance: order` takes a width from it, so a sweep over widths trains once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pare import parallel
 from pare.batches import Batch
@@ -92,13 +92,14 @@ class Supernet(Stage):
         lengths = [len(row.ids) for row in rows] if self.distillation.cache else None
         device = resolve_device(self.train.device)
         master = Teacher(teacher.to(device), [its for _, its in student.pairs], False, lengths)
-        narrowing, draw = Narrowing(network), Random(context.seed)
+        narrowing = Narrowing(network)
+        drawing = Drawing(self.widths, self.sample, context.seed)
 
         def loss_of(batch: Batch) -> Tensor:
             lesson = master.answer(batch)
             parts = []
             with looked_up_once(network, batch.ids):
-                for width in self.widths_of_a_step(draw):
+                for width in drawing():
                     with narrowing.to(width, self.multiple_of):
                         own = thoughts_of(network, batch, student.layers, False)
                     parts.append(student.loss_of(own, batch, lesson))
@@ -108,7 +109,7 @@ class Supernet(Stage):
 
         with answering_quickly(teacher, self.train):
             history = fit(
-                [student],
+                [nn.ModuleList([student, drawing])],
                 network.outputs,
                 rows,
                 loss_of,
@@ -123,13 +124,27 @@ class Supernet(Stage):
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts, history)
 
-    def widths_of_a_step(self, draw: Random) -> list[float]:
-        """Widest first."""
-        widths = sorted(self.widths, reverse=True)
+class Drawing(nn.Module):
+    """Which widths are trained next, the widest first; the same in all processes.
+
+    How often it drew is saved with the weights, so that a run taken up again goes on with the next.
+    """
+
+    count: Tensor
+
+    def __init__(self, widths: Sequence[float], sample: Literal["all"] | int, seed: int) -> None:
+        super().__init__()
+        self.widths = sorted(widths, reverse=True)
+        self.sample, self.seed = sample, seed
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
+
+    def forward(self) -> list[float]:
         if self.sample == "all":
-            return widths
-        others = draw.sample(range(len(widths) - 1), self.sample)
-        return [*(widths[i] for i in sorted(others)), widths[-1]]
+            return self.widths
+        draw = Random(f"{self.seed} {int(self.count)}")
+        self.count += 1
+        others = draw.sample(range(len(self.widths) - 1), self.sample)
+        return [*(self.widths[i] for i in sorted(others)), self.widths[-1]]
 
 
 @contextmanager
