@@ -1,21 +1,26 @@
 """compression=auto and expect: what is tried, what is taken, and why."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from commands import ROOT, TINY, job, result_of, run
 from pare.auto import Auto, Choice, Trial, search
-from pare.errors import GateFailed
+from pare.choosing import take_quickest
+from pare.errors import GateFailed, NonFiniteLoss
 from pare.pipeline import Expect
 from pare.report import Terminal
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate, Stage
+from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
+from pare.steps import Step
 from pare.targets.measurement import Measure
-from small import FINETUNE, ignore, pipeline
+from pare.ways import Way
+from small import FINETUNE, HARDWARE, ignore, pipeline
 
 MEASURE = Measure(launches=2, seconds=0.2, texts=20, peak=False)
 RUINOUS = Width(keep=0.02, importance="magnitude", multiple_of=1)
@@ -84,6 +89,39 @@ def test_what_was_given_up_before_is_a_trial_that_is_not_tried(root: Path) -> No
     auto = Auto(candidates=candidates)
     found = search(auto, pipeline(root), FINETUNE, MEASURE, ignore, lambda trial: None, None, lost)
     assert [(trial.why, trial.taken) for trial in found.tried] == [("its machine said no", False), ("", True)]
+
+
+def test_a_strategy_whose_settings_do_not_fit_is_one_more_trial(root: Path) -> None:
+    """Which is known only once the model is there."""
+    candidates = {"longer": {"vocabulary": Vocabulary(max_length=999), "export": Export()}, **CANDIDATES}
+    tried = by_name(searched(root, Auto(candidates=candidates, max_drop=0.05)))
+    assert tried["longer"].why.startswith("vocabulary.max_length=999")
+    assert any(trial.taken for trial in tried.values())
+
+
+def test_a_fine_tuning_that_fails_is_not_repeated_for_each_candidate(tmp_path: Path) -> None:
+    wild = replace(FINETUNE, train=replace(FINETUNE.train, learning_rate=1e30, max_gradient_norm=1e30))
+    tried: list[Trial] = []
+    with pytest.raises(NonFiniteLoss):
+        search(Auto(candidates=CANDIDATES), pipeline(tmp_path), wild, MEASURE, ignore, tried.append)
+    assert tried == []
+
+
+def test_a_model_that_is_not_what_was_promised_is_compressed_in_no_way(root: Path) -> None:
+    steps: list[str] = []
+
+    def note(step: Step) -> None:
+        steps.append(step.name)
+
+    promised = (Expect(value=0.123), ())
+    auto = Auto(candidates=CANDIDATES)
+    with pytest.raises(GateFailed, match="expect: exact_match"):
+        search(auto, pipeline(root), FINETUNE, MEASURE, note, lambda trial: None, *promised)
+    ways = [Way(HARDWARE, tuple(stages.items())) for stages in CANDIDATES.values()]
+    lines = [pipeline(root)] * len(ways)
+    with pytest.raises(GateFailed, match="expect: exact_match"):
+        take_quickest(ways, lines, FINETUNE, MEASURE, note, lambda trial: None, *promised)
+    assert steps == ["finetune"] * 2
 
 
 def test_where_none_will_do_all_that_was_tried_is_named(root: Path) -> None:

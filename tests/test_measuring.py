@@ -46,6 +46,15 @@ def graph(root: Path) -> Checkpoint:
     return pipeline(root).execute(FINETUNE, (("export", Export()),), ignore).final
 
 
+def test_what_was_measured_afresh_is_what_the_store_has(root: Path, graph: Checkpoint) -> None:
+    line = pipeline(root)
+    told = Measure(launches=2, seconds=0.1, texts=5, peak=False)
+    found = [line.measure(graph, [graph], replace(told, fresh=fresh))[0] for fresh in (False, True, False)]
+    assert found[0] != found[1] == found[2]
+    assert line.has_measured(graph.digest, [graph.digest], told)
+    assert not line.has_measured(graph.digest, [graph.digest], replace(told, fresh=True))
+
+
 def test_a_measurement_knows_what_it_measured(root: Path) -> None:
     line = pipeline(root)
     outcome = line.execute(

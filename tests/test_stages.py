@@ -104,7 +104,9 @@ def test_kept_count(count: int, keep: float, multiple: int, kept: int) -> None:
 
 
 @pytest.mark.parametrize("head", ["intent", "slots"])
-def test_logits_that_are_no_numbers_are_not_exported(finetuned: Checkpoint, tmp_path: Path, head: str) -> None:
+def test_logits_that_are_no_numbers_are_not_exported(
+    finetuned: Checkpoint, tmp_path: Path, head: str
+) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(finetuned.path, broken)
     network = open_network(finetuned)

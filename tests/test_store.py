@@ -43,6 +43,24 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
+def test_what_is_produced_anew_takes_the_place_of_what_was_there(store: Store) -> None:
+    store.produce(KEY, "model", fill(seed=1))
+
+    def fail(folder: Path) -> Mapping[str, object]:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        store.produce(KEY, "model", fail, anew=True)
+    old, cached = store.produce(KEY, "model", refuse)
+    assert cached
+    new, cached = store.produce(KEY, "model", fill(seed=2), anew=True)
+    assert not cached
+    assert new.digest != old.digest
+    assert store.produce(KEY, "model", refuse) == (new, True)
+    assert store.produce(KEY[::-1], "model", fill(), anew=True)[1] is False
+    assert store.verify().intact == 2
+
+
 def run_all(processes: list[multiprocessing.context.ForkProcess]) -> None:
     for process in processes:
         process.start()

@@ -226,10 +226,13 @@ def test_rare_labels_count_as_much_as_frequent_ones() -> None:
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    rows = [(f"{word} {i}", word) for i in range(60) for word in ("open", "close", "stop")]
+    rows = [
+        (f"{word} {i}", number) for i in range(60) for number, word in enumerate(("open", "close", "stop"))
+    ]
+    (tmp_path / "names.txt").write_text("open\nclose\nstop\n", encoding="utf-8")
     file = tmp_path / "rows.tsv"
     file.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
-    task = Mine(name="words", max_length=16, train=str(file))
+    task = Mine(name="words", max_length=16, train=str(file), labels_file=str(tmp_path / "names.txt"))
     model = Model(architecture=ARCHITECTURE)
     train = Training(steps=20, batch_size=16, precision="fp32", device="cpu", threads=1)
     found = []

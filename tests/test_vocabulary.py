@@ -13,7 +13,7 @@ from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRober
 
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.encoders.model import Architecture, Model
-from pare.errors import ModelError, StageFailed
+from pare.errors import StageFailed
 from pare.stages.distill import Distill
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
@@ -253,7 +253,7 @@ def test_a_budget_that_cannot_be_kept_is_named(root: Path, finetunes: dict[str, 
 
 
 def test_texts_cannot_become_longer(root: Path) -> None:
-    with pytest.raises(ModelError, match=r"vocabulary\.max_length=33: the model reads 32 tokens"):
+    with pytest.raises(StageFailed, match=r"vocabulary\.max_length=33: the model reads 32 tokens"):
         pruned(root, FINETUNE, Vocabulary(max_length=33))
 
 

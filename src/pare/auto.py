@@ -84,16 +84,17 @@ def search(
 ) -> Choice:
     """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is.
 
-    given_up: of each why it was, where it was tried before.
+    Where fine-tuning fails nothing is tried. given_up: of each why it was, where it was tried before.
     """
     trials: list[Trial] = []
     passed: dict[str, tuple[Strategy, Outcome, float]] = {}
     known = dict(enumerate(given_up))
+    start = pipeline.begin(finetune, on_step, expect)
     for number, (name, strategy) in enumerate(auto.strategies().items()):
         try:
             if why := known.get(number):
                 raise StageFailed(why)
-            outcome = pipeline.execute(finetune, strategy, on_step, expect)
+            outcome = pipeline.carry_on(start, strategy, on_step)
             graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
             measured, _, _ = pipeline.measure(outcome.final, graphs, settings)
         except (GateFailed, StageFailed) as failure:

@@ -2,18 +2,20 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import cached_property
 from inspect import getmro
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
 
 from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
 from pare.progress import Progress, silent
-from pare.provenance import code_digest, digest, versions
+from pare.provenance import code_digest, cpu, digest, gpus, versions
 from pare.runtimes.session import PACKAGES
 from pare.stages.export import Export
 from pare.stages.stage import Context, Stage
@@ -32,12 +34,17 @@ SCORES, MEASUREMENT = "scores.json", "measurement.json"
 
 
 def code_of(value: Any) -> list[str]:
-    """The modules of a value's class, of what that inherits from, and of the objects in its fields."""
-    if not is_dataclass(value):
-        return []
-    inner = [module for f in fields(value) for module in code_of(getattr(value, f.name))]
-    own = [ancestor.__module__ for ancestor in getmro(type(value)) if is_dataclass(ancestor)]
-    return sorted({*own, *inner})
+    """The modules of a value's class, of what that inherits from, and of the objects in it."""
+    own: list[str] = []
+    parts: Iterable[Any] = ()
+    if is_dataclass(value):
+        own = [ancestor.__module__ for ancestor in getmro(type(value)) if is_dataclass(ancestor)]
+        parts = [getattr(value, f.name) for f in fields(value)]
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, tuple):
+        parts = value
+    return sorted({*own, *(module for part in parts for module in code_of(part))})
 
 
 def is_decided_by_measuring(stage: Stage) -> TypeGuard[Export]:
@@ -59,8 +66,14 @@ class Cached:
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
             context = Context(self.task, self.seed, folder, self.progress, self.store.scratch(key))
-            with helpers(stage.processes(), run_beside, stage, sources, replace(context, progress=silent)):
-                stage.run(sources, context)
+            beside = replace(context, progress=silent)
+            try:
+                with helpers(stage.processes(), run_beside, stage, sources, beside):
+                    stage.run(sources, context)
+            except ConfigError as e:
+                if not sources:  # nothing was computed so far, which is what the exit code says
+                    raise
+                raise StageFailed("; ".join(e.problems)) from e
             lineage = {role: checkpoint.digest for role, checkpoint in sources.items()}
             seconds = round(time.perf_counter() - began, 3)
             return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
@@ -69,14 +82,15 @@ class Cached:
 
     def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
         """Names what a stage makes of its inputs, by what stands for them: their digests, in the store."""
+        alone = replace(stage, gate=None, escalation=None)  # which decide what comes of it, not what it is
         return digest(
             {
-                "stage": replace(stage, gate=None, escalation=None),
+                "stage": alone,
                 "sources": stage.sources(),
                 "inputs": inputs,
                 "task": self.task_identity(),
                 "seed": self.seed,
-                "code": {module: code_digest(module) for module in code_of(stage)},
+                "code": {module: code_digest(module) for module in code_of(alone)},
                 "versions": versions(stage.packages),
             }
         )
@@ -98,18 +112,23 @@ class Cached:
         return found["scores"], found["answers"]
 
     def score_key(self, checkpoint: str, format_: Format, split: Split) -> str:
-        """checkpoint: its digest."""
+        """checkpoint: its digest. Another chip rounds in another way, INT8 most of all."""
         return digest(
             {
                 "checkpoint": checkpoint,
                 "split": split,
                 "task": self.task_identity(),
                 "device": self.hardware.device,
+                "chip": self.chip,
                 "engine": self.hardware.engine,
                 "code": code_digest("pare.targets.scoring"),
                 "versions": versions(("torch",) if format_ == "torch" else PACKAGES[self.hardware.runtime]),
             }
         )
+
+    @cached_property
+    def chip(self) -> list[str] | str | None:
+        return gpus() if self.hardware.device == "cuda" else cpu()
 
     def scored(self, checkpoint: str, format_: Format, split: Split) -> bool:
         """Whether the store has these scores."""
@@ -133,8 +152,9 @@ class Cached:
         return candidate, baseline, int(value["best"])
 
     def has_measured(self, final: str, graphs: Sequence[str], settings: Measure) -> bool:
-        """Whether the store has this measurement. final, graphs: their digests."""
-        return self.store.peek(self.measured_key(self.what_is_measured(final, graphs), settings)) is not None
+        """Whether the store has this measurement, and that will do. final, graphs: their digests."""
+        key = self.measured_key(self.what_is_measured(final, graphs), settings)
+        return not settings.fresh and self.store.peek(key) is not None
 
     def what_is_measured(self, final: str, graphs: Sequence[str]) -> dict[str, Any]:
         return {
@@ -149,9 +169,8 @@ class Cached:
             {
                 **what,
                 "data": self.task.fingerprint(),
-                "settings": asdict(settings),
+                "settings": asdict(replace(settings, fresh=False)),
                 "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
-                "taken": time.time_ns() if settings.fresh else None,
             }
         )
 
@@ -168,14 +187,15 @@ class Cached:
     def measured(
         self, what: Mapping[str, Any], settings: Measure, take: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
-        """What `take` finds of `what`, as JSON; kept in the store."""
+        """What `take` finds of `what`, as JSON; kept in the store, with `fresh` in place of what is there."""
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
             write_json(folder / MEASUREMENT, take())
             return {"hardware": self.hardware.name, "seconds": round(time.perf_counter() - began, 3)}
 
-        entry, _ = self.store.produce(self.measured_key(what, settings), "measurement", write)
+        key = self.measured_key(what, settings)
+        entry, _ = self.store.produce(key, "measurement", write, anew=settings.fresh)
         found: dict[str, Any] = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
         return found
 

@@ -21,17 +21,18 @@ def take_quickest(
     expect: Expect | None,
     given_up: Sequence[str | None] = (),
 ) -> tuple[Pipeline, Choice]:
-    """GateFailed, naming all that was tried, where no way ends well.
+    """GateFailed, naming all that was tried, where no way ends well; where fine-tuning fails none is gone.
 
     pipelines: one for each way. given_up: of each why it was, where it was tried before.
     """
+    start = pipelines[0].begin(finetune, on_step, expect)  # scored in PyTorch, whatever the runtime
     ended: dict[int, Outcome] = {}
     failed = {number: why for number, why in enumerate(given_up) if why}
     for number, (way, pipeline) in enumerate(zip(ways, pipelines, strict=True)):
         if number in failed:
             continue
         try:
-            ended[number] = pipeline.execute(finetune, way.strategy, on_step, expect)
+            ended[number] = pipeline.carry_on(start, way.strategy, on_step)
         except (GateFailed, StageFailed) as failure:
             failed[number] = str(failure)
     if not ended:

@@ -67,19 +67,28 @@ class Pipeline(Cached):
         on_step: Callable[[Step], None],
         expect: Expect | None = None,
     ) -> Outcome:
-        """Runs the strategy on the fine-tuned model; `on_step` hears of each stage as it ends."""
-        steps: list[Step] = []
+        """Fine-tunes and runs the strategy on that; `on_step` hears of each stage as it ends."""
+        return self.carry_on(self.begin(finetune, on_step, expect), strategy, on_step)
+
+    def begin(self, finetune: Finetune, on_step: Callable[[Step], None], expect: Expect | None) -> Step:
+        """The fine-tuned model, as good as is expected."""
+        start = self.step(BASELINE, finetune, {}, None, None)
+        on_step(start)
+        if expect is not None:
+            expect.hold_to(start.scores, self.task.primary)
+        if not start.cached:
+            self.warn_if_nothing_was_learnt(finetune, start.scores[self.task.primary])
+        return start
+
+    def carry_on(self, start: Step, strategy: Strategy, on_step: Callable[[Step], None]) -> Outcome:
+        """Runs the strategy on what `begin` gave."""
+        steps = [start]
 
         def note(step: Step) -> Step:
             steps.append(step)
             on_step(step)
             return step
 
-        start = note(self.step(BASELINE, finetune, {}, None, None))
-        if expect is not None:
-            expect.hold_to(start.scores, self.task.primary)
-        if not start.cached:
-            self.warn_if_nothing_was_learnt(finetune, start.scores[self.task.primary])
         current = start  # the step whose checkpoint the next stage takes
         network = start
         since: list[tuple[Step, Stage]] = []  # what was made of the last network

@@ -63,21 +63,22 @@ class Store:
             return None
 
     def produce(
-        self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]]
+        self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]], *, anew: bool = False
     ) -> tuple[Entry, bool]:
         """
         The entry, and whether it was there already; if not, `write` fills a folder and returns the meta.
 
         Of all processes that ask at once one writes and the others wait for it. If `write` raises,
-        nothing is kept; if the disk fills, StoreFull is raised.
+        nothing is kept; if the disk fills, StoreFull is raised. `anew` writes whether or not it is there;
+        the entry that was stays until the new one is whole.
         """
-        if entry := self.get(key):
+        if not anew and (entry := self.get(key)):
             return entry, True
         with self._lock(key):
             found = self._settle(key, use=True)
-            if isinstance(found, Entry):
+            if isinstance(found, Entry) and not anew:
                 return found, True
-            return self._publish(key, kind, write), False
+            return self._publish(key, kind, write, anew), False
 
     def scratch(self, key: str) -> Path:
         """Where work on a key may note how far it is: gone with the key's publication, or with `gc`."""
@@ -188,7 +189,9 @@ class Store:
             _warn(f"artifact {key} was damaged ({damage}): moved to {self._quarantine}")
             return damage
 
-    def _publish(self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]]) -> Entry:
+    def _publish(
+        self, key: str, kind: str, write: Callable[[Path], Mapping[str, object]], anew: bool
+    ) -> Entry:
         folder = self._folder(key)
         temporary = self._tmp / f"{key}.{os.urandom(4).hex()}"
         for leftover in self._leftovers(key):
@@ -199,6 +202,8 @@ class Store:
                 temporary.mkdir(parents=True)
                 seal(temporary, key, kind, write(temporary))
                 folder.parent.mkdir(parents=True, exist_ok=True)
+                if anew and os.path.lexists(folder):
+                    self._drop(key, _Discard(dry_run=False))
                 try:
                     temporary.rename(folder)
                 except OSError as error:

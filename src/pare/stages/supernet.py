@@ -124,6 +124,7 @@ class Supernet(Stage):
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts, history)
 
+
 class Drawing(nn.Module):
     """Which widths are trained next, the widest first; the same in all processes.
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,6 +22,10 @@ class Sourced(Task):
     @cached_property
     def data(self) -> Splits:
         return self.read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its settings: another process reads the data itself."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def read(self) -> Splits:
         """What the source has, as the task sees it."""

@@ -1,0 +1,38 @@
+"""What keys in the store are made of: all that a result depends on, and nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pare.cached import code_of
+from pare.checkpoint import Checkpoint
+from pare.stages.qat import Qat
+from pare.stages.quantize import Quantize
+from pare.stages.stage import Gate
+from pare.tasks.classify import Classify
+from pare.tasks.several import Several
+from pare.tasks.sources import Generated
+from small import TASK, pipeline
+
+
+def test_scores_are_those_of_one_chip(
+    root: Path, finetuned: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline(root).score(finetuned, "dev")
+    assert pipeline(root).scored(finetuned.digest, "torch", "dev")
+    monkeypatch.setattr("pare.cached.cpu", lambda: "one without VNNI")
+    assert not pipeline(root).scored(finetuned.digest, "torch", "dev")
+
+
+def test_several_tasks_have_the_code_of_each() -> None:
+    labels = Classify(name="labels", max_length=16, source=Generated())
+    several = Several(name="both", max_length=16, tasks={"slu": TASK, "labels": labels})
+    code = code_of(several)
+    assert {"pare.tasks.several", "pare.tasks.slu", "pare.tasks.classify", "pare.tasks.sources"} <= {*code}
+
+
+def test_what_becomes_of_a_failure_is_no_part_of_what_a_stage_makes(root: Path) -> None:
+    plain = Quantize()
+    dear = replace(plain, gate=Gate(on_fail="escalate"), escalation=Qat())
+    assert pipeline(root).key(plain, {"model": "a"}) == pipeline(root).key(dear, {"model": "a"})
