@@ -54,12 +54,14 @@ class Clock:
 def step_seconds(pair: str, cache: bool, rows: int, task: Slu, encoder: TextEncoder) -> float:
     """Median over the steps of the second epoch."""
     torch.manual_seed(0)
-    teacher, student = (scratch(shape, encoder.vocabulary_size, task.outputs()) for shape in PAIRS[pair])
+    teacher, student = (
+        scratch(shape, encoder.vocabulary_size, encoder.pad_id, task.outputs()) for shape in PAIRS[pair]
+    )
     lessons = rows_of(task, "train", encoder)[:rows]
     training = Training(epochs=2)
     clock = Clock()
     distil(
-        [student], teacher, lessons, [], Distillation(cache=cache), training,
+        [student], teacher, lessons, Distillation(cache=cache), training,
         pad_id=encoder.pad_id, seed=0, progress=clock.progress, title="",
     )  # fmt: skip
     ends = clock.ends[training.steps_an_epoch(rows) :]

@@ -19,6 +19,7 @@ from pare.lowering.histogram import (
     squared_error,
 )
 from pare.lowering.integer import activation_scale
+from pare.tasks.example import lengths_of
 
 
 def values(shape: str, size: int = 40_000) -> np.ndarray:
@@ -218,3 +219,8 @@ def test_texts_to_calibrate_on() -> None:
     assert any(sample(lengths, 3, "random", 0) != sample(lengths, 3, "random", seed) for seed in range(1, 5))
     for sampling in ("random", "first", "longest", "stratified"):
         assert sorted(sample(lengths, 99, sampling, 0)) == [0, 1, 2, 3, 4]
+
+
+def test_a_pair_is_as_long_as_both_of_its_texts() -> None:
+    texts = [("one", "two"), "quite a long text", ("and a pair", "longer than that")]
+    assert sample(lengths_of(texts), 2, "longest", 0) == [2, 1]

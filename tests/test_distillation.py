@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.qat import Qat
 from pare.stages.stage import Stage
+from pare.stages.supernet import Supernet
 from pare.stages.take import Take
 from pare.stages.vocabulary import Vocabulary
 from pare.teacher import Teacher, thoughts_of
@@ -181,6 +184,15 @@ def test_more_texts_can_be_learned_from(root: Path, tmp_path: Path) -> None:
     assert executed(root, ("distill", with_it))[-1].key != found.key
 
 
+def test_more_texts_are_learned_from_where_the_tasks_own_are_not(root: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("打开空调\n导航去机场\n" * 500, encoding="utf-8")
+    stage = Distill(student=SMALL, distillation=Distillation(unlabelled=False), train=QUICK)
+    made = [executed(root, ("distill", replace(stage, corpus=c)))[-1] for c in (None, str(corpus))]
+    curves = [step.checkpoint.history() for step in made]
+    assert curves[0] != curves[1]
+
+
 def test_a_checkpoint_of_the_same_task_can_teach(root: Path, finetuned: Checkpoint) -> None:
     own = Distill(student=SMALL, teacher=Model(path=str(finetuned.path)), train=QUICK)
     usual = Distill(student=SMALL, train=QUICK)
@@ -226,6 +238,7 @@ def test_layers_of_the_teacher_become_a_student(root: Path) -> None:
     ("wrong", "says"),
     [
         ({"layers": ((1,),)}, "layers"),
+        ({"layers": ()}, "layers"),
         ({"cache": True, "attention_weight": 1.0}, "cache=true"),
         ({"relation_heads": 0}, "relation_heads=0"),
     ],
@@ -233,6 +246,35 @@ def test_layers_of_the_teacher_become_a_student(root: Path) -> None:
 def test_impossible_lessons_are_refused(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Distillation(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stage", [Cohort, Supernet, Distill, Qat])
+@pytest.mark.parametrize("setting", [{"patience": 2}, {"evaluate_every": 9}, {"class_weights": "balanced"}])
+def test_settings_that_a_stage_makes_nothing_of_are_refused(stage: Any, setting: dict[str, Any]) -> None:
+    (name,) = setting
+    own = {"students": {"small": SMALL}} if stage is Cohort else {}
+    if stage in (Distill, Qat) and name != "class_weights":
+        stage(train=Training(**setting))  # they look at dev
+        return
+    with pytest.raises(ValueError, match=rf"train\.{name}={setting[name]}: has no effect"):
+        stage(train=Training(**setting), **own)
+
+
+def test_an_encoder_that_learns_no_task_is_not_looked_at_on_dev() -> None:
+    told = Distillation(soft_weight=0, hard_weight=0)
+    with pytest.raises(ValueError, match=r"train\.patience=2: has no effect"):
+        Distill(student=SMALL, distillation=told, train=Training(patience=2))
+
+
+def test_true_labels_alone_are_a_task_that_dev_knows_too(root: Path) -> None:
+    told = Distillation(soft_weight=0, hard_weight=1, hidden_weight=0)
+    step = executed(root, ("distill", Distill(distillation=told, train=replace(QUICK, evaluate_every=1))))[-1]
+    assert all("dev" in point for point in step.checkpoint.history())
+
+
+def test_who_teaches_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="teacher=previous: is the student itself"):
+        Distill(teacher="previous")
 
 
 def test_heads_that_do_not_divide_the_queries_are_named(root: Path) -> None:

@@ -7,11 +7,13 @@ import pytest
 
 from pare.errors import GateFailed
 from pare.pipeline import Outcome, Step
+from pare.stages.cohort import Cohort
 from pare.stages.distill import Distill
 from pare.stages.export import Export
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate
+from pare.stages.take import Take
 from pare.stages.width import Width
 from pare.strategy import Strategy, problems
 from pare.targets.hardware import Hardware
@@ -112,6 +114,14 @@ def quantization_loss(root: Path) -> float:
         (
             (("export", Export(gate=Gate(on_fail="escalate"))),),
             "escalate needs compression.export.escalation",
+        ),
+        (
+            (
+                ("cohort", Cohort(students={"one": FINETUNE.model}, gate=Gate())),
+                ("take", Take(student="one")),
+                ("export", Export()),
+            ),
+            "compression.cohort.gate: a cohort has no score; the gate belongs to the take stage",
         ),
     ],
 )

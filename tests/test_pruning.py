@@ -164,6 +164,22 @@ def test_every_width_of_a_supernet_learns(root: Path, choice: dict[str, object])
         assert trained.scores["slot_f1"] > sliced.scores["slot_f1"] + 0.01
 
 
+def test_the_order_of_a_network_that_was_not_sorted_says_nothing(root: Path) -> None:
+    with pytest.raises(StageFailed, match="order keeps the first heads and neurons, and only a supernet"):
+        executed(root, ("width", Width(keep=0.5, importance="order")))
+
+
+@pytest.mark.parametrize(("width", "said"), [({"keep": 0.5}, 0), ({"keep": 0.4}, 1), ({"heads": 0.75}, 1)])
+def test_a_width_that_was_not_trained_is_doubted(
+    root: Path, caplog: pytest.LogCaptureFixture, width: dict[str, float], said: int
+) -> None:
+    supernet = Supernet(widths=(0.25, 0.5), rows=32, train=QUICK)
+    taken = Width(importance="order", rows=48 + said, **width)  # type: ignore[arg-type]
+    executed(root, ("supernet", supernet), ("width", taken))
+    told = [r.getMessage() for r in caplog.records if "the supernet was not trained at" in r.getMessage()]
+    assert len(told) == said
+
+
 def test_a_supernet_draws_on_where_it_was_broken_off(
     finetuned: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

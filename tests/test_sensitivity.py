@@ -66,10 +66,12 @@ def test_sparing_needs_a_table(root: Path) -> None:
         executed(root, ("export", Export()), ("quantize", Quantize(keep_sensitive=1)))
 
 
-def test_maps_are_grouped_by_layer() -> None:
-    names = [*(f"/encoder/layer.{part}/MatMul" for part in ("0/a", "0/b", "10/a")), "/heads/MatMul"]
-    assert list(groups(names, "layer")) == ["/encoder/layer.0/*", "/encoder/layer.10/*", "/heads/MatMul"]
-    assert groups(names, "layer")["/encoder/layer.0/*"] == names[:2]
+@pytest.mark.parametrize("word", ["layer", "layers"])  # BERT's, ModernBERT's
+def test_maps_are_grouped_by_layer(word: str) -> None:
+    first, last = f"/encoder/{word}.0/", f"/encoder/{word}.10/"
+    names = [f"{first}a/MatMul", f"{first}b/MatMul", f"{last}a/MatMul", "/heads/MatMul"]
+    assert list(groups(names, "layer")) == [f"{first}*", f"{last}*", "/heads/MatMul"]
+    assert groups(names, "layer")[f"{first}*"] == names[:2]
 
 
 def test_a_layer_that_pruning_ruins_comes_first(root: Path, finetuned: Checkpoint, tmp_path: Path) -> None:

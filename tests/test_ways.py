@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,17 @@ def test_a_strategy_is_written_once_for_all_runtimes() -> None:
     assert stages["openvino"]["quantize"].calibration_rows == 8
     assert stages["openvino"]["width"] == stages["onnxruntime"]["width"]
     assert reasons == ["hardware=auto, torch: compression.quantize: quantize is for ONNX graphs only"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"embeddings": False}, {"activations": "percentile"}, {"weight_bits": 7}, {"keep_sensitive": 2}],
+)
+def test_a_runtime_that_has_nothing_like_a_setting_is_left_out(setting: dict[str, Any]) -> None:
+    found, reasons = ways((INT8[1], ("quantize", Quantize(**setting))), HERE, "compression")
+    assert [way.hardware.runtime for way in found] == ["onnxruntime"]
+    ((name, value),) = setting.items()
+    assert f"compression.quantize: OpenVINO's INT8 has nothing like {name}={value}" in reasons[0]
 
 
 def test_without_int8_pytorch_is_among_them() -> None:

@@ -16,7 +16,7 @@ from pare.encoders.model import Model
 from pare.errors import ConfigError
 from pare.pipeline import Expect
 from pare.stages.finetune import Finetune
-from pare.stages.stage import Stage
+from pare.stages.stage import Gate, Stage
 from pare.store import Store
 from pare.strategy import Strategy, doubts
 from pare.sweep import EngineSettings, Sweep
@@ -123,8 +123,9 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, problems)
     timed = min(len(task.texts("test")), measure.texts)
-    if misfits := hardware.misfits(timed, [finetune.model.longest]):
-        raise ConfigError(misfits)
+    misfits = hardware.misfits(timed, [finetune.model.longest])
+    if wrong := [*unknown_metrics(task, expect, strategies), *misfits]:
+        raise ConfigError(wrong)
     return Job(
         name=str(config["name"]),
         key=key_of(config),
@@ -177,19 +178,36 @@ def _checked(
 ) -> Sequence[Way]:
     """All ways there are, once nothing is known that must make the job fail."""
     every: list[Way] = []
+    left_out: list[str] = []
     for where, stages in strategies.items():
         found, impossible = ways(stages, hardware, where)
         every += found
-        problems += [] if found else impossible
+        (left_out if found else problems).extend(impossible)
         parts = [*parts, *((stage, f"{where}.{name}") for name, stage in stages)]
     for part, *setting in parts:
         problems += complaints(part, *setting)
     if problems:
         raise ConfigError(problems)
+    for line in left_out:
+        say_once(line)
     for where, stages in strategies.items():
         for doubt in doubts(stages, hardware, where):
             say_once(doubt)
     return every
+
+
+def unknown_metrics(task: Task, expect: Expect | None, strategies: Mapping[str, Strategy]) -> list[str]:
+    """One line for each metric that is asked for and that the task does not have."""
+    asked: list[tuple[str, Expect | Gate | None]] = [("expect", expect)]
+    for where, stages in strategies.items():
+        asked += [(f"{where}.{name}.gate", stage.gate) for name, stage in stages]
+    named = {key: one.metric for key, one in asked if one is not None and one.metric is not None}
+    known = task.metrics() if named else []
+    return [
+        f"{key}.metric: no {metric!r}; the task has {known}"
+        for key, metric in named.items()
+        if metric not in known
+    ]
 
 
 def task_and_model(overrides: Sequence[str]) -> tuple[Task, Model]:

@@ -17,7 +17,6 @@ from pare.batches import Batch, Row
 from pare.encoders.network import Network
 from pare.errors import ConfigError
 from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
-from pare.ondemand import one_after_another
 from pare.progress import Progress
 from pare.teacher import Projections, Teacher, Thoughts, thoughts_of
 from pare.training import Judge, Training, fit, quick_attention, resolve_device, resolve_precision
@@ -29,14 +28,14 @@ Pairs = Sequence[tuple[int, int]]  # (student's layer, teacher's layer); 0 is th
 class Distillation:
     """What the student listens to.
 
-    soft, soft_weight: the teacher's logits, by KL at `temperature` or by mean squared difference; weight 0
-      teaches no task, only the encoder.
-    hard_weight: share of the true labels beside the soft ones, for texts that have them.
+    soft, soft_weight: the teacher's logits, by KL at `temperature` or by mean squared difference.
+    hard_weight: share of the true labels beside the soft ones, for texts that have them. With both weights 0
+      no task is taught, only the encoder.
     hidden_weight, attention_weight, relation_weight: layers, attention maps, and relations among queries,
       among keys and among values, of each pair in `layers`.
     layers: last with last; even, each of the student's with the teacher's at the same depth; or pairs
       [student's, teacher's], 0 for the embeddings, negative ones from the end.
-    unlabelled: also learn the teacher's answers to the task's unlabelled texts.
+    unlabelled: also learn the teacher's answers to the task's own unlabelled texts.
     cache: keep the teacher's logits and layers from the first epoch on; they are the same each time.
     """
 
@@ -62,10 +61,14 @@ class Distillation:
                 raise ValueError(f"{name}={getattr(self, name)}: cannot be negative")
         if self.relation_heads < 1:
             raise ValueError(f"relation_heads={self.relation_heads}: must be at least 1")
-        if not isinstance(self.layers, str) and any(len(pair) != 2 for pair in self.layers):
+        if not isinstance(self.layers, str) and (not self.layers or any(len(p) != 2 for p in self.layers)):
             raise ValueError(f"layers={self.layers}: last, even, or pairs [student's, teacher's]")
         if self.cache and self.looks_inside:
             raise ValueError("cache=true: keeps logits and layers, not attention maps or relations")
+
+    @property
+    def teaches_the_task(self) -> bool:
+        return self.soft_weight > 0 or self.hard_weight > 0
 
     @property
     def looks_inside(self) -> bool:
@@ -157,8 +160,7 @@ class Student(nn.Module):
 def distil(
     networks: Sequence[Network],
     teacher: Network,
-    labelled: Sequence[Row],
-    unlabelled: Sequence[Row],
+    rows: Sequence[Row],
     distillation: Distillation,
     training: Training,
     *,
@@ -175,7 +177,6 @@ def distil(
     for network in networks:
         torch.manual_seed(seed)  # each learns as if it were alone
         students.append(Student(network, teacher, distillation))
-    rows = one_after_another(labelled, unlabelled) if distillation.unlabelled else labelled
     master = Teacher(
         teacher.to(resolve_device(training.device)),
         [its for student in students for _, its in student.pairs],

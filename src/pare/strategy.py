@@ -65,6 +65,8 @@ def doubts(strategy: Strategy, hardware: Hardware, where: str = "compression") -
 
 
 def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
+    if stage.produces == "cohort":
+        return [f"{where}.gate: a cohort has no score; the gate belongs to the take stage after it"]
     if gate.on_fail == "skip" and stage.accepts != stage.produces:
         return [
             f"{where}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "

@@ -82,6 +82,17 @@ class Training:
         return max(1, round(self.epochs * self.steps_an_epoch(rows)))
 
 
+def refuse_without_effect(training: Training, *names: str) -> None:
+    """ValueError for those of the settings that are given, where a stage makes nothing of them."""
+    plain = Training()
+    for name in names:
+        value, default = getattr(training, name), getattr(plain, name)
+        if value != default:
+            raise ValueError(
+                f"train.{name}={value}: has no effect in this stage; leave it {default or 'null'}"
+            )
+
+
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,6 +10,9 @@ from pare.stages.stage import Stage
 from pare.strategy import Strategy, problems
 from pare.targets.hardware import Automatic, Hardware
 
+#: settings of `quantize` that `nncf` has in no form; what both call `activations` are other statistics
+WITHOUT_COUNTERPART = ("activations", "weight_bits", "embeddings", "keep_sensitive")
+
 
 @dataclass(frozen=True)
 class Way:
@@ -47,6 +50,9 @@ def on(stage: Stage, where: str, target: Hardware) -> Stage:
             return replace(stage, format="openvino", lowering="plain")
         return replace(stage, format="program")
     if isinstance(stage, Quantize) and target.runs == "openvino":
+        if lost := [name for name in WITHOUT_COUNTERPART if getattr(stage, name) != getattr(Quantize, name)]:
+            told = ", ".join(f"{name}={getattr(stage, name)}" for name in lost)
+            raise ConfigError(f"{where}: OpenVINO's INT8 has nothing like {told}")
         return Nncf(
             gate=stage.gate,
             escalation=stage.escalation,

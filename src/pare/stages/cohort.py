@@ -11,20 +11,23 @@ from pare.checkpoint import Checkpoint, Format, write_cohort
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
 from pare.stages.networks import (
+    lessons_of,
     open_text_encoder,
-    rows_of,
     start_student,
     teacher_of,
     tune_thresholds,
     write_network,
 )
 from pare.stages.stage import Context, Stage
-from pare.training import Training
+from pare.training import Training, refuse_without_effect
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort(Stage):
-    """Trains `students`, by name, with the answers of the fine-tuned model. A `take` stage chooses one."""
+    """Trains `students`, by name, with the answers of the fine-tuned model. A `take` stage chooses one.
+
+    Nobody looks at dev: the weights after the last step are kept.
+    """
 
     students: Mapping[str, Model]
     distillation: Distillation = Distillation()
@@ -40,6 +43,7 @@ class Cohort(Stage):
         for name in self.students:
             if not name.replace("_", "").replace("-", "").isalnum():
                 raise ValueError(f"students: {name!r} is no name; letters, digits, - and _ are allowed")
+        refuse_without_effect(self.train, "evaluate_every", "patience", "class_weights")
 
     def processes(self) -> int:
         return self.train.processes
@@ -65,8 +69,7 @@ class Cohort(Stage):
         history = distil(
             list(students.values()),
             teacher,
-            rows_of(context.task, "train", encoder),
-            rows_of(context.task, "unlabelled", encoder),
+            lessons_of(context.task, encoder, self.distillation.unlabelled),
             self.distillation,
             self.train,
             pad_id=encoder.pad_id,

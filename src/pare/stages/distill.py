@@ -23,10 +23,10 @@ from pare.provenance import file_digest
 from pare.stages.networks import (
     is_fine_tuned,
     judge_of,
+    lessons_of,
     open_network,
     open_text_encoder,
     read_alike,
-    rows_of,
     start_network,
     start_student,
     teacher_of,
@@ -35,7 +35,7 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 from pare.tasks.text import TextEncoder
-from pare.training import Training
+from pare.training import Training, refuse_without_effect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,13 @@ class Distill(Stage):
     accepts: ClassVar[Format | None] = "torch"
     produces: ClassVar[Format] = "torch"
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+
+    def __post_init__(self) -> None:
+        if self.teacher == "previous" and self.student is None:
+            raise ValueError("teacher=previous: is the student itself; take baseline, or give a student")
+        refuse_without_effect(self.train, "class_weights")
+        if not self.distillation.teaches_the_task:
+            refuse_without_effect(self.train, "evaluate_every", "patience")
 
     def processes(self) -> int:
         return self.train.processes
@@ -98,15 +105,16 @@ class Distill(Stage):
         history = distil(
             [student],
             teacher,
-            rows_of(context.task, "train", encoder),
-            one_after_another(rows_of(context.task, "unlabelled", encoder), self.corpus_rows(encoder)),
+            one_after_another(
+                lessons_of(context.task, encoder, self.distillation.unlabelled), self.corpus_rows(encoder)
+            ),
             self.distillation,
             self.train,
             pad_id=encoder.pad_id,
             seed=context.seed,
             progress=context.progress,
             title="distilling" if self.student is None else f"distilling {self.student.name}",
-            judge=judge_of(student, context.task, encoder) if self.distillation.soft_weight else None,
+            judge=judge_of(student, context.task, encoder) if self.distillation.teaches_the_task else None,
             scratch=context.scratch,
         )
         tune_thresholds(student, context.task, encoder)

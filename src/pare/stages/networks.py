@@ -20,7 +20,7 @@ from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
 from pare.forwarding import network_run
-from pare.ondemand import OnDemand, changed
+from pare.ondemand import OnDemand, changed, one_after_another
 from pare.outputs import Output, has_places
 from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
@@ -167,6 +167,12 @@ def rows_of(task: Task, split: Split, encoder: TextEncoder, first: int | None = 
         return changed(encoded, lambda e: Row(e.ids))
     labels = task.labels(split, encoded)
     return OnDemand(len(encoded), lambda i: Row(encoded[i].ids, labels[i]))
+
+
+def lessons_of(task: Task, encoder: TextEncoder, unlabelled: bool) -> Sequence[Row]:
+    """The training texts with their labels and, if wanted, the task's texts without."""
+    labelled = rows_of(task, "train", encoder)
+    return one_after_another(labelled, rows_of(task, "unlabelled", encoder)) if unlabelled else labelled
 
 
 def drawn(rows: Sequence[Row], count: int, seed: int) -> list[Row]:

@@ -16,6 +16,7 @@ from pare.lowering.calibration import Sampling, sample
 from pare.lowering.integer import Weights, matching
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
+from pare.tasks.example import lengths_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Nncf(Stage):
         if all(integer or name in keep_float for name, integer in maps.items()):
             raise StageFailed("nncf: the graph has no linear map to quantize (already integer?)")
         texts = context.task.texts("train")
-        rows = sample([len(text) for text in texts], self.calibration_rows, self.sampling, context.seed)
+        rows = sample(lengths_of(texts), self.calibration_rows, self.sampling, context.seed)
         samples = []
         for encoded in open_text_encoder(source).encode([texts[row] for row in rows]):
             ids = np.array([encoded.ids], dtype=np.int64)

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 
+from pare import parallel
 from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
@@ -19,6 +20,7 @@ from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import (
     drawn,
     judge_of,
+    lessons_of,
     open_network,
     open_text_encoder,
     rows_of,
@@ -27,7 +29,7 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
-from pare.training import Training
+from pare.training import Training, refuse_without_effect
 
 HOOKS = "__nncf_hooks"  # the prefix of what NNCF adds to a state dict
 
@@ -47,9 +49,13 @@ class Qat(Stage):
     def __post_init__(self) -> None:
         if self.calibration_rows < 1:
             raise ValueError(f"calibration_rows={self.calibration_rows}: must be at least 1")
+        refuse_without_effect(self.train, "class_weights")
 
     def processes(self) -> int:
         return self.train.processes
+
+    def check(self, setting: str) -> None:
+        parallel.check(self.train.processes, f"{setting}.train.processes")
 
     def roles(self) -> tuple[str, ...]:
         return ("model", "baseline")
@@ -65,8 +71,7 @@ class Qat(Stage):
         history = distil(
             [rounded],
             teacher,
-            rows,
-            rows_of(context.task, "unlabelled", encoder),
+            lessons_of(context.task, encoder, self.distillation.unlabelled),
             self.distillation,
             self.train,
             pad_id=encoder.pad_id,

@@ -16,6 +16,7 @@ from pare.lowering.integer import Weights, linear_maps, matching, to_integer
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
+from pare.tasks.example import lengths_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class Quantize(Stage):
 
     lowering: "integer", the kernels of ONNX Runtime on a CPU, or "qdq", symmetric Q/DQ for TensorRT.
     percentile: for `activations: percentile`, the per cent of the values that is not cut off.
-    sampling: which training texts to calibrate on; short and long are by characters.
+    sampling: which training texts to calibrate on: random, the first, the longest, or stratified, from the
+      shortest to the longest at even steps; by characters, of a pair those of both texts.
     keep_float: patterns of linear maps to leave alone. keep_sensitive: and so many of those that a
     `sensitivity` stage before found the worst.
     weight_bits: 7 avoids saturation on x86 without VNNI. Fewer bits narrow the weights' range; each weight
@@ -87,7 +89,7 @@ class Quantize(Stage):
         if not observed:
             raise StageFailed("quantize: the graph has no linear map to quantize (already integer?)")
         texts = context.task.texts("train")
-        rows = sample([len(text) for text in texts], self.calibration_rows, self.sampling, context.seed)
+        rows = sample(lengths_of(texts), self.calibration_rows, self.sampling, context.seed)
         encoded = open_text_encoder(source).encode([texts[row] for row in rows])
         with context.progress("calibrating", len(encoded)) as advance:
             ranges = activation_ranges(

@@ -25,7 +25,7 @@ from pare.runtimes.onnx_session import Session
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
-from pare.tasks.example import Encoded
+from pare.tasks.example import Encoded, lengths_of
 
 TABLE = "sensitivity.tsv"
 
@@ -68,7 +68,7 @@ class Sensitivity(Stage):
         if not names:
             raise StageFailed("sensitivity: the graph has no float linear map (already integer?)")
         texts = task.texts("train")
-        rows = sample([len(text) for text in texts], self.calibration_rows, "random", context.seed)
+        rows = sample(lengths_of(texts), self.calibration_rows, "random", context.seed)
         ids = [e.ids for e in encoder.encode([texts[row] for row in rows])]
         observed = sorted({m.input for m in linear_maps(model)})
         ranges = activation_ranges(model, observed, ids, "min_max", self.threads, lambda n, s: None)
@@ -107,7 +107,7 @@ def groups(names: Sequence[str], by: Literal["map", "layer"]) -> dict[str, list[
     """Maps by what they are named after: themselves, or the part of their name up to the layer's number."""
     found: dict[str, list[str]] = {}
     for name in names:
-        layer = re.match(r".*?/layer\.\d+/", name)
+        layer = re.match(r".*?/layers?\.\d+/", name)
         found.setdefault(layer[0] + "*" if layer and by == "layer" else name, []).append(name)
     return found
 

@@ -20,10 +20,10 @@ from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, Student, answering_quickly
 from pare.encoders.network import Network
 from pare.importance import Importance, importance_of
-from pare.ondemand import one_after_another
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import (
     drawn,
+    lessons_of,
     open_network,
     open_text_encoder,
     rows_of,
@@ -33,7 +33,7 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 from pare.teacher import Teacher, thoughts_of
-from pare.training import Training, fit, resolve_device
+from pare.training import Training, fit, refuse_without_effect, resolve_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Supernet(Stage):
 
     sample: widths trained in a step: all of them, or the narrowest with so many others drawn anew each time.
     in_place: the widest listens to the teacher, the others to the widest.
-    multiple_of: as in the width stage that follows.
+    multiple_of: as in the width stage that follows. Nobody looks at dev: the last weights are kept.
     """
 
     widths: tuple[float, ...] = (0.25, 0.5, 2 / 3, 0.75)
@@ -69,6 +69,7 @@ class Supernet(Stage):
             raise ValueError(
                 "distillation: attention maps and relations need all heads; set their weights to 0"
             )
+        refuse_without_effect(self.train, "evaluate_every", "patience", "class_weights")
 
     def processes(self) -> int:
         return self.train.processes
@@ -82,10 +83,8 @@ class Supernet(Stage):
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
         teacher = teacher_of(inputs["baseline"], encoder)
-        labelled = rows_of(context.task, "train", encoder)
-        unlabelled = rows_of(context.task, "unlabelled", encoder)
-        rows = one_after_another(labelled, unlabelled) if self.distillation.unlabelled else labelled
-        judged = drawn(labelled, self.rows, context.seed)
+        rows = lessons_of(context.task, encoder, self.distillation.unlabelled)
+        judged = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
         sort(network, importance_of(network, self.importance, judged, encoder.pad_id))
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)

@@ -5,10 +5,12 @@ Torch-Pruning's dependency graph (Fang et al., 2023, arXiv:2301.12900) finds wha
 loss, and after a `supernet`, whose heads and neurons are sorted, there is little to recover.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from math import isclose
+from typing import Any, ClassVar, Literal
 
 from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
@@ -26,6 +28,8 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Width(Stage):
@@ -34,6 +38,7 @@ class Width(Stage):
     keep: the share of both. heads, ffn: their own share, or a number a layer (`heads: 8`, `ffn: 2048`).
     allocation: uniform keeps as many in every layer; global ranks those of all layers together and keeps the
       best for their cost until `keep` of the budget, parameters or FLOPs of the layers, is spent.
+    importance: order keeps the first ones, after a supernet, which sorts and trains them.
     rows: training texts from which gradients are taken. multiple_of: neurons stay in multiples of this.
     """
 
@@ -69,11 +74,27 @@ class Width(Stage):
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
         rows = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
+        if self.importance == "order":
+            self.hold_to(inputs["model"].facts)
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
+
+    def hold_to(self, facts: Mapping[str, Any]) -> None:
+        """Whether there was a supernet, and whether it trained what is taken of it."""
+        if "widths" not in facts:
+            raise StageFailed(
+                "width.importance: order keeps the first heads and neurons, and only a supernet before it "
+                "makes those the best ones; take another, such as taylor"
+            )
+        widths = facts["widths"]
+        shares = [self.keep if share is None else share for share in (self.heads, self.ffn)]
+        for share in dict.fromkeys(share for share in shares if isinstance(share, float)):
+            if not any(isclose(share, width, abs_tol=0.01) for width in widths):
+                trained = ", ".join(f"{width:.3g}" for width in widths)
+                log.warning("width: the supernet was not trained at %.3g; at %s it was", share, trained)
 
     def kept(self, network: Network, rows: Sequence[Row], pad_id: int) -> Kept:
         blocks = network.blocks()

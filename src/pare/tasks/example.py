@@ -14,6 +14,11 @@ def singly(texts: Iterable[Text]) -> Iterator[str]:
         yield from (text,) if isinstance(text, str) else text
 
 
+def lengths_of(texts: Iterable[Text]) -> list[int]:
+    """In characters; of a pair, those of both texts."""
+    return [sum(map(len, singly([text]))) for text in texts]
+
+
 class Unfit(ValueError):
     """What is wrong with an example: it lacks something, or has it in a way that makes no sense."""
 

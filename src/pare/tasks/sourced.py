@@ -36,9 +36,8 @@ class Sourced(Task):
             if not self.data[split]:
                 raise DataError(f"{self.source.setting}: no rows for {split}")
         self.check_examples()
-        known = self.score("dev", self.truths("dev"))
-        if self.primary not in known:
-            raise DataError(f"task.primary: found {self.primary!r}; one of {sorted(known)} is needed")
+        if self.primary not in (known := self.metrics()):
+            raise DataError(f"task.primary: found {self.primary!r}; one of {known} is needed")
 
     @abstractmethod
     def check_examples(self) -> None:

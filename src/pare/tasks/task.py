@@ -79,6 +79,10 @@ class Task(ABC):
         """Metrics of the answers that `pare.decoding` made: fractions, higher is better; holds `primary`."""
         return self.judge().score(self.truths(split), answers)
 
+    def metrics(self) -> list[str]:
+        """The names of its scores."""
+        return sorted(self.score("dev", self.commonest("dev")))
+
     def floor(self, split: Split) -> float:
         """The primary metric of who gives the commonest answer of the split to every text."""
         return self.score(split, self.commonest(split))[self.primary]
