@@ -13,6 +13,7 @@ from pare.cli import main
 from studies import failed, grid
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+waiting = pytest.importorskip("selenium.webdriver.support.wait")
 pytest.importorskip("plotly", reason="plotly is not installed")
 CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
 DRIVER = shutil.which("chromedriver")
@@ -53,7 +54,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(browser: Any, study: Path) -> Iterator[Any]:
     """Opened anew; nothing may have gone wrong in it by the end."""
     browser.get(study.as_uri())
-    assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
+    ready = "return document.documentElement.dataset.ready"  # the driver may come back before it is
+    waiting.WebDriverWait(browser, 60).until(lambda it: it.execute_script(ready) == "true")
     yield browser
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
 

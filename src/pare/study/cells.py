@@ -197,4 +197,7 @@ def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
         found.append(f"p: {' / '.join(tests)}, against {against}{corrected}")
     elif any(column.name == DELTA for column in table.columns):
         found.append(f"Δ: against {against}")
+    own = all(row.against is None for row in rows)
+    if own and any(cell.extra.endswith("x)") for row in table.rows for cell in row):
+        found.append("(x): timed in turns with each job's own baseline; the first row is the next one's")
     return found
