@@ -178,18 +178,15 @@ def _checked(
 ) -> Sequence[Way]:
     """All ways there are, once nothing is known that must make the job fail."""
     every: list[Way] = []
-    left_out: list[str] = []
     for where, stages in strategies.items():
         found, impossible = ways(stages, hardware, where)
         every += found
-        (left_out if found else problems).extend(impossible)
+        problems += [] if found else impossible
         parts = [*parts, *((stage, f"{where}.{name}") for name, stage in stages)]
     for part, *setting in parts:
         problems += complaints(part, *setting)
     if problems:
         raise ConfigError(problems)
-    for line in left_out:
-        say_once(line)
     for where, stages in strategies.items():
         for doubt in doubts(stages, hardware, where):
             say_once(doubt)
