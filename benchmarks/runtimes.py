@@ -3,11 +3,12 @@
     python benchmarks/runtimes.py [--quick] [--only 'minilm*'] [--json FILE]
 
 Random weights in the shapes of MiniLM-L6 and BERT base, inputs full of real tokens. All arms of a cell are
-timed in turn, a fresh process each; then each alone, one after the other and all once more, because the
+timed in turn, a fresh process each; then each alone, one after the other, five times round, because the
 machine's own speed changes within minutes. What hardware=auto takes is the quickest in turn, and is held
-against the quickest alone. Share of peak: multiplications a second over what this machine does on one large
-matrix in that precision and with as many threads. A cell is kept in benchmarks/cells/runtimes.*.json; delete
-it to measure again. --quick: MiniLM, one text, one thread. --report: no timing.
+against the quickest alone. Share of peak: multiplications a second over the most that this machine does,
+before or after, on one large matrix in that precision and with as many threads. A cell is kept in
+benchmarks/cells/runtimes.*.json; delete it to measure again. --quick: MiniLM, one text, one thread.
+--report: no timing.
 """
 
 import os
@@ -67,6 +68,7 @@ ARMS: dict[str, tuple[str, str, tuple[tuple[str, Stage], ...]]] = {
 }
 SETTINGS = Measure(launches=3, texts=64, peak=False)
 ALONE = replace(SETTINGS, launches=2)
+TURNS = 5
 
 
 @cache
@@ -107,17 +109,24 @@ def measured(encoder: str, shape: str, threads: int) -> dict[str, Any]:
         )
         graphs.append((graph_of(encoder, arm), hardware))
     texts = full_texts(length)
+    before = peaks_here(graphs[0][1])
     in_turn = latencies_ms(graphs, texts, SETTINGS, silent)
-    turns = [[latencies_ms([graph], texts, ALONE, silent)[0] for graph in graphs] for _ in "ab"]
-    alone = [statistics.fmean(both) for both in zip(*turns, strict=True)]
-    with peak_meter(graphs[0][1], True, Watch()) as peak:
-        peaks = {name: peak(name) for name in ("fp32", "bf16", "int8")}
+    turns = [[latencies_ms([graph], texts, ALONE, silent)[0] for graph in graphs] for _ in range(TURNS)]
+    alone = [statistics.median(each) for each in zip(*turns, strict=True)]
+    after = peaks_here(graphs[0][1])
+    peaks = {name: max(before[name], after[name]) for name in before}
     flops = batch * flops_of(graphs[0][0].facts["shape"], length)
     arms = {}
     for arm, ms, by_itself in zip(ARMS, in_turn, alone, strict=True):
         most = peaks[ARMS[arm][1]]
         arms[arm] = {"ms": ms, "alone_ms": by_itself, "of_peak": flops / (ms / 1e3) / most if most else None}
     return {"flops": flops, "peaks": peaks, "arms": arms}
+
+
+def peaks_here(hardware: Hardware) -> dict[str, float]:
+    """Operations a second by precision; 0 where PyTorch multiplies nothing in it."""
+    with peak_meter(hardware, True, Watch()) as peak:
+        return {name: peak(name) or 0.0 for name in ("fp32", "bf16", "int8")}
 
 
 def table(found: dict[str, Any]) -> str:
