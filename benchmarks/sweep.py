@@ -182,7 +182,8 @@ def table(found: Mapping[str, Any]) -> str:
             told = f"{alone['seconds']:.0f} s, of which computed {alone['computed']:.0f} s"
             rows.append(f"| job {number} alone, in an empty store | {told} |")
     if two := found.get("workers"):
-        rows.append(f"| stages of sweep=widths of two seeds, one worker, two | {two['1']:.0f} s, {two['2']:.0f} s |")
+        told = f"{two['1']:.0f} s, {two['2']:.0f} s"
+        rows.append(f"| stages of sweep=widths of two seeds, one worker, two | {told} |")
     return "\n".join(rows) + "\n"
 
 

@@ -1,14 +1,18 @@
 """Sweeps collected and shown: what each job came to, whatever became of it."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from pare.errors import ConfigError
 from pare.files import write_json
 from pare.result import PLAN
+from pare.study.cells import Cell, Column, Table
 from pare.study.collecting import collect, distinguishing, plain
+from pare.study.summary import show_table
 from studies import failed, grid, job
 
 
@@ -98,3 +102,23 @@ def test_what_holds_no_job_is_said_for_every_path(tmp_path: Path) -> None:
 def test_a_grid_of_a_thousand_is_in_order(tmp_path: Path) -> None:
     grid(tmp_path, [0.25, 0.5], ["int8_static"], seeds=6, rows=20)
     assert [record.folder.name for record in collect([tmp_path]).records] == [str(n) for n in range(12)]
+
+
+def test_a_narrow_terminal_shows_all_columns_and_whole_names() -> None:
+    names = ["compression=vocabulary_width_qat", "compression=vocabulary_width_half"]
+    columns = [
+        Column("configuration", "configuration", False),
+        *(Column(str(n), f"metric {n}") for n in range(5)),
+    ]
+    rows = [
+        [Cell(name), *(Cell("80.34", spread="0.46", extra="[+0.21, +1.07]") for _ in range(5))]
+        for name in names
+    ]
+    console = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
+    show_table(console, Table("", columns, rows))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    words = [line.split() for line in lines]
+    first = "".join(line[0] for line in words if line and not line[0].startswith(("80", "±", "[", "+", "─")))
+    assert all(name in first for name in names)
+    assert sum(line.count("80.34") for line in lines) == 10

@@ -141,7 +141,7 @@ def parallel_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     """Everything that was chosen, and what came of it."""
     primary = rows[0].results[0].primary
     choices = [row.choices for row in rows]
-    dimensions = []
+    dimensions: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for chosen in choices for name in chosen):
         values = [chosen.get(name, "–") for chosen in choices]
         ticks = sorted(set(values), key=lambda value: naturally([value]))
@@ -155,7 +155,10 @@ def parallel_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     scores = [100 * score_of(row) for row in rows]
     dimensions.append({"label": word(primary, language), "values": scores})
     line = {"color": scores, "colorscale": "Viridis"}
-    made = {**layout(language, "", ""), "margin": {"l": 70, "r": 50, "t": 60, "b": 30}}
+    names: Sequence[str] = dimensions[0].get("ticktext", [""])
+    longest = max(len(name) for name in names)  # they stand left of it
+    margin = {"l": min(300, max(70, 20 + 6 * longest)), "r": 50, "t": 60, "b": 30}
+    made = {**layout(language, "", ""), "margin": margin}
     return {"data": [{"type": "parcoords", "dimensions": dimensions, "line": line}], "layout": made}
 
 

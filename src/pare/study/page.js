@@ -203,12 +203,13 @@ const drawParallel = () => {
     const values = part.rows.map((row) => value(row, name));
     if (values.every((x) => x !== null)) dimensions.push({ label: word(name), values });
   }
+  const longest = Math.max(...(dimensions[0].ticktext ?? [""]).map((text) => text.length)); // of its leftmost names
   Plotly.react("parallel-chart", [{
     type: "parcoords", dimensions, labelfont: { size: 12 }, tickfont: { color: colour("ink") }, rangefont: { color: colour("faint") },
     line: { color: part.rows.map((row) => value(row, part.primary)), colorscale: SCALES[theme()], showscale: true,
       colorbar: { title: { text: part.primary }, thickness: 12 } },
     unselected: { line: { color: colour("line"), opacity: 0.3 } },
-  }], layout({ margin: { l: 70, r: 30, t: 60, b: 25 } }), CONFIG);
+  }], layout({ margin: { l: Math.min(300, Math.max(70, 20 + 6 * longest)), r: 30, t: 60, b: 25 } }), CONFIG);
 };
 
 // ---- tables

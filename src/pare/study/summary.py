@@ -1,6 +1,7 @@
 """A study in the terminal: tables, the front, what meets a budget, and what has no result."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -15,16 +16,22 @@ from pare.study.front import Choice, Limit, cost_of, score_of
 from pare.study.quantities import LATENCY
 from pare.study.statistics import Row
 
+NAMES = 20  # columns that they have where there is too little room
+
 
 def show_table(console: Console, table: Table) -> None:
     grid = Grid(title=escape(table.title), title_justify="left", box=box.SIMPLE_HEAD)
     for column in table.columns:
-        numeric = column.numeric
-        grid.add_column(escape(column.title), justify="right" if numeric else "left", no_wrap=numeric)
+        side: Literal["left", "right"] = "right" if column.numeric else "left"
+        grid.add_column(escape(column.title), justify=side, overflow="fold")
     for row in table.shown():
         grid.add_row(*map(text_of, row))
+    needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
     if not console.is_terminal:  # a file has room
-        console.width = max(console.width, Measurement.get(console, console.options, grid).maximum)
+        console.width = max(console.width, needed)
+    elif needed > console.width:  # all take more lines then; names are told apart by their ends
+        for shown, column in zip(grid.columns, table.columns, strict=True):
+            shown.width = None if column.numeric else NAMES
     console.print(grid)
     for note in table.notes:
         console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
