@@ -357,6 +357,7 @@ def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) ->
         heads[layout] = next(line for line in lines if line.startswith("| "))
         if layout in ("pp_minilm", "hierarchical", "ernie_tiny"):
             assert any(line.startswith("| baseline | ") for line in lines)
+            assert "baseline: of the first configuration; each is compared with its own  " in lines
     for name in ("exact\\_match", "dtype", "end\\_to\\_end ms", "memory MB", "size MB"):
         assert name.replace("\\", "") in heads["ernie_tiny"]
     assert "average" in heads["clue"]

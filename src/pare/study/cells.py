@@ -195,9 +195,6 @@ def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
         family = sum(row.p is not None for row in rows)
         corrected = f", corrected for {family} comparisons (Holm)" if family > 1 else ""
         found.append(f"p: {' / '.join(tests)}, against {against}{corrected}")
-    elif any(column.name == DELTA for column in table.columns):
-        found.append(f"Δ: against {against}")
-    own = all(row.against is None for row in rows)
-    if own and any(cell.extra.endswith("x)") for row in table.rows for cell in row):
-        found.append("(x): timed in turns with each job's own baseline; the first row is the next one's")
+    elif any(column.name == DELTA or column.name.endswith("+") for column in table.columns):
+        found.append(f"changes: against {against}")
     return found

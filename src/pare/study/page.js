@@ -203,7 +203,7 @@ const drawParallel = () => {
     const values = part.rows.map((row) => value(row, name));
     if (values.every((x) => x !== null)) dimensions.push({ label: word(name), values });
   }
-  const longest = Math.max(...(dimensions[0].ticktext ?? [""]).map((text) => text.length)); // of its leftmost names
+  const longest = Math.max(...(dimensions[0]?.ticktext ?? [""]).map((text) => text.length)); // of its leftmost names
   Plotly.react("parallel-chart", [{
     type: "parcoords", dimensions, labelfont: { size: 12 }, tickfont: { color: colour("ink") }, rangefont: { color: colour("faint") },
     line: { color: part.rows.map((row) => value(row, part.primary)), colorscale: SCALES[theme()], showscale: true,

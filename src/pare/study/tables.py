@@ -64,9 +64,11 @@ def with_baseline(
 
     def layout(rows: Sequence[Row], choice: Choice) -> Table:
         wanted = choice.metrics or metrics(rows)
-        if all(row.against is None for row in rows):
-            rows = [baseline_row(rows), *rows]
-        return plain_table(rows, wanted, lambda row: row.name)
+        if any(row.against is not None for row in rows):
+            return plain_table(rows, wanted, lambda row: row.name)
+        table = plain_table([baseline_row(rows), *rows], wanted, lambda row: row.name)
+        note = f"{BASELINE}: of the first configuration; each is compared with its own"
+        return replace(table, notes=[note, *table.notes])
 
     return layout
 
@@ -86,7 +88,7 @@ def baseline_row(rows: Sequence[Row]) -> Row:
         )
         for record, result in rows[0].jobs
     ]
-    return Row("baseline", jobs)
+    return Row(BASELINE, jobs)
 
 
 def known(names: Sequence[str], rows: Sequence[Row]) -> list[str]:
@@ -237,6 +239,7 @@ def clue(rows: Sequence[Row], choice: Choice) -> Table:
     return explained(rows, Table("", columns, with_best(columns, cells), [note]))
 
 
+BASELINE = "baseline"
 ACROSS_TASKS = ("clue",)  # layouts that put several tasks into one table
 COMPARED_ALREADY = ("clue", "stages", "template", "ablation")  # with each job's own baseline, or the full one
 LAYOUTS: dict[str, Callable[[Sequence[Row], Choice], Table]] = {

@@ -149,19 +149,19 @@ class Wandb(Tracker):
             return self.mode
         if asked := os.environ.get("WANDB_MODE"):  # dryrun is offline's older name
             return "online" if asked == "online" else "disabled" if asked == "disabled" else "offline"
-        host = urlsplit(base_url()).netloc
-        return "online" if os.environ.get("WANDB_API_KEY") or has_netrc_entry(host) else "offline"
+        server = urlsplit(base_url()).netloc
+        return "online" if os.environ.get("WANDB_API_KEY") or has_netrc_entry(server) else "offline"
 
 
 def base_url() -> str:
     return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
 
 
-def has_netrc_entry(host: str) -> bool:
+def has_netrc_entry(server: str) -> bool:
     from netrc import NetrcParseError, netrc
 
     try:
         place = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()  # as wandb looks for it
-        return netrc(place).authenticators(host) is not None
+        return netrc(place).authenticators(server) is not None
     except (OSError, NetrcParseError):
         return False
