@@ -46,7 +46,7 @@ from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measure
 from pare.targets.measuring import arms_of, fed
-from pare.targets.works import LATENCY, drawn
+from pare.targets.works import LATENCY
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder
 
@@ -307,7 +307,7 @@ def measured(only: str, settings: Measure) -> dict[str, dict[str, Any]]:
 def timed(graphs: Mapping[str, Checkpoint], batch: int, task: Task, settings: Measure) -> dict[str, Any]:
     """By name, beside Pare's INT8: milliseconds of a call, its ratio to that, and what ran."""
     hardware = Hardware(name="cpu_1thread", threads=1, batch=batch, throughput_batches=(1,))
-    texts = drawn(task.texts("test"), settings.texts)
+    texts = settings.timed(task.texts("test"))
     with TemporaryDirectory() as folder, arms_of([hardware.runtime]) as nursery:
         sides = fed([(graph, hardware) for graph in graphs.values()], texts, Path(folder))
         named = dict(zip(graphs, sides, strict=True))

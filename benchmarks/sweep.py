@@ -115,7 +115,7 @@ def run_alone(folder: Path, overrides: Sequence[str]) -> None:
 
 
 def overheads(ran: Ran, store: Path) -> float:
-    """The median of what the process of a stage took beyond the stage and its score on dev."""
+    """What the process of a stage took on average beyond the stage and its score on dev."""
     plan = nodes_of(ran)
     stages = [ran.spent[name] for name, node in plan.items() if node["kind"] == "stage" and name in ran.spent]
     entries = list(Store(store).entries())

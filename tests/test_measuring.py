@@ -299,10 +299,11 @@ def test_users_measure_after_one_another(umask: int, monkeypatch: pytest.MonkeyP
         place.mkdir()
         place.chmod(0o1777)
         monkeypatch.setenv("PARE_LEASES", str(place))
+        held = []
         before = os.umask(umask)
         try:
             with lease("cpu"):
-                pass
+                held.append(os.geteuid())
         finally:
             os.umask(before)
         (place / "cpu.lock").chmod((place / "cpu.lock").stat().st_mode & ~0o222)  # as to another user
@@ -311,10 +312,11 @@ def test_users_measure_after_one_another(umask: int, monkeypatch: pytest.MonkeyP
             os.seteuid(65534)
         try:
             with lease("cpu"):
-                pass
+                held.append(os.geteuid())
         finally:
             if root:
                 os.seteuid(0)
+        assert held == ([0, 65534] if root else 2 * [os.geteuid()])
 
 
 def test_a_lease_that_cannot_be_had_is_said_in_one_line(

@@ -15,10 +15,11 @@ from pare.progress import Progress, silent
 from pare.pruning import Narrowing, by_global_rank, flops_each, parameters_each, shrink, sort, uniform
 from pare.stages.depth import Depth, block_influence, placed
 from pare.stages.distill import Distill
-from pare.stages.networks import drawn, open_network, open_text_encoder, rows_of
+from pare.stages.networks import open_network, open_text_encoder, rows_of, some_rows
 from pare.stages.stage import Context, Stage
 from pare.stages.supernet import Supernet
 from pare.stages.width import Width
+from pare.tasks.several import Several
 from pare.training import Training
 from small import FINETUNE, QUICK, TASK, Broken, breaking_after, ignore, pipeline
 
@@ -234,11 +235,21 @@ def test_layers_that_are_not_there_are_named(root: Path) -> None:
         executed(root, ("depth", Depth(keep=(0, 7))))
 
 
-def test_rows_are_drawn_from_all_over_the_file() -> None:
+def test_rows_are_drawn_from_all_over_the_file(finetuned: Checkpoint) -> None:
     """Files are often sorted by label: their first rows know a few of them."""
-    rows = [Row([number]) for number in range(1000)]
-    found = [row.ids[0] for row in drawn(rows, 40, 1)]
-    assert len(set(found)) == 40
-    assert max(found) > 700
-    assert found == [row.ids[0] for row in drawn(rows, 40, 1)] != [row.ids[0] for row in drawn(rows, 40, 2)]
-    assert len(drawn(rows[:7], 40, 1)) == 7
+    encoder = open_text_encoder(finetuned)
+    whole = rows_of(TASK, "train", encoder)
+    found = some_rows(TASK, encoder, 12, seed=1)
+    places = [max(i for i, row in enumerate(whole) if row == some) for some in found]
+    assert len(found) == 12
+    assert max(places) > len(whole) // 2
+    assert found == some_rows(TASK, encoder, 12, seed=1) != some_rows(TASK, encoder, 12, seed=2)
+    assert len(some_rows(TASK, encoder, 10 * len(whole), seed=1)) == len(whole)
+
+
+def test_rows_drawn_of_several_tasks_keep_their_own_labels(finetuned: Checkpoint) -> None:
+    both = Several(name="both", max_length=TASK.max_length, tasks={"one": TASK, "other": TASK})
+    encoder = open_text_encoder(finetuned)
+    whole = list(rows_of(both, "train", encoder))
+    for row in some_rows(both, encoder, 12, seed=1):
+        assert row in whole

@@ -89,10 +89,10 @@ def test_sides_that_are_fixed_stay_so() -> None:
 
 
 def test_a_session_is_told_what_its_checkpoint_is(root: Path, tmp_path: Path) -> None:
-    there = TENSORRT.fitted([9, 5, 30, 12, 7], 32, tmp_path)
     integer = made(
         root, PLAIN, ("quantize", Quantize(calibration_rows=8, lowering="qdq")), ("shape", Shape(length=16))
     )
+    there = TENSORRT.fitted(integer, TASK.texts("test"), tmp_path)
     (tensorrt, told), cuda = there.session_options(integer)["providers"]
     assert (tensorrt, cuda) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", {"use_tf32": "0"}])
     assert told["trt_int8_enable"] == "1"
@@ -104,10 +104,10 @@ def test_a_session_is_told_what_its_checkpoint_is(root: Path, tmp_path: Path) ->
 
 def test_two_checkpoints_never_share_an_engine(root: Path, tmp_path: Path) -> None:
     """ONNX Runtime names engines by the graph without its weights."""
-    there = TENSORRT.fitted([9], 32, tmp_path)
     one, other = (
         made(root, PLAIN, ("half", Half(fuse=False, keep_float=k))) for k in (("Erf",), ("Softmax",))
     )
+    there = TENSORRT.fitted(one, TASK.texts("test"), tmp_path)
     paths = [
         dict(there.session_options(c)["providers"])["TensorrtExecutionProvider"]["trt_engine_cache_path"]
         for c in (one, other)
@@ -183,6 +183,6 @@ def test_where_tensorrt_does_not_load_nothing_else_runs(root: Path, tmp_path: Pa
     if loads("TensorrtExecutionProvider") is None:
         pytest.skip("TensorRT is here")
     checkpoint = made(root, PLAIN)
-    told = TENSORRT.fitted([9], 32, tmp_path).session_options(checkpoint)
+    told = TENSORRT.fitted(checkpoint, TASK.texts("test"), tmp_path).session_options(checkpoint)
     with pytest.raises(RuntimeError, match=r"^TensorrtExecutionProvider did not load; ONNX Runtime offers "):
         session_class("onnxruntime")(str(checkpoint.model_file), "cuda", 1, told)

@@ -10,7 +10,9 @@ from pare.decoding import Text, decode
 from pare.outputs import Output
 from pare.tasks.example import Encoded
 
-#: (ids, mask) as int64 arrays, (texts, tokens), to logits by output name
+#: by output name
+Logits = Mapping[str, np.ndarray]
+#: (ids, mask) as int64 arrays, (texts, tokens), to logits
 Run = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
@@ -22,7 +24,7 @@ def answers_of_run(
 
 
 def answers_of_logits(
-    found: Iterable[tuple[int, Mapping[str, np.ndarray]]],
+    found: Iterable[tuple[int, Logits]],
     outputs: Sequence[Output],
     texts: Sequence[Text],
     encoded: Sequence[Encoded],
@@ -35,10 +37,8 @@ def answers_of_logits(
     return answers
 
 
-def logits_of_run(
-    run: Run, encoded: Sequence[Encoded], pad_id: int
-) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """The number of each text and its logits by output name; texts of similar length run together."""
+def logits_of_run(run: Run, encoded: Sequence[Encoded], pad_id: int) -> Iterator[tuple[int, Logits]]:
+    """The number of each text and its logits; texts of similar length run together."""
     for rows in batches_by_length([len(e.ids) for e in encoded], 32):
         logits = run(*padded([encoded[i].ids for i in rows], pad_id))
         for place, i in enumerate(rows):

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
 
-from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.checkpoint import Checkpoint, Format
 from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
@@ -28,7 +28,6 @@ from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import latencies_ms, measure
 from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
-from pare.tasks.text import TextEncoder
 
 SCORES, MEASUREMENT = "scores.json", "measurement.json"
 
@@ -201,11 +200,7 @@ class Cached:
 
     def fitted(self, checkpoint: Checkpoint) -> Hardware:
         """The target with what its compiler has to know of the task's texts."""
-        if not self.hardware.standard_operators:
-            return self.hardware
-        encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
-        lengths = [len(e.ids) for e in encoder.encode(self.task.texts("train"), places=False)]
-        return self.hardware.fitted(lengths, checkpoint.max_length, self.store.root / "cache")
+        return self.hardware.fitted(checkpoint, self.task.texts("train"), self.store.root / "cache")
 
     def task_identity(self) -> dict[str, Any]:
         """Which data and which code of the task a result comes from."""

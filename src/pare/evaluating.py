@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.checkpoint import Checkpoint
 from pare.comparing import difference
 from pare.composition import TOKEN, key_of
 from pare.decoding import Text
@@ -25,7 +25,6 @@ from pare.targets.comparison import precision_of
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
 from pare.targets.measuring import measure
-from pare.tasks.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +97,11 @@ def check(given: Evaluation, final: Checkpoint, hardware: Hardware, settings: Me
 
 def fitted(checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> tuple[Checkpoint, Hardware]:
     """As a job has both: TensorRT knows the texts' lengths, and keeps engines under the checkpoint's name."""
-    if not hardware.standard_operators:
-        return checkpoint, hardware
-    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
-    lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
+    if hardware.standard_operators:
+        name = digest({file: file_digest(checkpoint.path / file) for file in files_of(checkpoint)})
+        checkpoint = Checkpoint(checkpoint.path, name)
     cache = Path(os.environ.get("PARE_STORE", "artifacts")).absolute() / "cache"
-    name = digest({file: file_digest(checkpoint.path / file) for file in files_of(checkpoint)})
-    return Checkpoint(checkpoint.path, name), hardware.fitted(lengths, checkpoint.max_length, cache)
+    return checkpoint, hardware.fitted(checkpoint, texts, cache)
 
 
 def result_of(

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Any, TypeVar, overload
 
 S = TypeVar("S")
@@ -55,6 +56,11 @@ def changed(rows: Sequence[S], change: Callable[[S], T]) -> Rows[T]:
 def chosen(rows: Sequence[T], numbers: Sequence[int]) -> Rows[T]:
     """The rows of those numbers, in that order."""
     return OnDemand(len(numbers), lambda i: rows[numbers[i]])
+
+
+def drawn(rows: Sequence[T], count: int, seed: int) -> list[T]:
+    """So many of the rows at random, each at most once: files are often sorted by what is in them."""
+    return [rows[i] for i in Random(seed).sample(range(len(rows)), min(count, len(rows)))]
 
 
 def one_after_another(*parts: Sequence[T]) -> Rows[T]:

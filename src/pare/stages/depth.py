@@ -17,7 +17,7 @@ from pare.batches import Row, collate
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.network import Network
 from pare.errors import StageFailed
-from pare.stages.networks import drawn, open_network, open_text_encoder, rows_of, write_network
+from pare.stages.networks import open_network, open_text_encoder, some_rows, write_network
 from pare.stages.stage import Context, Stage
 
 
@@ -48,7 +48,7 @@ class Depth(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
-        rows = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
+        rows = some_rows(context.task, encoder, self.rows, context.seed)
         kept = self.kept(network, rows, encoder.pad_id)
         network.family.keep_layers(network.encoder, kept)
         facts = {**inputs["model"].facts, "layers_kept": list(kept)}

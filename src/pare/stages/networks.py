@@ -1,10 +1,9 @@
 """Networks and rows as torch stages use them: read from checkpoints and tasks, written as checkpoints."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,14 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer
 
-from pare.answering import answers_of_logits, logits_of_run
+from pare.answering import Logits, answers_of_logits, logits_of_run
 from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.errors import ModelError
 from pare.forwarding import network_run
-from pare.ondemand import OnDemand, changed, one_after_another
+from pare.ondemand import OnDemand, changed, drawn, one_after_another
 from pare.outputs import Output, has_places
 from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
@@ -175,9 +174,14 @@ def lessons_of(task: Task, encoder: TextEncoder, unlabelled: bool) -> Sequence[R
     return one_after_another(labelled, rows_of(task, "unlabelled", encoder)) if unlabelled else labelled
 
 
-def drawn(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """So many of the rows at random, each at most once: files are often sorted by what is in them."""
-    return [rows[i] for i in Random(seed).sample(range(len(rows)), min(count, len(rows)))]
+def some_rows(task: Task, encoder: TextEncoder, count: int, seed: int) -> list[Row]:
+    """So many training rows from all over the file."""
+    texts = task.texts("train")
+    numbers = drawn(range(len(texts)), count, seed)
+    found = encoder.encode([texts[i] for i in numbers], places=has_places(task.outputs()))
+    encoded = dict(zip(numbers, found, strict=True))
+    labels = task.labels("train", OnDemand(len(texts), encoded.__getitem__))
+    return [Row(encoded[i].ids, labels[i]) for i in numbers]
 
 
 def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
@@ -187,10 +191,12 @@ def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
     labels = task.labels("dev", encoded)
 
     def judge() -> float:
-        found = dict(logits_of_run(network_run(network), encoded, encoder.pad_id))
-        for name, cut in thresholds_of(network.outputs, labels, found).items():
-            found = {i: {**logits, name: logits[name] - cut} for i, logits in found.items()}
-        answers = answers_of_logits(found.items(), network.outputs, texts, encoded)
+        found: Iterable[tuple[int, Logits]] = logits_of_run(network_run(network), encoded, encoder.pad_id)
+        if any(output.tuned for output in network.outputs):
+            held = dict(found)
+            cuts = thresholds_of(network.outputs, labels, held)
+            found = ((i, lowered(logits, cuts)) for i, logits in held.items())
+        answers = answers_of_logits(found, network.outputs, texts, encoded)
         return task.score("dev", answers)[task.primary]
 
     return judge
@@ -210,9 +216,7 @@ def tune_thresholds(network: Network, task: Task, encoder: TextEncoder) -> None:
 
 
 def thresholds_of(
-    outputs: Sequence[Output],
-    labels: Sequence[Mapping[str, Any]],
-    found: Mapping[int, Mapping[str, np.ndarray]],
+    outputs: Sequence[Output], labels: Sequence[Mapping[str, Any]], found: Mapping[int, Logits]
 ) -> dict[str, float]:
     """Of each output that asks for one, the logit above which its labels hold. found: logits by text."""
     cuts = {}
@@ -226,6 +230,11 @@ def thresholds_of(
             row[labels[i][output.name]] = True
         cuts[output.name] = best_threshold(closed(logits, output.implied), truth)
     return cuts
+
+
+def lowered(logits: Logits, cuts: Mapping[str, float]) -> Logits:
+    """What is above its cut is above 0."""
+    return {name: values - cuts.get(name, 0.0) for name, values in logits.items()}
 
 
 def write_network(

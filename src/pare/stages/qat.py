@@ -18,12 +18,11 @@ from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
 from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import (
-    drawn,
     judge_of,
     lessons_of,
     open_network,
     open_text_encoder,
-    rows_of,
+    some_rows,
     teacher_of,
     tune_thresholds,
     write_network,
@@ -63,11 +62,9 @@ class Qat(Stage):
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         encoder = open_text_encoder(inputs["model"])
         teacher = teacher_of(inputs["baseline"], encoder)
-        rows = rows_of(context.task, "train", encoder)
+        rows = some_rows(context.task, encoder, self.calibration_rows, context.seed)
         torch.manual_seed(context.seed)
-        rounded = with_fake_quantizers(
-            open_network(inputs["model"]), drawn(rows, self.calibration_rows, context.seed)
-        )
+        rounded = with_fake_quantizers(open_network(inputs["model"]), rows)
         history = distil(
             [rounded],
             teacher,

@@ -22,11 +22,10 @@ from pare.encoders.network import Network
 from pare.importance import Importance, importance_of
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import (
-    drawn,
     lessons_of,
     open_network,
     open_text_encoder,
-    rows_of,
+    some_rows,
     teacher_of,
     tune_thresholds,
     write_network,
@@ -84,7 +83,7 @@ class Supernet(Stage):
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
         teacher = teacher_of(inputs["baseline"], encoder)
         rows = lessons_of(context.task, encoder, self.distillation.unlabelled)
-        judged = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
+        judged = some_rows(context.task, encoder, self.rows, context.seed)
         sort(network, importance_of(network, self.importance, judged, encoder.pad_id))
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)

@@ -19,10 +19,9 @@ from pare.errors import StageFailed
 from pare.importance import Importance, importance_of
 from pare.pruning import Kept, by_global_rank, flops_each, parameters_each, shrink, uniform
 from pare.stages.networks import (
-    drawn,
     open_network,
     open_text_encoder,
-    rows_of,
+    some_rows,
     tune_thresholds,
     write_network,
 )
@@ -73,7 +72,7 @@ class Width(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
-        rows = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
+        rows = some_rows(context.task, encoder, self.rows, context.seed)
         if self.importance == "order":
             self.hold_to(inputs["model"].facts)
         before = network.parameter_count()

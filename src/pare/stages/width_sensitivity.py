@@ -13,7 +13,7 @@ import torch
 from pare.checkpoint import Checkpoint, Format
 from pare.importance import Importance, importance_of, masked
 from pare.pruning import kept_count
-from pare.stages.networks import drawn, judge_of, open_network, open_text_encoder, rows_of, write_network
+from pare.stages.networks import judge_of, open_network, open_text_encoder, some_rows, write_network
 from pare.stages.stage import Context, Stage
 
 TABLE = "sensitivity.tsv"
@@ -43,7 +43,7 @@ class WidthSensitivity(Stage):
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
-        rows = drawn(rows_of(context.task, "train", encoder), self.rows, context.seed)
+        rows = some_rows(context.task, encoder, self.rows, context.seed)
         scores = importance_of(network, self.importance, rows, encoder.pad_id)
         judge = judge_of(network, context.task, encoder)
         whole = judge()

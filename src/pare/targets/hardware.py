@@ -8,7 +8,8 @@ from pathlib import Path
 from shutil import which
 from typing import Any, Literal
 
-from pare.checkpoint import Checkpoint, Format
+from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.decoding import Text
 from pare.errors import TargetError
 from pare.provenance import cores, cpu, gpu, versions
 from pare.runtimes.probe import loads
@@ -16,6 +17,7 @@ from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt
 from pare.targets.card import Card
 from pare.targets.tensorrt import Shapes
+from pare.tasks.text import TextEncoder
 
 INSTALLED_BY: dict[Runtime, str] = {
     "onnxruntime": "pip install onnxruntime-gpu",
@@ -103,15 +105,17 @@ class Hardware:
         """Whether a graph may hold operators of ONNX's own only: TensorRT knows none of ONNX Runtime's."""
         return self.runtime == "onnxruntime" and self.provider == TENSORRT
 
-    def fitted(self, lengths: Sequence[int], longest: int, cache: Path) -> "Hardware":
+    def fitted(self, checkpoint: Checkpoint, texts: Sequence[Text], cache: Path) -> "Hardware":
         """With the shapes and the cache that TensorRT is given where the config says neither.
 
-        lengths: tokens of the task's texts. longest: tokens that the model reads at most.
+        texts: such as the checkpoint will read.
         """
         if not self.standard_operators:
             return self
+        encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+        lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
         largest = max(*self.throughput_batches, SCORED_AT_ONCE)
-        shapes = self.shapes or tensorrt.shapes_of(lengths, self.batch, largest, longest)
+        shapes = self.shapes or tensorrt.shapes_of(lengths, self.batch, largest, checkpoint.max_length)
         return replace(self, shapes=shapes, cache=self.cache or str(cache / "tensorrt"))
 
     def session_options(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:

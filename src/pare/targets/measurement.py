@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pare.decoding import Text
+from pare.ondemand import drawn
 from pare.targets.intervals import Speedup
 
 
@@ -13,9 +15,8 @@ class Measure:
 
     launches: fresh processes of each arm, one after another. more: as many beyond that, while the interval of
     the speed-up or of the control is wider than half_width, a share. seconds: of timing in all, without those
-    that go beyond, but at least two
-    rounds a launch. calls: how many there must be of each arm, whatever time it takes. texts: drawn from
-    the test split. peak: whether the machine's multiply peak is measured too.
+    that go beyond, but at least two rounds a launch. calls: how many there must be of each arm, whatever time
+    it takes. texts: drawn from the test split. peak: whether the machine's multiply peak is measured too.
     """
 
     mode: Literal["quick", "strict"] = "quick"
@@ -36,6 +37,10 @@ class Measure:
                 f"seconds={self.seconds}, calls={self.calls}, texts={self.texts}, more={self.more}: "
                 "seconds must be above 0, texts at least 1, calls and more at least 0"
             )
+
+    def timed(self, texts: Sequence[Text]) -> list[Text]:
+        """Those of the split that are timed: the same in every measurement."""
+        return drawn(texts, self.texts, seed=0)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pare.targets.flops import mean_flops
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, percentiles
 from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
-from pare.targets.works import LATENCY, bucketed_work, drawn, padded_work, write_works
+from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 
 ARM, PEAK = "pare.targets.arm", "pare.targets.peak"
 CHOOSING = 3  # launches that the baseline is chosen by
@@ -47,7 +47,7 @@ def measure(
         arms_of([hardware.runtime]) as nursery,
     ):
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
-        sides = fed(graphs, drawn(texts, settings.texts), Path(folder))
+        sides = fed(graphs, settings.timed(texts), Path(folder))
         watch = Watch()
         watch.own(nursery.pid)  # and with it its children
         best = least(quickest(sides[1:], CHOOSING, nursery)) if len(baselines) > 1 else 0
@@ -83,7 +83,7 @@ def latencies_ms(
         arms_of([target.runtime for _, target in graphs]) as nursery,
         progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
     ):
-        sides = fed(graphs, drawn(texts, settings.texts), Path(folder))
+        sides = fed(graphs, settings.timed(texts), Path(folder))
         return quickest(sides, settings.launches, nursery)
 
 

@@ -39,12 +39,6 @@ class Works:
     about: dict[str, Any]
 
 
-def drawn(texts: Sequence[Text], count: int) -> list[Text]:
-    """The same for every measurement of these texts; the first ones of a sorted file are all short, or of
-    one label."""
-    return [texts[i] for i in random.Random(0).sample(range(len(texts)), min(count, len(texts)))]
-
-
 def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> Works:
     """Batches of `hardware.batch` texts for latency, of each throughput batch as they come and by length."""
     if misfits := hardware.misfits(len(texts), [checkpoint.longest]):
