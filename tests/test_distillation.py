@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pare.batches import Batch, Row, collate
-from pare.checkpoint import Checkpoint
+from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
 from pare.errors import ConfigError, StageFailed
@@ -18,12 +18,13 @@ from pare.pipeline import Step
 from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
-from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.networks import open_network, open_text_encoder, rows_of, start_student
 from pare.stages.qat import Qat
 from pare.stages.stage import Stage
 from pare.stages.supernet import Supernet
 from pare.stages.take import Take
 from pare.stages.vocabulary import Vocabulary
+from pare.tasks.text import TextEncoder
 from pare.teacher import Teacher, thoughts_of
 from pare.training import Training
 from small import ARCHITECTURE, FINETUNE, QUICK, TASK, ignore, pipeline
@@ -137,6 +138,16 @@ def test_a_student_learns_more_the_longer_it_listens(root: Path, told: Distillat
     curve = [point["loss"] for point in step.checkpoint.history()]
     assert sum(curve[-10:]) < 0.8 * sum(curve[:10])
     assert step.scores["intent_accuracy"] > 0.3
+
+
+def test_a_new_student_leaves_its_teachers_tokenizer_as_it_is(finetuned: Checkpoint) -> None:
+    """Which may cut texts earlier than the task does: a vocabulary stage can shorten them."""
+    file = finetuned.path / TOKENIZER
+    encoder, untouched = (TextEncoder.load(file, 12) for _ in range(2))
+    student = start_student(SMALL, TASK, encoder)
+    assert student.family.longest_text(student.encoder) >= 12
+    texts = ["a b " * 20, *TASK.texts("dev")]
+    assert [e.ids for e in encoder.encode(texts)] == [e.ids for e in untouched.encode(texts)]
 
 
 def test_a_cohort_learns_what_each_would_learn_alone(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
     if model.path is None and model.architecture is not None:
         positions = max(model.architecture.positions, encoder.max_length)
         model = replace(model, architecture=replace(model.architecture, positions=positions))
-        student, _ = start_network(model, task, task.outputs(), encoder.tokenizer)
+        own = deepcopy(encoder.tokenizer)  # whose truncation is set to another length
+        student, _ = start_network(model, task, task.outputs(), own)
     else:
         student, its = start_network(model, task, task.outputs())
         read_alike(student, its, encoder, "student", "teacher")
