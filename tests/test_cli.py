@@ -190,6 +190,11 @@ def test_labels_are_shown_as_they_are_written(
         (["task=mine"], "task.train"),
         (["task=mine", "task.train=/no/such.tsv"], "task.train: no such file: /no/such.tsv"),
         (["task.max_length=3"], "task.max_length=3: at least 8 tokens are needed"),
+        (["task=car", "model.path=/no/such"], "model.path: no such folder: /no/such"),
+        (
+            ["task=car", "model.architecture.vocabulary_file=/no/such.txt"],
+            "model.architecture.vocabulary_file: no such file: /no/such.txt",
+        ),
     ],
 )
 def test_data_that_cannot_be_read_is_one_line(

@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertModel
 from pare.encoders.families import FAMILIES, family_of
 from pare.encoders.model import Architecture, Model
 from pare.encoders.network import pretrained
+from pare.encoders.tokenizer import pretrained_tokenizer
 from pare.errors import ModelError
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
-from pare.stages.networks import pretrained_tokenizer
 from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.tasks.text import train_wordpiece, wordpiece_from
@@ -116,6 +116,46 @@ def test_a_family_that_is_not_known_is_named(config: str, says: str, tmp_path: P
         Model(path=str(tmp_path)).check("student")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "FOLDER has neither a tokenizer.json nor a vocabulary"),  # transformers makes one of five tokens
+        ({"tokenizer.json": b"{"}, "no tokenizer can be made of FOLDER/tokenizer.json ("),
+        ({"tokenizer.json": b"{}"}, "no tokenizer can be made of FOLDER/tokenizer.json ("),
+        ({"vocab.txt": "字\n".encode("gbk")}, "no tokenizer can be made of FOLDER ("),
+    ],
+)
+def test_a_folder_without_a_usable_tokenizer_is_named(
+    files: dict[str, bytes], says: str, folder: Path, tmp_path: Path
+) -> None:
+    unpacked(folder, tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        Model(path=str(tmp_path)).check("student")
+    assert str(error.value).startswith("student.path: " + says.replace("FOLDER", str(tmp_path)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file: "),
+        (b"[PAD]\n[UNK]\na\n", "vocab.txt lacks [CLS], [SEP]; a WordPiece vocabulary is needed"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n字\n".encode("gbk"), "vocab.txt is not UTF-8 (invalid"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_used_is_named(content: bytes | None, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "vocab.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        Model(architecture=Architecture(vocabulary_file=str(file))).check("model")
+    assert str(error.value).startswith("model.architecture.vocabulary_file: ")
+    assert says in str(error.value)
 
 
 def unpacked(folder: Path, place: Path) -> dict[str, Tensor]:

@@ -215,6 +215,7 @@ def task_and_model(overrides: Sequence[str]) -> tuple[Task, Model]:
     model = build(config["model"], "model", problems, Model)
     if problems:
         raise ConfigError(problems)
+    model.check("model")
     return task, model
 
 

@@ -94,12 +94,15 @@ class Model:
         return digest({file.name: file_digest(file) for file in sorted(read_files(folder))})
 
     def check(self, setting: str) -> None:
-        """Raises ModelError, naming the config key, if the weights cannot be had."""
+        """Raises ModelError, naming the config key, if the weights or the tokenizer cannot be had."""
+        from pare.encoders.tokenizer import check_tokenizer, check_vocabulary
+
         if self.path is None:
             assert self.architecture is not None
             vocabulary = self.architecture.vocabulary_file
-            if vocabulary is not None and not Path(vocabulary).expanduser().is_file():
-                raise ModelError(f"{setting}.architecture.vocabulary_file: no such file: {vocabulary}")
+            if vocabulary is not None:
+                where = f"{setting}.architecture.vocabulary_file"
+                check_vocabulary(Path(vocabulary).expanduser(), where)
             check_family(self.architecture.family, f"{setting}.architecture.family")
             return
         folder = self.folder()
@@ -110,10 +113,12 @@ class Model:
                     "model.safetensors and tokenizer.json"
                 )
             check_family(model_type_in(folder / "config.json", setting), f"{setting}.path")
+            check_tokenizer(str(folder), f"{setting}.path")
             return
         if self.path.startswith((".", "/", "~")):
             raise ModelError(f"{setting}.path: no such folder: {self.path}")
         self._check_hub(setting)
+        check_tokenizer(self.path, f"{setting}.path")
 
     def _check_hub(self, setting: str) -> None:
         from huggingface_hub import hf_hub_download

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoTokenizer
 
 from pare.answering import Logits, answers_of_logits, logits_of_run
 from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
+from pare.encoders.tokenizer import pretrained_tokenizer
 from pare.errors import ModelError
 from pare.forwarding import network_run
 from pare.ondemand import OnDemand, changed, drawn, one_after_another
@@ -147,17 +147,6 @@ def read_alike(network: Network, its: TextEncoder, others: TextEncoder, name: st
     network.family.keep_tokens(
         network.encoder, [known[token] for token in sorted(wanted, key=wanted.__getitem__)]
     )
-
-
-def pretrained_tokenizer(source: str) -> Tokenizer:
-    """The tokenizer.json of a folder as it is; else what transformers makes of a hub id or folder."""
-    file = Path(source) / TOKENIZER
-    if file.is_file():
-        return Tokenizer.from_file(str(file))
-    fast = AutoTokenizer.from_pretrained(source)
-    if not fast.is_fast:
-        raise ModelError(f"model.path: {source} has no fast tokenizer (tokenizer.json)")
-    return fast.backend_tokenizer
 
 
 def rows_of(task: Task, split: Split, encoder: TextEncoder, first: int | None = None) -> Sequence[Row]:
