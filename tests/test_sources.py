@@ -143,6 +143,13 @@ def test_several_tasks_share_an_encoder(tmp_path: Path, folder: Path) -> None:
     assert set(rows[-1]) == {"files_intent", "files_slots"}
 
 
+def test_a_metric_that_several_tasks_lack_is_named_before_training() -> None:
+    tasks = Several(name="both", primary="exact_match", max_length=32, tasks={"one": TASK, "other": TASK})
+    with pytest.raises(DataError, match=r"task.primary: found 'exact_match'; one of \['mean', 'one_exact"):
+        tasks.check()
+    replace(tasks, primary="one_exact_match").check()
+
+
 @pytest.mark.skipif("PARE_DATA" not in os.environ, reason="PARE_DATA is not set")
 def test_the_real_corpora_are_read() -> None:
     root = os.environ["PARE_DATA"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from pare.errors import ConfigError
+from pare.errors import ConfigError, DataError
 from pare.judging import Judge, SeveralJudge
 from pare.ondemand import changed, chosen, one_after_another
 from pare.outputs import Labels, Output
@@ -40,6 +40,8 @@ class Several(Task):
                 problems += e.problems
         if problems:
             raise ConfigError(problems)
+        if self.primary not in (known := self.metrics()):
+            raise DataError(f"task.primary: found {self.primary!r}; one of {known} is needed")
 
     def fingerprint(self) -> str:
         return digest({name: task.fingerprint() for name, task in self.tasks.items()})
