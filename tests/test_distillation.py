@@ -12,7 +12,7 @@ from pare.batches import Batch, Row, collate
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
-from pare.errors import ConfigError, StageFailed
+from pare.errors import ConfigError, DataError, StageFailed
 from pare.losses import relation_loss, relations
 from pare.pipeline import Step
 from pare.stages.cohort import Cohort
@@ -193,6 +193,23 @@ def test_more_texts_can_be_learned_from(root: Path, tmp_path: Path) -> None:
     corpus.write_text("关闭车窗\n", encoding="utf-8")
     assert with_it.sources() != before
     assert executed(root, ("distill", with_it))[-1].key != found.key
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file: "),
+        ("打开空调\n".encode("gbk"), "corpus.txt is not UTF-8 (invalid start byte at byte 0)"),
+    ],
+)
+def test_more_texts_that_cannot_be_read_are_named(content: bytes | None, says: str, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    if content is not None:
+        corpus.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        Distill(corpus=str(corpus)).check("compression.distill")
+    assert str(error.value).startswith("compression.distill.corpus: ")
+    assert says in str(error.value)
 
 
 def test_more_texts_are_learned_from_where_the_tasks_own_are_not(root: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
 from pare.encoders.network import Network
-from pare.errors import DataError, ModelError
+from pare.errors import ModelError
 from pare.ondemand import changed, one_after_another
 from pare.provenance import file_digest
 from pare.stages.networks import (
@@ -34,6 +34,7 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
+from pare.tasks.naming import text_of
 from pare.tasks.text import TextEncoder
 from pare.training import Training, refuse_without_effect
 
@@ -87,8 +88,8 @@ class Distill(Stage):
             self.student.check(f"{setting}.student")
         if isinstance(self.teacher, Model):
             self.teacher.check(f"{setting}.teacher")
-        if self.corpus is not None and not Path(self.corpus).expanduser().is_file():
-            raise DataError(f"{setting}.corpus: no such file: {self.corpus}")
+        if self.corpus is not None:
+            text_of(Path(self.corpus).expanduser(), f"{setting}.corpus")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)
@@ -139,6 +140,6 @@ class Distill(Stage):
     def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:
         if self.corpus is None:
             return []
-        lines = Path(self.corpus).expanduser().read_text(encoding="utf-8").split("\n")
+        lines = text_of(Path(self.corpus).expanduser(), "corpus").split("\n")
         encoded = encoder.encode([line for line in lines if line.strip()], places=False)
         return changed(encoded, lambda e: Row(e.ids))
