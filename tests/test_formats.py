@@ -138,9 +138,10 @@ def test_files_of_as_many_lines_are_one_table(tmp_path: Path) -> None:
     ]
 
 
-def test_an_encoding_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="encoding=latin-99"):
-        Table(encoding="latin-99")
+@pytest.mark.parametrize("name", ["latin-99", "hex", "base64", "rot13", "undefined"])
+def test_an_encoding_that_is_none_of_text_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"encoding={name}: there is no such encoding of text"):
+        Table(encoding=name)
 
 
 def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
@@ -169,6 +170,12 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
             "a.csv",
             'text,label\n"' + "a" * 200_000 + '",x\n',
             "a.csv:2: field larger than field limit",
+        ),
+        (
+            Table(),
+            "a.tsv",
+            "text" + "a" * 200_000 + "\tlabel\na\tx\n",
+            "a.tsv:1: field larger than field limit",
         ),
         (Coreference(), "a.json", '{"text": "a", "label": "x"}\n', "a.json:1: no 'target.span1_index', only"),
         (Json(), "a.json", "", "a.json has no rows"),

@@ -34,9 +34,9 @@ class Format(ABC):
 
     def __post_init__(self) -> None:
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(f"encoding={self.encoding}: there is no such encoding") from None
+            "".encode(self.encoding)  # codecs.lookup() also knows those between bytes, such as hex
+        except (LookupError, UnicodeError):
+            raise ValueError(f"encoding={self.encoding}: there is no such encoding of text") from None
         if self.separator == "":
             raise ValueError("separator: empty; null is for texts with one label")
 
@@ -158,20 +158,20 @@ class Table(Format):
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if commas else csv.QUOTE_NONE
         with self.opened(file, where) as stream:
             lines = csv.reader(stream, delimiter="," if commas else "\t", quoting=quoting)
-            header = list(self.columns)
-            while not header:
-                found = next(lines, None)
-                if found is None:
-                    break
-                header = [name.strip() for name in found]
-            if not header:
-                raise DataError(f"{where} is empty; its first line must name the columns")
-            for column in wanted:
-                if column not in header:
-                    raise DataError(f"{where} has no column {column!r}; its columns are {header}")
-            places = [(column, header.index(column)) for column in wanted]
-            rows, end = 0, lines.line_num
             try:
+                header = list(self.columns)
+                while not header:
+                    found = next(lines, None)
+                    if found is None:
+                        break
+                    header = [name.strip() for name in found]
+                if not header:
+                    raise DataError(f"{where} is empty; its first line must name the columns")
+                for column in wanted:
+                    if column not in header:
+                        raise DataError(f"{where} has no column {column!r}; its columns are {header}")
+                places = [(column, header.index(column)) for column in wanted]
+                rows, end = 0, lines.line_num
                 for cells in lines:
                     line, end = end + 1, lines.line_num  # a quoted cell may take several
                     if not cells or not (cells[0].strip() or "".join(cells).strip()):
