@@ -214,6 +214,39 @@ def test_a_network_that_dares_nothing_is_tuned_to_speak(rows: Path, tmp_path: Pa
     assert scores[1] > 0.5
 
 
+@pytest.mark.parametrize("path", ["->", None])
+def test_an_empty_cell_is_no_label(tmp_path: Path, path: str | None) -> None:
+    """Nor is a path without steps."""
+    file = tmp_path / "rows.tsv"
+    empty = " " if path is None else "->"
+    file.write_text(f"text\tlabel\na\tx\nb\ty\nc\t\nd\t{empty}\n", encoding="utf-8")
+    files = {split: str(file) for split in ("train", "dev", "test")}
+    task = Mine(name="empty", max_length=16, path=path, **files)
+    if path is None:
+        with pytest.raises(DataError, match=r"rows.tsv:4: 0 labels; exactly one is needed"):
+            task.check()
+    else:
+        task.check()
+        assert task.names == ("x", "y")
+        assert {(e.text, e.labels) for e in task.data["train"]} == {
+            ("a", ("x",)), ("b", ("y",)), ("c", ()), ("d", ()),
+        }  # fmt: skip
+
+
+def test_a_label_holds_once_by_whatever_names(tmp_path: Path) -> None:
+    """By its id and by its name: or a right answer would seem to miss one of two."""
+    (tmp_path / "names.txt").write_text("owl\npony\n", encoding="utf-8")
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "a\t0,owl\nb\t1\n" * 10, encoding="utf-8")
+    files = {split: str(tmp_path / "rows.tsv") for split in ("train", "dev", "test")}
+    labels_file = str(tmp_path / "names.txt")
+    task = Mine(
+        name="ids", max_length=16, **files, labels_file=labels_file, separator=",", primary="micro_f1"
+    )
+    task.check()
+    right = [{"label": ["owl"]}, {"label": ["pony"]}] * 10
+    assert task.score("test", right)["micro_f1"] == 1.0
+
+
 def test_ids_get_the_names_that_a_file_has(tmp_path: Path) -> None:
     (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "a\t0\nb\t1\n" * 10, encoding="utf-8")
     for name, content in {

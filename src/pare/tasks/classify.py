@@ -104,4 +104,5 @@ class Classify(Sourced):
 
 
 def renamed(example: Example, names: Mapping[str, str], known: set[str]) -> Example:
-    return replace(example, labels=tuple(x if x in known else names.get(x, x) for x in example.labels))
+    labels = (x if x in known else names.get(x, x) for x in example.labels)
+    return replace(example, labels=tuple(dict.fromkeys(labels)))

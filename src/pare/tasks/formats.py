@@ -105,9 +105,10 @@ class Format(ABC):
         return joined(inside(values, str(self.pair)))
 
     def labels(self, value: Any) -> tuple[str, ...]:
-        if self.separator is None and not isinstance(value, list):
-            return (as_text(value),)
-        parts = value if isinstance(value, list) else as_text(value).split(self.separator)
+        if isinstance(value, list):
+            parts = value
+        else:
+            parts = [value] if self.separator is None else as_text(value).split(self.separator)
         return tuple(dict.fromkeys(text for part in parts if (text := as_text(part))))
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:

@@ -47,7 +47,7 @@ class Multilabel(Classify):
 
     def placed(self, example: Example) -> Example:
         """With its labels as the taxonomy has them."""
-        labels = dict.fromkeys(map(self.tree.clean, example.labels))
+        labels = dict.fromkeys(filter(None, map(self.tree.clean, example.labels)))
         return replace(example, labels=self.tree.closed(labels) if self.close else tuple(labels))
 
     @property
