@@ -57,6 +57,15 @@ def test_relations_are_softmaxed_products() -> None:
     assert np.allclose(found, wanted, atol=1e-6)
 
 
+def test_relations_are_as_exact_where_all_else_is_in_bf16() -> None:
+    torch.manual_seed(0)
+    query, key, mask = torch.randn(2, 5, 64), torch.randn(2, 5, 64), torch.ones(2, 5)
+    wanted = relations(query, key, 2, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = relations(query, key, 2, mask)
+    assert torch.equal(found, wanted)
+
+
 def test_relations_that_are_alike_cost_nothing_and_padding_neither() -> None:
     torch.manual_seed(0)
     mask = torch.tensor([[1, 1, 1, 0]])

@@ -123,7 +123,8 @@ def relations(one: Tensor, other: Tensor, heads: int, mask: Tensor) -> Tensor:
     """
     texts, tokens, width = one.shape
     parts = [x.float().reshape(texts, tokens, heads, width // heads).transpose(1, 2) for x in (one, other)]
-    scores = parts[0] @ parts[1].transpose(-1, -2) / (width // heads) ** 0.5
+    with torch.autocast(one.device.type, enabled=False):  # which would make BF16 of them again
+        scores = parts[0] @ parts[1].transpose(-1, -2) / (width // heads) ** 0.5
     return F.log_softmax(scores.masked_fill(mask[:, None, None, :] == 0, -1e4), dim=-1)
 
 
