@@ -29,13 +29,14 @@ from test_bundle import predict
 
 LABELS = pointer_labels(("city", "street"))
 HEAD = Output("spans", LABELS, scope="token", choice="any")
-OFFSETS = [(0, 0), (0, 3), (3, 4), (5, 9), (10, 12), (0, 0)]
+WORDS = "abcd efgh ij, and much more"
+OFFSETS = [(0, 0), (0, 3), (3, 4), (5, 9), (10, 12), (0, 0)]  # it is cut there
 
 
 def test_labels_and_answers_are_two_ways_to_say_the_same() -> None:
     """A street in a city's name, which BIO cannot tell, and two cities."""
     spans = [(0, 9, "city"), (3, 9, "street"), (10, 12, "city")]
-    ids = pointers_of(spans, OFFSETS, LABELS)
+    ids = pointers_of(WORDS, spans, OFFSETS, LABELS)
     assert ids == [None, [0], [2], [1, 3], [0, 1], None]
     logits = np.full((len(OFFSETS), len(LABELS)), -5.0)
     for token, held in enumerate(ids):
@@ -45,7 +46,17 @@ def test_labels_and_answers_are_two_ways_to_say_the_same() -> None:
 
 @pytest.mark.parametrize("span", [(0, 3, "river"), (20, 22, "city"), (10, 15, "city")])
 def test_what_cannot_be_pointed_at_is_left_out(span: tuple[int, int, str]) -> None:
-    assert pointers_of([span], OFFSETS, LABELS) == [None, [], [], [], [], None]
+    assert pointers_of(WORDS, [span], OFFSETS, LABELS) == [None, [], [], [], [], None]
+
+
+@pytest.mark.parametrize("dropped", [" ", "\u200b", "\x07", "\u3000\u0301"])
+@pytest.mark.parametrize("after", ["", "ij"])
+def test_a_span_that_ends_in_what_is_no_token_ends_with_the_last_one(dropped: str, after: str) -> None:
+    text = f"abc{dropped}{after}"
+    last = 3 + len(dropped)
+    offsets = [(0, 0), (0, 3), *([(last, last + 2)] if after else []), (0, 0)]
+    found = pointers_of(text, [(0, last, "city")], offsets, LABELS)
+    assert found == [None, [0, 1], *([[]] if after else []), None]
 
 
 def test_a_start_without_an_end_is_no_answer() -> None:

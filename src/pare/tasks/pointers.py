@@ -4,6 +4,7 @@ Spans of different kinds may overlap or lie in each other, which BIO tags cannot
 """
 
 from collections.abc import Sequence
+from unicodedata import category
 
 from pare.decoding import ENDS, STARTS
 from pare.tasks.bio import Labelled
@@ -14,11 +15,11 @@ def pointer_labels(kinds: Sequence[str]) -> tuple[str, ...]:
 
 
 def pointers_of(
-    spans: Sequence[Labelled], offsets: Sequence[tuple[int, int]], labels: Sequence[str]
+    text: str, spans: Sequence[Labelled], offsets: Sequence[tuple[int, int]], labels: Sequence[str]
 ) -> list[list[int] | None]:
     """The ids of the labels of each token; None for special tokens.
 
-    A span of a kind that `labels` lacks, or that lies beyond the last token, is left out.
+    A span of a kind that `labels` lacks, or of which the text was cut before its end, is left out.
     """
     found: list[list[int] | None] = [None if start == end else [] for start, end in offsets]
     ids = {label: i for i, label in enumerate(labels)}
@@ -26,10 +27,15 @@ def pointers_of(
         inside = [
             t for t, (start, end) in enumerate(offsets) if start != end and start < last and end > first
         ]
-        if f"{STARTS}{kind}" not in ids or not inside or offsets[inside[-1]][1] < last:
+        if f"{STARTS}{kind}" not in ids or not inside or visible(text[offsets[inside[-1]][1] : last]):
             continue
         for token, label in ((inside[0], STARTS), (inside[-1], ENDS)):
             held = found[token]
             assert held is not None
             held.append(ids[f"{label}{kind}"])
     return found
+
+
+def visible(text: str) -> bool:
+    """Whether it holds more than spaces, marks and control characters, which tokenizers may drop."""
+    return any(category(character)[0] in "LNPS" for character in text)

@@ -73,7 +73,8 @@ def span_labels(output: Output, example: Example, tokens: Encoded) -> list[int] 
     """What the head should say of each token."""
     spans = sorted(spans_there(example))
     if output.choice == "any":
-        return pointers_of(spans, tokens.offsets, output.labels)
+        text = example.text if isinstance(example.text, str) else example.text[1]
+        return pointers_of(text, spans, tokens.offsets, output.labels)
     ids = places_of(output.labels)
     tags = tags_of(spans, tokens.offsets)
     return [IGNORED_LABEL if tag is None else ids.get(tag, IGNORED_LABEL) for tag in tags]
