@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from pare.bundle import write_bundle
-from pare.bundled.predict import Predictor
-from pare.checkpoint import Checkpoint
+from pare.bundled.predict import Predictor, session_of
+from pare.checkpoint import SHIPPED, Checkpoint, Format
+from pare.runtimes.session import RUNTIMES, session_module
 from pare.stages.export import Export
 from pare.targets.hardware import Hardware
 from small import HARDWARE, TASK, pipeline
@@ -103,6 +104,28 @@ def test_a_bundle_replaces_the_one_before(made: Made, root: Path, finetuned: Che
     assert [path.name for path in made.folder.parent.iterdir()] == ["bundle"]
     needed = (made.folder / "requirements.txt").read_text(encoding="utf-8").split()
     assert {line.partition("==")[0] for line in needed} >= {"numpy", "tokenizers"}
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_its_folder_can_be_imported_from(made: Made, tmp_path: Path, place: str) -> None:
+    """From inside it and from beside it: with its own files, where Pare is another version or absent."""
+    module = "predict" if place == "." else "bundle.predict"
+    code = (
+        f"import sys; sys.path.insert(0, {str(made.folder / place)!r})\n"
+        "for name in ('pare', 'torch'):\n    sys.modules[name] = None\n"
+        f"from {module} import Predictor; print(Predictor.load({str(made.folder)!r}).predict(sys.argv[1:]))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code, *made.texts[:2]],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (finished.stdout, finished.stderr) == (f"{made.answers[:2]}\n", "")
+
+
+@pytest.mark.parametrize("format_", RUNTIMES)
+def test_in_pare_the_model_decides_what_runs_it(format_: Format) -> None:
+    runs = session_of(SHIPPED[format_][0])
+    assert runs.__module__ == session_module(RUNTIMES[format_])
 
 
 def test_it_runs_as_it_was_measured(made: Made) -> None:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from tokenizers import Tokenizer
 
-if TYPE_CHECKING or __package__:
+IN_PARE = (__package__ or "").partition(".")[0] == "pare"
+if TYPE_CHECKING or IN_PARE:
     from pare.decoding import Text, decode, offsets_of
-    from pare.runtimes.session import Session
-else:  # beside this file, in a bundle
+    from pare.runtimes.session import Session, session_class_for
+elif __package__:  # beside this file, in a bundle whose folder is imported from
+    from .decoding import Text, decode, offsets_of
+else:
     from decoding import Text, decode, offsets_of
 
 BATCH = 32
@@ -35,17 +38,15 @@ class Predictor:
         self.tokenizer.enable_truncation(about["max_length"])
 
     @classmethod
-    def load(cls, folder: Path, device: str | None = None, threads: int | None = None) -> "Predictor":
+    def load(cls, folder: str | Path, device: str | None = None, threads: int | None = None) -> "Predictor":
         """A bundle's, run as it was measured; or on another device, or with more threads."""
-        if TYPE_CHECKING or __package__:
-            from pare.runtimes.onnx_evidence import Session
-        else:
-            from session import Session
+        folder = Path(folder)
         about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         target = about["target"]
         options = target["options"] if device in (None, target["device"]) else {}
         where = (device or target["device"], threads or target["threads"], options)
-        return cls(Session(str(folder / about["model"]), *where), folder / about["tokenizer"], about)
+        session = session_of(about["model"])(str(folder / about["model"]), *where)
+        return cls(session, folder / about["tokenizer"], about)
 
     def predict(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """One answer for each text, or pair of texts, in order."""
@@ -68,6 +69,17 @@ class Predictor:
             )
             for i, text in enumerate(texts)
         ]
+
+
+def session_of(model: str) -> type["Session"]:
+    """The class that runs such a file. Imported late: its runtime may be missing."""
+    if TYPE_CHECKING or IN_PARE:
+        return session_class_for(model)
+    elif __package__:
+        from .session import Session
+    else:
+        from session import Session
+    return Session
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 
-if TYPE_CHECKING or __package__:
+if TYPE_CHECKING or (__package__ or "").partition(".")[0] == "pare":
     from pare.feeding import feed
-else:  # beside this file, in a bundle
+elif __package__:  # beside this file, in a bundle whose folder is imported from
+    from .feeding import feed
+else:
     from feeding import feed
 
 

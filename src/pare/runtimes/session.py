@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from pare.checkpoint import Format
+from pare.checkpoint import SHIPPED, Format
 
 Runtime = Literal["onnxruntime", "openvino", "torch"]
 
@@ -58,6 +58,11 @@ def session_class(runtime: Runtime) -> type[Session]:
     from pare.runtimes import onnx_evidence
 
     return onnx_evidence.Session
+
+
+def session_class_for(model: str) -> type[Session]:
+    """model: the name of the file that is opened first."""
+    return session_class(next(RUNTIMES[format_] for format_ in RUNTIMES if SHIPPED[format_][0] == model))
 
 
 def module_file(runtime: Runtime) -> Path:
