@@ -125,7 +125,7 @@ class Answers(Annotated):
 class Conll(Format):
     """A word a line, with its tag in the last column; an empty line ends a sentence.
 
-    Tags are BIO, or BIOES, or IOB1, which begin a span with I- where none of its kind is before.
+    Tags are BIO, BIOES, BMES, or IOB1, which begin a span with I- where none of its kind is before.
     joiner: what stands between words; nothing in Chinese.
     """
 
