@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,20 +13,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from commands import TINY
+from commands import SMALL, TINY
 from pare.composition import conf_folder, plain
 from pare.config import job_of
 from pare.errors import ConfigError, StageFailed
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.store import Store
-from pare.sweep import Sweep
+from pare.sweep import Slots, Sweep
 from pare.sweeps.composing import Composer
+from pare.sweeps.engine import Ending, Engine
 from pare.sweeps.estimate import Estimate, estimate
 from pare.sweeps.local import Local
-from pare.sweeps.plan import Plan, plan_of
-from pare.sweeps.sweep import checked
-from pare.sweeps.view import about
+from pare.sweeps.plan import Node, Plan, plan_of
+from pare.sweeps.sweep import Run, checked, planned, threads_of
+from pare.sweeps.view import View, about
 from pare.sweeps.work import carry_out
 
 WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
@@ -116,6 +117,28 @@ def test_what_the_store_has_is_known_before_anything_runs(loader: Any, tmp_path:
     guess = estimate(plan, Store(tmp_path / "store"), slots=1)
     assert guess.seconds > 0  # two more widths
     assert guess.unknown == 4 * 3 - 3  # distill, export and result of each; of answers, scores were taken
+
+
+def test_what_may_have_to_be_timed_runs_alone(loader: Any, tmp_path: Path) -> None:
+    """After a gate that may lead elsewhere, and where a byte of what was measured has changed."""
+    width = [*SMALL, "compression=width", "compression.width.keep=0.25"]
+    overrides = [*width, f"store.root={tmp_path / 'store'}"]
+    (job,) = checked(Composer(loader, master_of(loader, tmp_path)), [overrides]).jobs
+    line = Pipeline(Store(job.store), job.task, job.seed, job.hardware, silent)
+    strategy = job.ways[0].strategy
+    outcome = line.execute(job.finetune, strategy, lambda step: None)
+    graphs = line.baseline_graphs(strategy, outcome.baseline)
+    what = line.what_is_measured(outcome.final.digest, [graph.digest for graph in graphs])
+    line.measured(what, job.measure, lambda: {"latency_ms": 1.0})
+
+    def result(*more: str) -> Node:
+        return plan_for(loader, tmp_path, [[*width, *more]]).nodes["job0"]
+
+    gates = {how: f"compression.width.gate={{max_drop: 1, on_fail: {how}}}" for how in ("keep", "skip")}
+    assert [result(*more).alone for more in ([], [gates["keep"]], [gates["skip"]])] == [False, False, True]
+    (file,) = (tmp_path / "store").glob("objects/*/*/measurement.json")
+    file.write_text(file.read_text("utf-8").replace("1", "2"), "utf-8")
+    assert result().alone
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"grace_s": -1}])

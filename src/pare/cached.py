@@ -151,9 +151,9 @@ class Cached:
         return candidate, baseline, int(value["best"])
 
     def has_measured(self, final: str, graphs: Sequence[str], settings: Measure) -> bool:
-        """Whether the store has this measurement, and that will do. final, graphs: their digests."""
+        """Whether the store has this measurement, whole, and that will do. final, graphs: their digests."""
         key = self.measured_key(self.what_is_measured(final, graphs), settings)
-        return not settings.fresh and self.store.peek(key) is not None
+        return not settings.fresh and self.store.get(key) is not None
 
     def what_is_measured(self, final: str, graphs: Sequence[str]) -> dict[str, Any]:
         return {

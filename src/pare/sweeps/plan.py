@@ -118,9 +118,17 @@ def chooses(job: Job) -> bool:
     return job.auto is not None or len(job.ways) > 1
 
 
+def may_lead_elsewhere(stage: Stage) -> bool:
+    """Whether what comes next may start from something else than what the stage makes."""
+    return stage.gate is not None and stage.gate.on_fail in ("skip", "escalate")
+
+
 @dataclass(frozen=True)
 class _Made:
-    """A checkpoint that will be: the node that makes it, and its digest where the store has it."""
+    """A checkpoint that will be: the node that makes it, and its digest where the store has it.
+
+    Nobody knows it where a gate has yet to decide what it is: what is timed would be thought done.
+    """
 
     node: str
     digest: str | None
@@ -168,11 +176,12 @@ class _Chain:
             alone=measures,
             stored=found is not None,
         )
-        self.made.append(_Made(node.id, found, stage.produces))
+        known = None if may_lead_elsewhere(stage) else found
+        self.made.append(_Made(node.id, known, stage.produces))
         return node
 
     def find(self, stage: Stage, before: Mapping[str, _Made]) -> str | None:
-        """The digest of what the stage made, if it did already; gates are taken to pass."""
+        """The digest of what the stage made, if it did already."""
         digests = {role: made.digest for role, made in before.items()}
         known = {role: found for role, found in digests.items() if found is not None}
         if len(known) < len(digests) or is_decided_by_measuring(stage):
