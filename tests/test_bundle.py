@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pare.bundle import write_bundle
+from pare.bundle import replacing, write_bundle
 from pare.bundled.predict import Predictor, session_of
 from pare.checkpoint import SHIPPED, Checkpoint, Format
 from pare.runtimes.session import RUNTIMES, session_module
@@ -31,6 +31,21 @@ def made(root: Path, finetuned: Checkpoint, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     write_bundle(folder, graph, False, {"task": TASK.name}, HARDWARE)
     return Made(folder, list(TASK.texts("test")), pipeline(root).score(graph, "test")[1])
+
+
+def test_two_processes_may_write_the_same_bundle(made: Made, tmp_path: Path) -> None:
+    """Each fills a folder of its own; what fails leaves nothing, and what was killed long ago goes."""
+    graph, folder = Checkpoint(made.folder, ""), tmp_path / "bundle"
+    old = tmp_path / ".bundle.0123abcd.unfinished"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with replacing(folder) as ours:
+        write_bundle(folder, graph, False, {"task": "theirs"}, HARDWARE)
+        (ours / "bundle.json").write_text("ours", "utf-8")
+    assert (folder / "bundle.json").read_text("utf-8") == "ours"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_bundle(folder, graph, False, {"score": float("nan")}, HARDWARE)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 def predict(

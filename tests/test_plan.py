@@ -141,6 +141,20 @@ def test_what_may_have_to_be_timed_runs_alone(loader: Any, tmp_path: Path) -> No
     assert result().alone
 
 
+def test_a_result_that_another_process_took_away_is_one_line(
+    loader: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    plan = plan_of(grid.jobs, Store(tmp_path / "store"))
+    view, settings, nobody = View(plan, grid.apart, Slots(1)), grid.jobs[0].sweep, cast("Engine", None)
+    Run(plan, grid, nobody, view, settings, tmp_path / "plan.json").well(Ending("job0", None))
+    gone = tmp_path / "jobs" / "0" / "result.json"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {gone} is gone; another process works in that folder (job 0: ")
+    assert grid.results() == [None]
+
+
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"grace_s": -1}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

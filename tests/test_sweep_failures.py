@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import ROOT, SMALL, Finished, fresh, result_of, status_of
+from commands import ROOT, SMALL, Finished, fresh, result_of, run, status_of
 from pare.store import Store
 
 #: what happens to the width of each share, by the hands of the process that prunes
@@ -54,8 +54,11 @@ WIDTH = (*SMALL, "compression=width", "train.threads=1")
 
 
 def sweep(root: Path, *overrides: str, env: dict[str, str] | None = None) -> Finished:
-    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
-    return fresh("-m", *WIDTH, *where, *overrides, env=env)
+    return fresh("-m", *WIDTH, *folders(root), *overrides, env=env)
+
+
+def folders(root: Path) -> tuple[str, str]:
+    return f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}"
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +98,8 @@ def test_a_status_says_how_a_job_ended(spoiled: tuple[Path, Finished], number: i
 
 def started(root: Path, *overrides: str) -> "subprocess.Popen[str]":
     """A sweep under way, whose processes can be told by their environment."""
-    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'jobs'}")
     return subprocess.Popen(
-        [sys.executable, "run.py", "-m", *WIDTH, *where, *overrides],
+        [sys.executable, "run.py", "-m", *WIDTH, *folders(root), *overrides],
         cwd=ROOT, env={**os.environ, "PARE_TEST": str(root)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
@@ -151,6 +153,9 @@ SHORT = ("compression.width.keep=0.25,0.5", "compression.distill.train.steps=10"
 def test_a_sweep_whose_controller_is_killed_leaves_nobody_behind_and_goes_on(tmp_path: Path) -> None:
     process = started(tmp_path, *LONG)
     wait_for(lambda: len(entries(tmp_path)) == 3 and len(processes_of(tmp_path)) >= 3, 120)  # both widths
+    second = run("-m", *WIDTH, *SHORT, *folders(tmp_path))
+    said = f"another sweep is at work in {tmp_path / 'jobs'}; wait for it, or name another folder"
+    assert (second.returncode, second.stderr) == (2, f"error: hydra.sweep.dir: {said}\n")
     process.kill()
     process.communicate()
     wait_for(lambda: not processes_of(tmp_path), 5)

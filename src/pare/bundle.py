@@ -1,7 +1,11 @@
 """The folder you deploy: graph, tokenizer, labels, and a script; needs no Pare, PyTorch only for programs."""
 
+import errno
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from pare import decoding, feeding
 from pare.bundled import predict
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.evaluation import Evaluation, files_of
-from pare.files import write_json
+from pare.files import remove, write_json
 from pare.provenance import versions
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime, module_file
 from pare.targets.hardware import Hardware
@@ -19,6 +23,8 @@ RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
 #: the names it goes by; the first takes one of the others along
 TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+#: a folder that nobody wrote into for so long is of a process that was killed
+STALE_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,40 +49,58 @@ def write_bundle(
 
     pairs: whether it reads pairs of texts. about: how it was made and what it scored. target: where it runs.
     """
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for name in files_of(checkpoint):
-        shutil.copyfile(checkpoint.path / name, unfinished / name)
-    for module in (predict, decoding, feeding):
-        source = Path(str(module.__file__))
-        shutil.copyfile(source, unfinished / source.name)
-    runtime = RUNTIMES[checkpoint.format]
-    shutil.copyfile(module_file(runtime), unfinished / "session.py")
-    needs = needed(runtime, target)
-    write_json(
-        unfinished / RECORD,
-        {
-            "schema": SCHEMA,
-            "model": checkpoint.model_file.name,
-            "tokenizer": TOKENIZER,
-            "max_length": checkpoint.max_length,
-            "pad_id": checkpoint.pad_id,
-            "pairs": pairs,
-            "outputs": [asdict(output) for output in checkpoint.outputs],
-            "target": target.deployment(checkpoint),
-            "requires": needs,
-            **about,
-        },
-    )
-    (unfinished / "requirements.txt").write_text(
-        "".join(f"{name}=={version}\n" if version else f"{name}\n" for name, version in needs.items()),
-        encoding="utf-8",
-    )
-    if evaluation is not None:
-        evaluation.write(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    with replacing(folder) as unfinished:
+        for name in files_of(checkpoint):
+            shutil.copyfile(checkpoint.path / name, unfinished / name)
+        for module in (predict, decoding, feeding):
+            source = Path(str(module.__file__))
+            shutil.copyfile(source, unfinished / source.name)
+        runtime = RUNTIMES[checkpoint.format]
+        shutil.copyfile(module_file(runtime), unfinished / "session.py")
+        needs = needed(runtime, target)
+        write_json(
+            unfinished / RECORD,
+            {
+                "schema": SCHEMA,
+                "model": checkpoint.model_file.name,
+                "tokenizer": TOKENIZER,
+                "max_length": checkpoint.max_length,
+                "pad_id": checkpoint.pad_id,
+                "pairs": pairs,
+                "outputs": [asdict(output) for output in checkpoint.outputs],
+                "target": target.deployment(checkpoint),
+                "requires": needs,
+                **about,
+            },
+        )
+        (unfinished / "requirements.txt").write_text(
+            "".join(f"{name}=={version}\n" if version else f"{name}\n" for name, version in needs.items()),
+            encoding="utf-8",
+        )
+        if evaluation is not None:
+            evaluation.write(unfinished)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `folder` at the end; another process may do the same."""
+    for left in folder.parent.glob(f".{folder.name}.*.unfinished"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                remove(left)
+    unfinished = folder.with_name(f".{folder.name}.{os.urandom(4).hex()}.unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        while unfinished.exists():
+            try:
+                remove(folder)
+                unfinished.rename(folder)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another was sooner
+                    raise
+    finally:
+        remove(unfinished)
 
 
 def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
 from pare.errors import ConfigError, StoreNotWritable
 from pare.files import disk_full_reported, fsync_path, locked, look_again, remove, size_of
+from pare.provenance import digest
 
 __all__ = ["Entry", "Removed", "Store", "Verified"]
 
@@ -83,6 +84,12 @@ class Store:
     def scratch(self, key: str) -> Path:
         """Where work on a key may note how far it is: gone with the key's publication, or with `gc`."""
         return self._tmp / f"{key}.scratch"
+
+    @contextmanager
+    def claimed(self, what: str) -> Iterator[bool]:
+        """Nobody else has `what` inside; False where another process has it. It is free once that ended."""
+        with self._lock(digest(what), wait=False) as ours:
+            yield ours
 
     def check_writable(self) -> None:
         """Raise StoreNotWritable unless files can be created, locked and removed everywhere in the store."""

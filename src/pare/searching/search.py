@@ -29,7 +29,7 @@ from pare.searching.space import Point, Space, dimension_of
 from pare.store import Store
 from pare.study.commands import command_line
 from pare.sweeps.composing import Composer
-from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned
+from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned, sole
 from pare.tracking.mirroring import mirror
 from pare.tracking.record import is_study
 
@@ -66,7 +66,7 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
         return []
     identity = identity_of(master, job, space, settings)
     file = Path(settings.storage) if settings.storage else job.store / "searches" / f"{identity[:16]}.journal"
-    with opened(file.absolute(), settings, space, identity) as trials:
+    with opened(file.absolute(), settings, space, identity) as trials, sole(folder, job.store):
         try:
             seeker.to_the_end(trials)
         finally:

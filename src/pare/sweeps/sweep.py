@@ -1,7 +1,8 @@
 """The jobs of a sweep: all composed and checked before the first, shared work done once, shown together."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,14 @@ class Grid:
     folders: Sequence[Path]
     apart: Sequence[Sequence[str]]
 
+    def result(self, number: int) -> Result | None:
+        """Of a job; None where there is none, or none any more."""
+        with suppress(FileNotFoundError):
+            return Result.read(self.folders[number])
+        return None
+
     def results(self) -> list[Result | None]:
-        return [Result.read(place) if (place / RESULT).is_file() else None for place in self.folders]
+        return [self.result(number) for number in range(len(self.jobs))]
 
 
 def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Result | None]:
@@ -52,12 +59,24 @@ def sweep(loader: Any, master: DictConfig, job_overrides: Sequence[Sequence[str]
     if grid.jobs[0].sweep.dry_run:
         return []
     folder = Path(str(master.hydra.sweep.dir)).absolute()
-    try:
-        carry_out(folder, grid, plan, view)
-    finally:
-        after_sweep(folder, grid.folders, job_overrides, view.shared())
-        mirror(grid.jobs[0].config["tracker"], folder)
+    with sole(folder, grid.jobs[0].store):
+        try:
+            carry_out(folder, grid, plan, view)
+        finally:
+            after_sweep(folder, grid.folders, job_overrides, view.shared())
+            mirror(grid.jobs[0].config["tracker"], folder)
     return grid.results()
+
+
+@contextmanager
+def sole(folder: Path, store: Path) -> Iterator[None]:
+    """Inside, no other sweep with this store has that folder; raises ConfigError where one has it already."""
+    with Store(store).claimed(str(folder.resolve())) as ours:
+        if not ours:
+            raise ConfigError(
+                f"hydra.sweep.dir: another sweep is at work in {folder}; wait for it, or name another folder"
+            )
+        yield
 
 
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
@@ -165,7 +184,12 @@ class Run:
     def well(self, ending: Ending) -> None:
         node = self.plan.nodes[ending.node]
         if node.kind == "result":
-            self.view.job_done(node.job, Result.read(self.grid.folders[node.job]))
+            result = self.grid.result(node.job)
+            if result is None:
+                gone = self.grid.folders[node.job] / RESULT
+                self.view.failed([node.job], f"{gone} is gone; another process works in that folder")
+            else:
+                self.view.job_done(node.job, result)
 
     def ill(self, ending: Ending, error: dict[str, Any]) -> None:
         """Only what needs it is given up."""
