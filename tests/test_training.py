@@ -1,9 +1,12 @@
 """The training loop: same seed, same bits; a NaN stops it; dev chooses; a killed run goes on."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,11 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from pare import parallel
 from pare.batches import Batch, Row, collate, shuffled_batches
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Model
 from pare.encoders.network import Network
-from pare.errors import NonFiniteLoss
+from pare.errors import ConfigError, NonFiniteLoss
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
@@ -24,7 +28,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
 from pare.tasks.mine import Mine
-from pare.training import Training, fit, learning_rate_at
+from pare.training import Training, fit, learning_rate_at, resolve_device
 from small import ARCHITECTURE, HARDWARE, TASK, Broken, breaking_after
 
 
@@ -246,6 +250,52 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert one == pytest.approx(two, rel=2e-3, abs=1e-5)
     weights = [dict(open_network(checkpoint).named_parameters()) for checkpoint in found]
     assert all(torch.allclose(weights[0][n], weights[1][n], atol=2e-3) for n in weights[0])
+
+
+SIGNALLED = """
+import pathlib, sys
+from contextlib import contextmanager
+from pare.encoders.model import Model
+from pare.pipeline import Pipeline
+from pare.stages.finetune import Finetune
+from pare.stopping import listen
+from pare.store import Store
+from pare.training import Training
+from small import ARCHITECTURE, HARDWARE, TASK
+
+@contextmanager
+def progress(title, total):
+    yield lambda more, state: more and print("a step", flush=True)
+
+if __name__ == "__main__":
+    listen()
+    train = Training(steps=100_000, precision="fp32", device="cpu", threads=1, processes=2)
+    stage = Finetune(model=Model(architecture=ARCHITECTURE), train=train)
+    Pipeline(Store(pathlib.Path(sys.argv[1])), TASK, 0, HARDWARE, progress).produce(stage, {})
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_told_to_end_keep_their_checkpoint(tmp_path: Path) -> None:
+    """Both hear of it, as all that a terminal, a scheduler or a sweep has started."""
+    script = tmp_path / "script.py"
+    script.write_text(SIGNALLED, "utf-8")
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "a step\n"
+            os.killpg(process.pid, signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 143, errors
+    assert list(tmp_path.glob("tmp/*.scratch/training.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pare.errors import ConfigError, StageFailed
+from pare.provenance import gpu_ids
+from pare.stopping import ASKING
 
 
 def rank() -> int:
@@ -63,6 +66,8 @@ def helpers(processes: int, work: Callable[..., None], *arguments: Any) -> Itera
 
 
 def as_rank(number: int, processes: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    for asking in ASKING:  # all processes hear it; rank 0 needs the others for its last step, then ends them
+        signal.signal(asking, signal.SIG_IGN)
     os.environ |= place(number, processes)
     try:
         work(*arguments)

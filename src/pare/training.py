@@ -224,11 +224,11 @@ def fit(
             advance(1, f"loss {value:.3f}" + (f", dev {point['dev']:.4f}" if "dev" in point else ""))
             if "dev" in point and is_out_of_patience(standing, training.patience, look_every):
                 break
-            late = time.monotonic() - saved > SAVE_EVERY_S
-            if scratch is not None and parallel.rank() == 0 and (late or asked()):
+            late, told = time.monotonic() - saved > SAVE_EVERY_S, asked()
+            if scratch is not None and parallel.rank() == 0 and (late or told):
                 save_standing(scratch, standing, lesson, optimizer, scaler)
                 saved = time.monotonic()
-            if asked():
+            if told:
                 break  # `patient` ends the process
     if standing.best is not None:
         lesson.learners.load_state_dict(standing.best)
