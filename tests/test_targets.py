@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from commands import TINY, job
 from pare.build import build
 from pare.composition import conf_folder
 from pare.errors import TargetError
+from pare.provenance import gpu
 from pare.runtimes.probe import loads
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
@@ -24,7 +26,7 @@ from pare.strategy import doubts, problems
 from pare.targets.arm import gpu_memory
 from pare.targets.card import Card
 from pare.targets.energy import gpu_meter
-from pare.targets.hardware import Hardware
+from pare.targets.hardware import Hardware, torch_finds_a_gpu
 from pare.targets.processor import cores_first, features, features_in, lacks
 
 CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
@@ -138,6 +140,28 @@ def test_a_provider_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPat
     wanted = r"^hardware\.providers: CUDAExecutionProvider did not load: libcublas\.so: not found$"
     with pytest.raises(TargetError, match=wanted):
         Hardware(name="cuda", device="cuda").check()
+
+
+def test_looking_for_a_gpu_leaves_it_to_what_is_forked_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "0")
+    torch_finds_a_gpu()
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(gpu() is None, reason="nvidia-smi lists no GPU here")
+def test_what_is_forked_after_looking_for_a_gpu_can_use_it() -> None:
+    code = (
+        "import os, torch\n"
+        "from pare.targets.hardware import torch_finds_a_gpu\n"
+        "assert torch_finds_a_gpu()\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    torch.ones(1, device='cuda')\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_provider_is_tried_not_believed() -> None:

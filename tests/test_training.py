@@ -252,6 +252,21 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert all(torch.allclose(weights[0][n], weights[1][n], atol=2e-3) for n in weights[0])
 
 
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setenv("RANK", "1")
+    assert resolve_device("cuda") == torch.device("cuda", 1)
+    assert resolve_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    setting = "compression.qat.train.processes"
+    for processes, device in ((1, "auto"), (2, "cpu")):
+        parallel.check(processes, device, setting)
+    with pytest.raises(ConfigError, match=f"^{setting}: 2 processes need a GPU each, found 1; .*device=cpu"):
+        parallel.check(2, "auto", setting)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    parallel.check(2, "auto", setting)  # on the CPU
+
+
 SIGNALLED = """
 import pathlib, sys
 from contextlib import contextmanager

@@ -30,12 +30,20 @@ def agreed(value: float) -> float:
     return float(broadcast_object_list([value])[0])
 
 
-def check(processes: int, setting: str) -> None:
-    """Raises ConfigError unless that many processes can train here."""
+def check(processes: int, device: str, setting: str) -> None:
+    """Raises ConfigError unless that many processes can train here. device: as `train.device` has it."""
     from importlib.util import find_spec
 
-    if processes > 1 and find_spec("accelerate") is None:
+    if processes == 1:
+        return
+    if find_spec("accelerate") is None:
         raise ConfigError(f"{setting}: {processes} processes need accelerate (pip install accelerate)")
+    found = [] if device == "cpu" else gpu_ids()
+    if 0 < len(found) < processes:
+        raise ConfigError(
+            f"{setting}: {processes} processes need a GPU each, found {len(found)}; "
+            f"{setting.removesuffix('processes')}device=cpu needs none"
+        )
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Cohort(Stage):
         return {name: model.weights_digest() for name, model in self.students.items()}
 
     def check(self, setting: str) -> None:
-        parallel.check(self.train.processes, f"{setting}.train.processes")
+        parallel.check(self.train.processes, self.train.device, f"{setting}.train.processes")
         for name, model in self.students.items():
             model.check(f"{setting}.students.{name}")
 

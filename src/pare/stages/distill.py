@@ -83,7 +83,7 @@ class Distill(Stage):
         return found
 
     def check(self, setting: str) -> None:
-        parallel.check(self.train.processes, f"{setting}.train.processes")
+        parallel.check(self.train.processes, self.train.device, f"{setting}.train.processes")
         if self.student is not None:
             self.student.check(f"{setting}.student")
         if isinstance(self.teacher, Model):

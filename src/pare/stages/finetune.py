@@ -37,7 +37,7 @@ class Finetune(Stage):
 
     def check(self, setting: str) -> None:
         self.model.check("model")
-        parallel.check(self.train.processes, "train.processes")
+        parallel.check(self.train.processes, self.train.device, "train.processes")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)

@@ -54,7 +54,7 @@ class Qat(Stage):
         return self.train.processes
 
     def check(self, setting: str) -> None:
-        parallel.check(self.train.processes, f"{setting}.train.processes")
+        parallel.check(self.train.processes, self.train.device, f"{setting}.train.processes")
 
     def roles(self) -> tuple[str, ...]:
         return ("model", "baseline")

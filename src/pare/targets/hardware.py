@@ -247,4 +247,6 @@ class Automatic(Hardware):
 def torch_finds_a_gpu() -> bool:
     import torch
 
+    # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     return torch.cuda.is_available()
