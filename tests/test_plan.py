@@ -220,6 +220,29 @@ def test_what_a_node_computes_takes_its_jobs_threads(loader: Any, tmp_path: Path
         torch.set_num_threads(before)
 
 
+def test_a_stage_has_the_cores_that_any_stage_uses(
+    loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever strategy of whichever way it is in, and though a gate has to fail first."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    settings = [*TINY, "train.threads=1", "sweep.workers=4", f"store.root={tmp_path / 'store'}"]
+    escalation = "compression.quantize.escalation.train.threads=3"
+    auto = "compression.auto.candidates.width_int8"
+    cases: dict[tuple[str, ...], tuple[int, list[str]]] = {
+        (): (1, ["0", "1"]),
+        ("compression.distill.train.threads=4",): (4, ["0", "1"]),
+        (escalation,): (1, ["0", "1"]),
+        (escalation, "compression.quantize.gate={on_fail: escalate}"): (3, ["0", "1"]),
+        ("compression=auto", f"{auto}.distill.train.threads=5"): (5, ["0", "1"]),
+        ("compression.distill.train.processes=2", "compression.distill.train.device=cpu"): (1, []),
+    }
+    for more, (threads, gpus) in cases.items():
+        overrides = [*settings, *more]
+        grid = checked(Composer(loader, master_of(loader, tmp_path)), [settings, overrides])
+        assert threads_of(grid.jobs) == threads
+        assert planned(grid)[1].slots.gpus == gpus
+
+
 def test_what_was_given_up_is_not_tried_again(loader: Any, tmp_path: Path) -> None:
     """A job that can do without a strategy passes on why; one that cannot fails of it."""
     overrides = [*TINY, f"store.root={tmp_path / 'store'}"]

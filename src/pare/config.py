@@ -75,6 +75,13 @@ class Job:
         """Of what is computed, scores among it; a target has its own."""
         return self.finetune.train.threads
 
+    @property
+    def trainings(self) -> list[Training]:
+        """Of every stage that trains, or may have to once a gate has failed."""
+        stages: list[Stage] = [self.finetune, *(stage for way in self.ways for _, stage in way.strategy)]
+        stages += [s.escalation for s in stages if s.escalation and s.gate and s.gate.on_fail == "escalate"]
+        return [train for stage in stages if isinstance(train := getattr(stage, "train", None), Training)]
+
 
 def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     """Builds and checks everything a job needs; raises ConfigError with every problem found."""

@@ -100,7 +100,7 @@ def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple
     first.engine.check(first.store)
     store = Store(first.store)
     plan = plan_of(grid.jobs, store)
-    trainings = [job.finetune.train for job in grid.jobs]
+    trainings = [train for job in grid.jobs for train in job.trainings]
     shared_out = all(train.device != "cpu" and train.processes == 1 for train in trainings)
     slots = first.engine.slots(first.sweep, threads_of(grid.jobs), gpu_ids() if shared_out else [])
     view = View(plan, grid.apart, slots, what, numbers)
@@ -110,7 +110,7 @@ def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple
 
 def threads_of(jobs: Sequence[Job]) -> int:
     """Of any stage, so that none has fewer cores than it uses."""
-    return max(job.threads for job in jobs)
+    return max(train.threads for job in jobs for train in job.trainings)
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
