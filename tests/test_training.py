@@ -210,6 +210,28 @@ def test_what_is_dropped_after_a_break_is_what_would_have_been_and_another_part_
     assert same is (rank == 0)
 
 
+@pytest.mark.parametrize("place", [0, 8, 40, -1])
+def test_a_run_whose_checkpoint_has_changed_starts_anew_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    """place: of the byte: how long the header is, the header itself, or the last weight."""
+    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    training = Training(steps=4, precision="fp32", threads=1)
+    with pytest.raises(Broken):
+        fitted(training, None, tmp_path, progress=breaking_after(2))
+    file = tmp_path / "training.safetensors"
+    damaged = bytearray(file.read_bytes())
+    damaged[place] ^= 1
+    file.write_bytes(damaged)
+    (tmp_path / "training.safetensors.4711").touch()  # of a process that was killed
+    network, curve = fitted(training, None, tmp_path)
+    assert caplog.messages == [f"{file} is damaged; training starts anew"]
+    straight, other = fitted(training)
+    assert curve == other
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), straight.parameters(), strict=True))
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
 def test_a_run_that_hit_a_nan_starts_anew(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss):
         fitted(

@@ -3,7 +3,9 @@
 Random numbers need no place in it: each step has its own, see `pare.training.seed_of_a_step`.
 """
 
+import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pare.files import fsync_path
+
+log = logging.getLogger(__name__)
 
 FILE = "training.safetensors"
 
@@ -34,7 +38,7 @@ class Standing:
 def save_standing(
     folder: Path, standing: Standing, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
 ) -> None:
-    """One file, replaced in one step."""
+    """One file, replaced in one step, that knows its own digest."""
     tensors = {f"modules.{name}": tensor for name, tensor in modules.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
@@ -49,21 +53,29 @@ def save_standing(
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{FILE}.{os.getpid()}"
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, temporary, metadata={"standing": json.dumps(about)})
-    fsync_path(temporary)
-    temporary.replace(folder / FILE)
+    told = json.dumps(about)
+    try:
+        save_file(plain, temporary, metadata={"standing": told, "digest": digest_of(told, plain)})
+        fsync_path(temporary)
+        temporary.replace(folder / FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def restore_standing(
     folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
 ) -> Standing:
-    """Brings modules and optimizer to where they were; a fresh start where nothing is."""
+    """Brings modules and optimizer to where they were; a fresh start where nothing is, or nothing whole."""
+    for left in folder.glob(f"{FILE}.*"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     file = folder / FILE
     if not file.is_file():
         return Standing()
-    with safe_open(file, "pt") as opened:
-        about: Mapping[str, Any] = json.loads(opened.metadata()["standing"])
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+    found = read(file)
+    if found is None:
+        log.warning("%s is damaged; training starts anew", file)
+        return Standing()
+    about, tensors = found
     modules.load_state_dict(below(tensors, "modules"))
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in below(tensors, "optimizer").items():
@@ -74,6 +86,26 @@ def restore_standing(
         scaler.load_state_dict(about["scaler"])
     best = below(tensors, "best")
     return Standing(about["step"], about["history"], about["best_score"], about["best_step"], best or None)
+
+
+def read(file: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]] | None:
+    """What was written there; None where that has changed since."""
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+    except SafetensorError:
+        return None
+    told = metadata.get("standing", "")
+    return (json.loads(told), tensors) if metadata.get("digest") == digest_of(told, tensors) else None
+
+
+def digest_of(told: str, tensors: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256(told.encode("utf-8"))
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
