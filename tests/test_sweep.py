@@ -65,6 +65,18 @@ def test_a_job_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert result_of(done)["scores"]
 
 
+def test_a_job_that_fails_may_keep_others_from_starting_but_stops_none(tmp_path: Path) -> None:
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    settings = ("sweep.fail_fast=true", "sweep.workers=2", "compression=none")
+    finished = run("-m", *TINY, *where, *settings, "train.learning_rate=1e30,1e-3")
+    assert finished.returncode == 1
+    assert "error: fine-tuning bert-1L128H4A: the loss is nan" in finished.stderr
+    assert "error: 2 of 2 jobs have no result" in finished.stderr
+    kept = [e.meta["stage"] for e in Store(tmp_path / "store").entries() if e.kind == "checkpoint"]
+    assert kept[:1] == ["finetune"]
+    assert not (tmp_path / "jobs" / "1" / "result.json").exists()
+
+
 def test_a_sweep_file_needs_no_flag(widths: tuple[Path, Path, str]) -> None:
     store, jobs, _ = widths
     folder = jobs.parent / "named"

@@ -31,6 +31,9 @@ class Engine(Protocol):
         Nodes that never run may be among them.
         """
 
+    def start_no_more(self) -> set[str]:
+        """Those that have not begun, and never will now; what runs goes on."""
+
     def stop(self) -> None:
         """Asks what runs to end where it can go on later, and kills what does not; nothing more starts."""
 
@@ -38,6 +41,12 @@ class Engine(Protocol):
 def ending_of(plan: Path, node: str, otherwise: dict[str, str] | None) -> Ending:
     """What the process wrote; otherwise: the error where it could not."""
     return Ending(node, told_by(plan, node).get("error") or otherwise)
+
+
+def not_begun(plan: Path, nodes: Iterable[str]) -> set[str]:
+    """Those of the nodes whose processes wrote nothing so far."""
+    there = {file.name for file in (plan.parent / NODES).iterdir()}
+    return {node for node in nodes if ending_file(plan, node).name not in there}
 
 
 def at_work(plan: Path, nodes: Iterable[str]) -> dict[str, float]:

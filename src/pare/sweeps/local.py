@@ -87,8 +87,14 @@ class Processes:
                 return [self._end(lines[line]) for line in gone]
         return []
 
-    def stop(self) -> None:
+    def start_no_more(self) -> set[str]:
+        never = {name for name, missing in self.waiting.items() if missing}
+        never.update(name for *_, name in self.ready)
         self.ready, self.waiting = [], {}
+        return never
+
+    def stop(self) -> None:
+        self.start_no_more()
         for one in self.at_work.values():
             self._ask(one)
         while self.at_work:

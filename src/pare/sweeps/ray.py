@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.stopping import listen
 from pare.sweep import EngineSettings, Orders, Slots, Sweep, check_shared
-from pare.sweeps.engine import Ending, at_work, ending_of
+from pare.sweeps.engine import Ending, at_work, ending_of, not_begun
 from pare.sweeps.errand import Errand
 from pare.sweeps.plan import Node
 
@@ -114,12 +114,22 @@ class Tasks:
             return ending_of(self.orders.plan, node, said)
         return Ending(node, None)
 
-    def stop(self) -> None:
+    def start_no_more(self) -> set[str]:
+        never = not_begun(self.orders.plan, self.open.values())
+        self.cancel(ref for ref, node in self.open.items() if node in never)
+        return never
+
+    def cancel(self, refs: Iterable[Any]) -> None:
         import ray
 
         for ref in self.open:
             with suppress(ray.exceptions.RayError):
                 ray.cancel(ref)
+
+    def stop(self) -> None:
+        import ray
+
+        self.cancel(self.open)
         if self.open:
             ray.wait(list(self.open), num_returns=len(self.open), timeout=self.orders.sweep.grace_s + 5)
         self.open = {}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pare.errors import ConfigError
 from pare.sweep import EngineSettings, Orders, Slots, Sweep, check_shared
-from pare.sweeps.engine import Ending, at_work
+from pare.sweeps.engine import Ending, at_work, not_begun
 from pare.sweeps.errand import Errand, told_by
 from pare.sweeps.plan import Node
 
@@ -183,15 +183,22 @@ class Jobs:
         well = "error" in told if state == GONE else state == "COMPLETED"
         return Ending(node, None if well else said)
 
-    def stop(self) -> None:
+    def start_no_more(self) -> set[str]:
+        never = not_begun(self.orders.plan, self.open.values())
+        self.cancel([job for job, node in self.open.items() if node in never])
+        return never
+
+    def cancel(self, jobs: Sequence[str]) -> None:
         """SLURM gives what runs its time to end."""
-        if self.real:
-            if self.open:
-                subprocess.run(["scancel", *self.open], check=False, capture_output=True)
-            return
-        left = [self.jobs[node] for node in self.open.values()]
-        for job in left:
-            with suppress(ProcessLookupError):
-                os.kill(int(job.job_id), signal.SIGTERM)
-        for job in left:
-            job.wait()
+        if self.real and jobs:
+            subprocess.run(["scancel", *jobs], check=False, capture_output=True)
+        elif not self.real:
+            for job in jobs:
+                with suppress(ProcessLookupError):
+                    os.kill(int(job), signal.SIGTERM)
+
+    def stop(self) -> None:
+        self.cancel([*self.open])
+        if not self.real:
+            for node in self.open.values():
+                self.jobs[node].wait()

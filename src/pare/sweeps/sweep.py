@@ -214,4 +214,6 @@ class Run:
             return
         self.view.failed(jobs, line)
         if self.settings.fail_fast:
-            self.open = set()
+            never = self.engine.start_no_more() & self.open
+            self.view.total -= len(never)
+            self.open -= never
