@@ -15,9 +15,11 @@ import pytest
 
 from commands import ROOT, TINY, Finished, fresh, result_of, run, status_of
 from pare.build import build
+from pare.searching.asked import NOT_ITS_FAULT
 from pare.store import Store
 from pare.sweep import EngineSettings
 from pare.sweeps.errand import Errand, NodeFailed
+from pare.sweeps.ray import error_of
 from test_sweep_failures import wait_for
 
 JOB = (*TINY, "train.threads=1", "compression=int8")
@@ -142,6 +144,22 @@ def test_a_machine_of_ray_is_lost_in_the_middle(cluster: Any, tmp_path: Path) ->
     assert endings(tmp_path)[name]["pid"] != first["pid"]
     assert result_of(tmp_path / "jobs/0")["scores"]
     assert Store(tmp_path / "store").verify().damaged == ()
+
+
+@needs_ray
+def test_a_machine_that_ray_lost_is_no_fault_of_what_ran_there() -> None:
+    from ray import exceptions
+
+    machine = [
+        exceptions.NodeDiedError("gone"),
+        exceptions.LocalRayletDiedError(),
+        exceptions.ObjectLostError("00" * 28, None, ""),
+    ]
+    assert {error_of(error)["kind"] for error in machine} == {"MachineFailed"}
+    assert "MachineFailed" in NOT_ITS_FAULT
+    assert error_of(exceptions.WorkerCrashedError())["kind"] == "WorkerCrashedError"
+    failed = exceptions.RayTaskError("f", "", NodeFailed("a: no such luck"))
+    assert error_of(failed) == {"kind": "NodeFailed", "message": "a: no such luck"}
 
 
 def alive(pid: int) -> bool:

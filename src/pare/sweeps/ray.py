@@ -109,9 +109,7 @@ class Tasks:
         try:
             ray.get(ref)
         except ray.exceptions.RayError as e:
-            cause = getattr(e, "cause", None) or e
-            said = {"kind": type(cause).__name__, "message": str(cause).strip() or type(cause).__name__}
-            return ending_of(self.orders.plan, node, said)
+            return ending_of(self.orders.plan, node, error_of(e))
         return Ending(node, None)
 
     def start_no_more(self) -> set[str]:
@@ -122,7 +120,7 @@ class Tasks:
     def cancel(self, refs: Iterable[Any]) -> None:
         import ray
 
-        for ref in self.open:
+        for ref in refs:
             with suppress(ray.exceptions.RayError):
                 ray.cancel(ref)
 
@@ -133,6 +131,16 @@ class Tasks:
         if self.open:
             ray.wait(list(self.open), num_returns=len(self.open), timeout=self.orders.sweep.grace_s + 5)
         self.open = {}
+
+
+def error_of(error: Exception) -> dict[str, str]:
+    """What a status says of what Ray raises."""
+    from ray import exceptions
+
+    lost = (exceptions.NodeDiedError, exceptions.LocalRayletDiedError, exceptions.ObjectLostError)
+    cause = getattr(error, "cause", None) or error
+    kind = "MachineFailed" if isinstance(cause, lost) else type(cause).__name__
+    return {"kind": kind, "message": str(cause).strip() or kind}
 
 
 def machine_cpus() -> float:
