@@ -14,10 +14,10 @@ from pare.decoding import Text
 from pare.errors import ConfigError
 from pare.evaluation import Evaluation, candidate, files_of, read_evaluation
 from pare.moving import Move, moved
-from pare.provenance import digest, environment, file_digest
+from pare.provenance import digest, environment, file_digest, split_digest
 from pare.report import Terminal
 from pare.result import Result
-from pare.rows import split_digest, write_rows
+from pare.rows import write_rows
 from pare.runtimes.session import RUNTIMES
 from pare.status import told
 from pare.targets.answers import answers_of, graph_run

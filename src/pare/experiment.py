@@ -18,7 +18,7 @@ from pare.evaluation import Evaluation, Home
 from pare.pipeline import Pipeline
 from pare.provenance import environment
 from pare.result import BUNDLE, Result
-from pare.rows import split_digest, write_rows
+from pare.rows import write_rows
 from pare.status import Note, told
 from pare.steps import Step, stage_record
 from pare.store import Store
@@ -68,7 +68,7 @@ def carry_out(
     scores, answers = pipeline.score(outcome.final, "test")
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
     before, after = (job.task.shares("test", found) for found in (baseline_answers, answers))
-    split = split_digest(job.task.texts("test"), job.task.truths("test"))
+    split = job.task.test_rows
     records = [stage_record(step) for step in outcome.steps]
     result = Result(
         name=job.name,

@@ -1,16 +1,14 @@
 """What each row of test adds to the primary metric: beside `result.json`, so that jobs compare in pairs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pare.files import atomic_write_text
 from pare.metrics import Share
-from pare.provenance import digest_of_rows
 
 ROWS = "rows.json"
 SCHEMA = "pare/rows@1"
@@ -48,8 +46,3 @@ def write_rows(folder: Path, split: str, baseline: Sequence[Share], result: Sequ
 
 def whole(value: float) -> float:
     return int(value) if value == int(value) else value
-
-
-def split_digest(texts: Sequence[Any], truths: Sequence[Mapping[str, Any]]) -> str:
-    """Names the rows that scores are of."""
-    return digest_of_rows(zip(texts, truths, strict=True))[:16]

@@ -81,6 +81,8 @@ def sole(folder: Path, store: Path) -> Iterator[None]:
 
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
     settings = grid.jobs[0].sweep
+    for job in grid.jobs:  # what each process would find anew; those that are forked have it now
+        _ = job.task.pairs, job.task.test_rows
     for place in grid.folders:  # of an earlier sweep in the same folder, or of a search's lower rung
         for name in (RESULT, STATUS):
             (place / name).unlink(missing_ok=True)

@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pare.decoding import Text
 from pare.judging import Judge
 from pare.metrics import Share
 from pare.outputs import Labels, Output
+from pare.provenance import split_digest
 from pare.tasks.columns import texts_of
 from pare.tasks.example import Encoded, Example
 
@@ -54,10 +56,15 @@ class Task(ABC):
         """The raw texts, or pairs, of a split."""
         return texts_of(self.examples(split))
 
-    @property
+    @cached_property
     def pairs(self) -> bool:
         """Whether there are pairs among the texts."""
         return any(not isinstance(text, str) for text in self.texts("train"))
+
+    @cached_property
+    def test_rows(self) -> str:
+        """The name of the rows of test: what is scored on others is no comparison."""
+        return split_digest(self.texts("test"), self.truths("test"))
 
     @abstractmethod
     def outputs(self) -> tuple[Output, ...]:
