@@ -169,6 +169,16 @@ def test_every_mistake_is_listed_with_its_jobs(loader: Any, tmp_path: Path) -> N
     assert "(job 0: seed=x; job 3: seed=x)" in caught.value.problems[0]
 
 
+@pytest.mark.parametrize("override", ["model=null", "experiment=null", "measure=5", "compression/width=null"])
+def test_a_choice_that_is_none_is_a_mistake_as_any(loader: Any, tmp_path: Path, override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_for(loader, tmp_path, [["seed=x"], [override]])
+    first, second = caught.value.problems
+    assert "(job 0: seed=x)" in first
+    assert second.startswith(override)
+    assert second.endswith(f"(job 1: {override})")
+
+
 def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
     assert Local().slots(Sweep(workers=3), 1, []).count == 3
     assert Local().slots(Sweep(workers=3), 1, ["GPU-a", "GPU-b"]).count == 2

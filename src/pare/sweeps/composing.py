@@ -13,6 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from pare.composition import one_line
+from pare.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -56,7 +59,16 @@ class Composer:
         """While it is open, `hydra:` in the config means this job."""
         parsed = self.parser.parse_overrides(list(overrides))
         values = [o for o in parsed if self.is_value(o)]
-        own, shared = self.composed([str(o.input_line) for o in parsed if o not in values])
+        choices = [o for o in parsed if o not in values]
+        try:
+            own, shared = self.composed([str(o.input_line) for o in choices])
+        except ValueError as e:  # `model=null`
+            wrong = [
+                f"{o.input_line}: "
+                for o in choices
+                if not (o.is_delete() or isinstance(o.value(), (str, list)))
+            ]
+            raise ConfigError("".join([*wrong, one_line(e)])) from None
         config = pickle.loads(shared)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         with read_write(own), open_dict(own):
