@@ -48,12 +48,16 @@ class Steps:
         step = self.values[1] - first if len(self.values) > 1 else 1
         if all(isinstance(value, int) for value in self.values):
             return str(who.suggest_int(name, int(first), int(last), step=int(step)))
-        low, high, step = (float(f"{value:.10g}") for value in (first, last, step))  # 0.1 + 0.2 is not 0.3
-        near = who.suggest_float(name, low, high, step=step)
+        near = who.suggest_float(name, first, last, step=rounded(step))
         return str(min(self.values, key=lambda value: abs(value - near)))
 
     def all(self) -> tuple[str, ...]:
         return tuple(map(str, self.values))
+
+
+def rounded(number: float) -> float:
+    """As a person writes it: 0.1 + 0.2 is 0.3."""
+    return number if isinstance(number, int) else float(f"{number:.10g}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def dimension_of(override: Override) -> Dimension:
             )
         return Interval(low, high, log, isinstance(low, int) and isinstance(high, int))
     if isinstance(value, RangeSweep):
-        numbers = tuple(sorted(itertools.islice(value.range(), 10_000)))
+        numbers = tuple(sorted(map(rounded, itertools.islice(value.range(), 10_000))))
         if not numbers:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no number")
         return Steps(numbers)
