@@ -201,6 +201,10 @@ def test_mistakes_are_said_before_anything_runs(
     told = finished.stderr.splitlines()
     assert all(line.startswith("error: ") for line in told), finished.stderr
     for line in lines:
+        (
+            ["+sweep.search.rungs={train.steps:[3,null],train.batch_size:[8,abc]}"],
+            ["train.batch_size: found 'abc'; a whole number is needed (rung 1)"],
+        ),
         assert any(one.startswith(f"error: {line}") for one in told), finished.stderr
     assert not (tmp_path / "jobs").exists()
     assert not (tmp_path / "store" / "searches").exists()

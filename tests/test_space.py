@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pare.errors import ConfigError
-from pare.searching.space import Choice, Interval, Space, Steps, dimension_of
+from pare.searching.space import Choice, Interval, Space, Steps, dimension_of, typed
 from pare.searching.trials import forgotten
 from test_trials import SEARCH
 
@@ -107,3 +107,16 @@ def test_a_condition_may_be_about_what_is_not_searched() -> None:
 def test_keys_that_wait_for_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="waits for"):
         Space({"a": Choice(("1",)), "b": Choice(("1",))}, {"a": {"b": ("1",)}, "b": {"a": ("1",)}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 3, 1e-05, "", "100", "null", "a b,c=[d]", "词表/模型", "back\\slash", "end\\",
+        "q\"u'o\\\"te", ["x", None, "1"], {"a b": None, "c": [{"d": "2"}]},
+    ],
+)  # fmt: skip
+def test_values_are_typed_as_hydra_reads_them(value: Any) -> None:
+    (override,) = OverridesParser.create().parse_overrides([f"key={typed(value)}"])
+    assert override.value() == value
+    assert type(override.value()) is type(value)

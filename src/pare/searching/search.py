@@ -3,7 +3,6 @@
 What is chosen by are scores on dev and what was measured on the target; test is told, and never looked at.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from pare.provenance import HOW, digest, environment, file_digest
 from pare.searching.asked import Asked, Found, outcome
 from pare.searching.findings import limits_of, tell_findings
 from pare.searching.halving import promoted
-from pare.searching.space import Point, Space, dimension_of
+from pare.searching.space import Point, Space, dimension_of, typed
 from pare.store import Store
 from pare.study.commands import command_line
 from pare.sweeps.composing import Composer
@@ -57,7 +56,12 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
     jobs, wrong = seeker.composed(first, 0)
     if not jobs:
         raise ConfigError(dict.fromkeys(problem for one in wrong.values() for problem in one))
-    job, _ = next(iter(jobs.values()))
+    number, (job, _) = next(iter(jobs.items()))
+    one = next(one for one in first if one.number == number)
+    for rung in range(1, settings.heights):  # or the search would find out after hours
+        _, wrong = seeker.composed([one], rung)
+        if wrong:
+            raise ConfigError(f"{problem} (rung {rung})" for problem in wrong[number])
     if job.sweep.dry_run:
         grid = grid_of(first, jobs)
         planned(grid, "trial", list(jobs))
@@ -234,7 +238,7 @@ class Seeker:
     def overrides(self, point: Point, rung: int) -> list[str]:
         is_last = rung == self.settings.heights - 1
         cut = {
-            key: json.dumps(values[rung]) if isinstance(values[rung], str) else values[rung]
+            key: typed(values[rung])
             for key, values in self.settings.rungs.items()
             if self.space.is_there(key, point)
         }

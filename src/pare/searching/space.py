@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep
 
 from pare.errors import ConfigError
 
@@ -156,3 +156,17 @@ def dimension_of(override: Override) -> Dimension:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no value")
         return Choice(values)
     return Choice((override.get_value_element_as_str(),))
+
+
+def typed(value: Any) -> str:
+    """A value as Hydra's command line has it."""
+    return Override._get_value_element_as_str(quoted(value))
+
+
+def quoted(value: Any) -> Any:
+    """Its text in quotes: without them `100` would be a number."""
+    if isinstance(value, dict):
+        return {key: quoted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [quoted(one) for one in value]
+    return QuotedString(value, Quote.double) if isinstance(value, str) else value
