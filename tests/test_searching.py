@@ -6,13 +6,23 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 
 from commands import ROOT, TINY, Finished, fresh, result_of, run
+from pare.aims import Search
+from pare.composition import conf_folder
+from pare.searching.search import identity_of
+from pare.searching.space import Choice, Space
 from pare.store import Store
+from pare.sweeps.composing import Composer
+from pare.sweeps.sweep import job_and_folder
 
 FEW = (*TINY, "train.threads=1")
 
@@ -216,6 +226,36 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path: Path) -> None:
     assert finished.returncode == 2
     expected = "error: sweep.search: optuna is not installed (pip install -e '.[search]')"
     assert finished.stderr.splitlines() == [expected]
+
+
+@pytest.fixture
+def identities(tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Identities of one search, whose distillation has a corpus."""
+    (tmp_path / "more.txt").write_text("a text\n", "utf-8")
+    corpus = f"compression.distill.corpus={tmp_path / 'more.txt'}"
+    fixed = [*TINY, corpus, f"store.root={tmp_path / 'store'}"]
+    space = Space({"seed": Choice(("0", "1"))}, {})
+    settings = Search(objectives={"quality": "maximize"})
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        loader = GlobalHydra.instance().config_loader()
+
+        def identity() -> str:
+            master = loader.load_configuration("config", fixed, RunMode.MULTIRUN)
+            return identity_of(master, job_and_folder(Composer(loader, master), 0, fixed)[0], space, settings)
+
+        yield identity
+
+
+def test_a_search_is_of_all_that_its_stages_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identities: Callable[[], str]
+) -> None:
+    first = identities()
+    assert identities() == first
+    (tmp_path / "more.txt").write_text("another text\n", "utf-8")
+    second = identities()
+    assert second != first
+    monkeypatch.setenv("PARE_THREADS", "2")  # which is 1 for tests
+    assert identities() not in (first, second)
 
 
 def journals(root: Path) -> list[str]:
