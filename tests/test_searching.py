@@ -201,6 +201,22 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
             ["train.batch_size=abc"],
             ["train.batch_size: found 'abc'; a whole number is needed"],
         ),
+        (
+            ["+sweep.search.rungs={train.steps:[3,null],train.batch_size:[8,abc]}"],
+            ["train.batch_size: found 'abc'; a whole number is needed (rung 1)"],
+        ),
+        (
+            ["sweep.search.storage=/proc/nope/x"],
+            ["sweep.search.storage: /proc/nope: No such file or directory; a writable folder is needed"],
+        ),
+        (
+            ["hydra.sweep.dir=/proc"],
+            ["hydra.sweep.dir: /proc: "],
+        ),
+        (
+            ["hydra.sweep.subdir=s${seed}"],
+            ["hydra.sweep.subdir: "],
+        ),
     ],
 )
 def test_mistakes_are_said_before_anything_runs(
@@ -211,10 +227,6 @@ def test_mistakes_are_said_before_anything_runs(
     told = finished.stderr.splitlines()
     assert all(line.startswith("error: ") for line in told), finished.stderr
     for line in lines:
-        (
-            ["+sweep.search.rungs={train.steps:[3,null],train.batch_size:[8,abc]}"],
-            ["train.batch_size: found 'abc'; a whole number is needed (rung 1)"],
-        ),
         assert any(one.startswith(f"error: {line}") for one in told), finished.stderr
     assert not (tmp_path / "jobs").exists()
     assert not (tmp_path / "store" / "searches").exists()

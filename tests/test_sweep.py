@@ -122,6 +122,42 @@ def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) ->
     assert not list(Store(tmp_path / "store").entries())
 
 
+@pytest.mark.parametrize(
+    ("overrides", "lines"),
+    [
+        (
+            ["seed=range(0,0)", "experiment=glob(nope*)", "train.steps=range(0,0)", "train.steps=3"],
+            ["seed=range(0,0): holds no value", "experiment=glob(nope*): holds no value"],
+        ),
+        (
+            ["seed=0,1", "hydra.sweep.dir=/proc/nope/x"],
+            ["hydra.sweep.dir: /proc/nope/x: No such file or directory; a writable folder is needed"],
+        ),
+        (["seed=0,1", "hydra.sweep.dir=/proc"], ["hydra.sweep.dir: /proc: "]),
+        (
+            ["seed=0,1", "compression.width.keep=0.25,0.5", "hydra.sweep.subdir=s${seed}"],
+            ["hydra.sweep.subdir: {jobs}/s0 is the folder of more than one job (job 0: seed=0 compression"],
+        ),
+        (
+            ["seed=0", "hydra/launcher=basic", "sweep.dry_run=true", "sweep.timeout_s=9"],
+            ["sweep.dry_run=true: is for what hydra/launcher=pare plans", "sweep.timeout_s=9: is for what"],
+        ),
+    ],
+)
+def test_what_cannot_be_a_sweep_is_said_in_lines(
+    tmp_path: Path, overrides: list[str], lines: list[str]
+) -> None:
+    finished = sweep(tmp_path, *overrides)
+    assert finished.returncode == 2
+    assert "Traceback" not in finished.stderr
+    told = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+    assert len(told) == len(lines), finished.stderr
+    for line, start in zip(told, lines, strict=True):
+        assert line.startswith(f"error: {start}".replace("{jobs}", str(tmp_path / "jobs")))
+    assert not list((tmp_path / "jobs").glob("*/status.json"))
+    assert not list(Store(tmp_path / "store").entries())
+
+
 def test_warnings_of_stages_and_trackers_are_seen_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """What Hydra discovers: a launcher that checks every job first, and the sweeper that leaves that to it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher, BasicLauncherConf
@@ -37,6 +38,9 @@ class PareSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         if OmegaConf.select(self.config, "sweep.search") is None:
+            from pare.files import make_writable
+
+            make_writable(Path(self.config.hydra.sweep.dir), "hydra.sweep.dir")
             return super().sweep(arguments)
         from pare.searching.search import search
 
@@ -48,6 +52,12 @@ class PareSweeper(BasicSweeper):
     @staticmethod
     def split_arguments(overrides: Any, max_batch_size: int | None) -> Any:
         """One batch, whatever was asked for: a failure ends its batch, and all jobs are checked at once."""
+        from pare.errors import ConfigError
+
+        last = {override.get_key_element(): override for override in overrides}
+        swept = [override for override in last.values() if override.is_discrete_sweep()]
+        if empty := [each.input_line for each in swept if not list(each.sweep_iterator())]:
+            raise ConfigError(f"{line}: holds no value, so there is no job" for line in empty)
         return BasicSweeper.split_arguments(overrides, None)
 
 

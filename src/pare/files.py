@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pare.errors import PareError, StoreFull
+from pare.errors import ConfigError, PareError, StoreFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another machine sees
@@ -48,6 +48,17 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_writable(folder: Path, key: str) -> None:
+    """Make a folder; ConfigError where that cannot be done, or no file be put there. key: what names it."""
+    probe = folder / f".writable.{os.urandom(4).hex()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{key}: {folder}: {error.strerror}; a writable folder is needed") from None
 
 
 def look_again(folder: Path) -> None:

@@ -19,6 +19,7 @@ from pare.cached import Cached
 from pare.composition import key_of, override_keys, plain
 from pare.config import Job
 from pare.errors import ConfigError, SweepFailed
+from pare.files import make_writable
 from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
 from pare.searching.asked import Asked, Found, outcome
@@ -28,7 +29,7 @@ from pare.searching.space import Point, Space, dimension_of, typed
 from pare.store import Store
 from pare.study.commands import command_line
 from pare.sweeps.composing import Composer
-from pare.sweeps.sweep import Grid, carry_out, job_and_folder, planned, sole
+from pare.sweeps.sweep import Grid, carry_out, check_apart, job_and_folder, planned, sole
 from pare.tracking.mirroring import mirror
 from pare.tracking.record import is_study
 
@@ -62,6 +63,8 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
         _, wrong = seeker.composed([one], rung)
         if wrong:
             raise ConfigError(f"{problem} (rung {rung})" for problem in wrong[number])
+    once = {str(one.point): jobs[one.number] for one in first if one.number in jobs}.values()
+    check_apart([place for _, place in once], [job.overrides for job, _ in once])
     if job.sweep.dry_run:
         grid = grid_of(first, jobs)
         planned(grid, "trial", list(jobs))
@@ -69,8 +72,12 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
             print(f"trial {number}: {' '.join(apart)}")
         return []
     identity = identity_of(master, job, space, settings)
-    file = Path(settings.storage) if settings.storage else job.store / "searches" / f"{identity[:16]}.journal"
-    with opened(file.absolute(), settings, space, identity) as trials, sole(folder, job.store):
+    file = job.store / "searches" / f"{identity[:16]}.journal"
+    if settings.storage:
+        file = Path(settings.storage).expanduser().absolute()
+        make_writable(file.parent, "sweep.search.storage")
+    make_writable(folder, "hydra.sweep.dir")
+    with opened(file, settings, space, identity) as trials, sole(folder, job.store):
         try:
             seeker.to_the_end(trials)
         finally:

@@ -137,7 +137,18 @@ def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
             problem if len(which) == every else f"{problem} ({named(which, job_overrides)})"
             for problem, which in found.items()
         )
+    check_apart(folders, job_overrides)
     return Grid(jobs, folders, distinguishing(job_overrides))
+
+
+def check_apart(folders: Sequence[Path], job_overrides: Sequence[Sequence[str]]) -> None:
+    """Raises ConfigError where jobs would write over each other's results."""
+    first: dict[Path, int] = {}
+    for number, folder in enumerate(folders):
+        before = first.setdefault(folder, number)
+        if before != number:
+            both = named([before, number], job_overrides)
+            raise ConfigError(f"hydra.sweep.subdir: {folder} is the folder of more than one job ({both})")
 
 
 def job_and_folder(composer: Composer, number: int, overrides: Sequence[str]) -> tuple[Job, Path]:
