@@ -42,6 +42,10 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("compression.width.gate={metric: f2}", "compression.width.gate.metric: no 'f2'; the task has"),
         ("task=mine", "task.train"),
         ("a=[", "a=["),
+        ("hydra.run.dir=/proc", "hydra.run.dir: /proc: "),
+        ("sweep.dry_run=true", "sweep.dry_run=true: is for sweeps; -m makes one of a single job"),
+        ("sweep.timeout_s=60", "sweep.timeout_s=60: is for sweeps; -m"),
+        ("sweep.search={objectives: {quality: maximize}}", "}}: is for sweeps; -m"),
     ],
 )
 def test_one_line_says_what_is_wrong(tmp_path: Path, override: str, says: str) -> None:

@@ -254,7 +254,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], told: str
 def test_engines_carry_out_sweeps_only_and_decide_how_many_run(tmp_path: Path) -> None:
     alone = run(*JOB, "engine=slurm", *where(tmp_path / "store", tmp_path, "run"))
     assert alone.returncode == 2
-    assert alone.stderr == "error: engine=slurm: carries out sweeps; -m makes one of a single job\n"
+    assert alone.stderr == "error: engine=slurm: is for sweeps; -m makes one of a single job\n"
     many = run("-m", *JOB, "engine=ray", "sweep.workers=3", *where(tmp_path / "store", tmp_path))
     assert many.returncode == 2
     assert many.stderr == "error: sweep.workers: found 3; Ray decides how many run at a time\n"

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hydra.conf import OverridesConf
@@ -13,15 +13,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pare.composition import one_line, plain
+from pare.composition import one_line, override_keys, plain
 from pare.errors import ConfigError, PareError
+from pare.files import make_writable
 from pare.stopping import listen
 
-#: why an engine cannot have a job, by whether it is one of several
+#: why what is asked of a sweep is not done with a job that comes here, by whether it is one of several
 NOT_HERE = {
-    False: "carries out sweeps; -m makes one of a single job",
-    True: "carries out what hydra/launcher=pare plans; no other launcher knows of it",
+    False: "is for sweeps; -m makes one of a single job",
+    True: "is for what hydra/launcher=pare plans; no other launcher knows of it",
 }
+#: settings of sweeps that promise what would not be done here; typed, since a sweep's file may have them too
+PROMISES = ("sweep.timeout_s", "sweep.search")
 #: exit codes of single jobs, whose errors Hydra would decorate if it saw them
 _codes: list[int] = []
 
@@ -35,14 +38,29 @@ def job(cfg: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     group = folder.parent.name if sweep else folder.name
     try:
-        if (engine := hydra.runtime.choices.get("engine", "local")) != "local":
-            raise ConfigError(f"engine={engine}: {NOT_HERE[sweep]}")
+        if vain := asked_in_vain(cfg, typed(hydra.overrides), hydra.runtime.choices):
+            raise ConfigError(f"{asked}: {NOT_HERE[sweep]}" for asked in vain)
+        make_writable(folder, "hydra.sweep.dir" if sweep else "hydra.run.dir")
         run(plain(cfg), typed(hydra.overrides), folder, group)
     except Exception as e:
         _say(e)
         if sweep:
             raise
         _codes.append(_code_of(e))
+
+
+def asked_in_vain(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str]) -> list[str]:
+    """What only Pare's launcher does, of what is asked."""
+    found = []
+    if (engine := choices.get("engine", "local")) != "local":
+        found.append(f"engine={engine}")
+    if OmegaConf.select(cfg, "sweep.dry_run"):
+        found.append("sweep.dry_run=true")
+    for override, key in zip(overrides, override_keys(overrides), strict=True):
+        setting = ".".join(key.split(".")[:2])
+        if setting in PROMISES and OmegaConf.select(cfg, setting) is not None:
+            found.append(override)
+    return found
 
 
 def typed(overrides: OverridesConf) -> list[str]:
