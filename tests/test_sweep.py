@@ -130,6 +130,10 @@ def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) ->
             ["seed=range(0,0): holds no value", "experiment=glob(nope*): holds no value"],
         ),
         (
+            ["seed=range(0,5,0)", "train.steps=range(0,0)"],
+            ["train.steps=range(0,0): holds no value", "seed=range(0,5,0): range() arg 3 must not be zero"],
+        ),
+        (
             ["seed=0,1", "hydra.sweep.dir=/proc/nope/x"],
             ["hydra.sweep.dir: /proc/nope/x: No such file or directory; a writable folder is needed"],
         ),

@@ -54,10 +54,15 @@ class PareSweeper(BasicSweeper):
         """One batch, whatever was asked for: a failure ends its batch, and all jobs are checked at once."""
         from pare.errors import ConfigError
 
-        last = {override.get_key_element(): override for override in overrides}
-        swept = [override for override in last.values() if override.is_discrete_sweep()]
-        if empty := [each.input_line for each in swept if not list(each.sweep_iterator())]:
-            raise ConfigError(f"{line}: holds no value, so there is no job" for line in empty)
+        problems = []
+        for override in {one.get_key_element(): one for one in overrides}.values():
+            try:
+                if override.is_discrete_sweep() and not list(override.sweep_iterator()):
+                    problems.append(f"{override.input_line}: holds no value, so there is no job")
+            except ValueError as e:  # a range with steps of 0
+                problems.append(f"{override.input_line}: {e}")
+        if problems:
+            raise ConfigError(problems)
         return BasicSweeper.split_arguments(overrides, None)
 
 
