@@ -150,7 +150,7 @@ def test_an_ablation(tmp_path: Path, told: Told) -> None:
     told(tmp_path, "--layout", "ablation", "--to", tmp_path / "t.md")
     (note,) = re.findall(r"p: .*", (tmp_path / "t.md").read_text("utf-8"))
     assert "corrected for 2 comparisons" in note
-    assert "own baseline" not in note
+    assert "against full," in note
 
 
 def test_precision_is_the_score_where_a_task_has_it(tmp_path: Path, told: Told) -> None:

@@ -157,23 +157,21 @@ def millions(count: float | None) -> float | None:
 
 def ablation(rows: Sequence[Row], choice: Choice) -> Table:
     """The full strategy, then each stage left out; compared with the full one."""
-    full = full_of(rows)
-    every = stage_names(full)
-    others = [row for row in rows if row is not full]
+    whole = full_of(rows)
+    every = stage_names(whole)
+    others = [row for row in rows if row is not whole]
     others.sort(
         key=lambda row: (len(every) - len(stage_names(row)), [every.index(x) for x in left_out(row, every)])
     )
-    again = judged([full, *others], full)
-
-    def name(row: Row) -> str:
-        return (
-            f"full: {', '.join(every)}"
-            if row.jobs is full.jobs
-            else f"without {', '.join(left_out(row, every))}"
-        )
-
+    full = replace(whole, name="full")
+    named = [replace(row, name=f"without {', '.join(left_out(row, every))}") for row in others]
     metrics = choice.metrics or (full.results[0].primary, DELTA, SPEEDUP, LATENCY, SIZE)
-    return plain_table(again, metrics, name)
+    stages = ", ".join(every)
+    return plain_table(
+        judged([full, *named], full),
+        metrics,
+        lambda row: f"{row.name}: {stages}" if row.name == full.name else row.name,
+    )
 
 
 def full_of(rows: Sequence[Row]) -> Row:
