@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pare.errors import ConfigError, PareError, StoreFull
+from pare.errors import ConfigError, DataError, PareError, StoreFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another machine sees
@@ -59,6 +59,16 @@ def make_writable(folder: Path, key: str) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(f"{key}: {folder}: {error.strerror}; a writable folder is needed") from None
+
+
+def text_of(file: Path, setting: str, mistake: type[ConfigError] = DataError) -> str:
+    """A small file, whole. setting: the config key that led here, for messages."""
+    if not file.is_file():
+        raise mistake(f"{setting}: no such file: {file}")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise mistake(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
 
 
 def look_again(folder: Path) -> None:

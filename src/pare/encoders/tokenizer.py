@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from pare.checkpoint import TOKENIZER
 from pare.errors import ModelError
+from pare.files import text_of
 
 NEEDED = ("[UNK]", "[CLS]", "[SEP]")  # of a vocab.txt
 
@@ -43,12 +44,7 @@ def check_tokenizer(source: str, setting: str) -> None:
 
 def check_vocabulary(file: Path, setting: str) -> None:
     """That of a new model: a vocab.txt."""
-    if not file.is_file():
-        raise ModelError(f"{setting}: no such file: {file}")
-    try:
-        tokens = set(file.read_text(encoding="utf-8-sig").split("\n"))
-    except UnicodeDecodeError as e:
-        raise ModelError(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+    tokens = set(text_of(file, setting, ModelError).split("\n"))
     if missing := [token for token in NEEDED if token not in tokens]:
         raise ModelError(
             f"{setting}: {file} lacks {', '.join(missing)}; a WordPiece vocabulary is needed, a token a line"

@@ -18,6 +18,7 @@ from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
 from pare.encoders.network import Network
 from pare.errors import ModelError
+from pare.files import text_of
 from pare.ondemand import changed, one_after_another
 from pare.provenance import file_digest
 from pare.stages.networks import (
@@ -34,7 +35,6 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
-from pare.tasks.naming import text_of
 from pare.tasks.text import TextEncoder
 from pare.training import Training, refuse_without_effect
 

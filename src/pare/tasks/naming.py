@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import DataError
+from pare.files import text_of
 
 NAMES = ("label_desc", "label_des", "name")  # what CLUE calls the name beside the id
 
@@ -29,16 +30,6 @@ def label_names(file: Path, setting: str) -> dict[str, str]:
     if len(found) < 2 or len(set(found.values())) < len(found):
         raise DataError(f"{setting}: {file}: at least two labels are needed, each once")
     return found
-
-
-def text_of(file: Path, setting: str) -> str:
-    """A small file, whole. setting: the config key that led here, for messages."""
-    if not file.is_file():
-        raise DataError(f"{setting}: no such file: {file}")
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise DataError(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
 
 
 def from_json(text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import DataError
-from pare.tasks.naming import text_of
+from pare.files import text_of
 
 
 class Taxonomy(ABC):
