@@ -76,9 +76,14 @@ class Job:
         return self.finetune.train.threads
 
     @property
+    def stages(self) -> list[Stage]:
+        """Of all its ways."""
+        return [self.finetune, *(stage for way in self.ways for _, stage in way.strategy)]
+
+    @property
     def trainings(self) -> list[Training]:
         """Of every stage that trains, or may have to once a gate has failed."""
-        stages: list[Stage] = [self.finetune, *(stage for way in self.ways for _, stage in way.strategy)]
+        stages = self.stages
         stages += [s.escalation for s in stages if s.escalation and s.gate and s.gate.on_fail == "escalate"]
         return [train for stage in stages if isinstance(train := getattr(stage, "train", None), Training)]
 

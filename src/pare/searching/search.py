@@ -135,13 +135,12 @@ def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) ->
     config = OmegaConf.to_container(master, resolve=False)
     assert isinstance(config, dict)
     cached = Cached(Store(job.store), job.task, job.seed, job.hardware, silent)
-    stages = [job.finetune, *(stage for way in job.ways for _, stage in way.strategy)]
     return digest(
         {
             "search": replace(settings, trials=1, storage=None),
             "space": {key: str(dimension) for key, dimension in space.dimensions.items()},
             "config": {str(key): value for key, value in config.items() if key not in BESIDE},
-            "stages": [cached.key(stage, {}) for stage in stages],  # with weights, data and threads
+            "stages": [cached.key(stage, {}) for stage in job.stages],  # with weights, data and threads
             "hardware": job.hardware.fingerprint(),
             "code": [file_digest(file) for file in sorted(Path(pare.__file__).parent.rglob("*.py"))],
             "packages": environment()["packages"],
