@@ -112,10 +112,12 @@ class Hardware:
         """
         if not self.standard_operators:
             return self
-        encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
-        lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
-        largest = max(*self.throughput_batches, SCORED_AT_ONCE)
-        shapes = self.shapes or tensorrt.shapes_of(lengths, self.batch, largest, checkpoint.max_length)
+        shapes = self.shapes
+        if shapes is None:
+            encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+            lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
+            largest = max(*self.throughput_batches, SCORED_AT_ONCE)
+            shapes = tensorrt.shapes_of(lengths, self.batch, largest, checkpoint.max_length)
         return replace(self, shapes=shapes, cache=self.cache or str(cache / "tensorrt"))
 
     def session_options(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
