@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from tokenizers import Tokenizer
 
-IN_PARE = (__package__ or "").partition(".")[0] == "pare"
+IN_PARE = __name__.startswith("pare.")
 if TYPE_CHECKING or IN_PARE:
     from pare.decoding import Text, decode, offsets_of
     from pare.runtimes.session import Session, session_class_for

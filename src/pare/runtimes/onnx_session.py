@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-if TYPE_CHECKING or (__package__ or "").partition(".")[0] == "pare":
+if TYPE_CHECKING or __name__.startswith("pare."):
     from pare.feeding import feed
 elif __package__:  # beside this file, in a bundle whose folder is imported from
     from .feeding import feed

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-if TYPE_CHECKING or (__package__ or "").partition(".")[0] == "pare":
+if TYPE_CHECKING or __name__.startswith("pare."):
     from pare.feeding import feed
 elif __package__:  # beside this file, in a bundle whose folder is imported from
     from .feeding import feed
