@@ -19,7 +19,7 @@ from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of, start_student
-from pare.stages.qat import Qat
+from pare.stages.qat import HOOKS, Qat, with_fake_quantizers
 from pare.stages.stage import Stage
 from pare.stages.supernet import Supernet
 from pare.stages.take import Take
@@ -43,6 +43,24 @@ def rows(checkpoint: Checkpoint, count: int = 40) -> list[Row]:
 
 def batch_of(lessons: list[Row], numbers: list[int]) -> Batch:
     return collate([lessons[i] for i in numbers], TASK.outputs(), 0, torch.device("cpu"), numbers)
+
+
+def test_training_for_int8_rounds_what_it_trains(root: Path) -> None:
+    checkpoint = executed(root)[0].checkpoint
+    lessons = rows(checkpoint)
+    batch = batch_of(lessons, [0, 1, 2])
+    plain = open_network(checkpoint)
+    rounded = with_fake_quantizers(open_network(checkpoint), lessons[:8])
+    for layers in ([2], [1, 2]):
+        own = thoughts_of(rounded, batch, layers, False)
+        as_it_is = thoughts_of(plain, batch, layers, False)
+        for name, logits in rounded(batch.ids, batch.mask).items():
+            assert torch.equal(own.logits[name], logits)
+        for number in layers:
+            assert not torch.allclose(own.layers[number], as_it_is.layers[number], atol=1e-4)
+    learns = {name for name, value in rounded.named_parameters() if value.requires_grad}
+    assert learns == {name for name, _ in plain.named_parameters()}
+    assert any(name.startswith(HOOKS) for name in rounded.state_dict())
 
 
 def test_relations_are_softmaxed_products() -> None:

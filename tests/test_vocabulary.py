@@ -156,6 +156,12 @@ def test_texts_whose_tokens_all_stay_are_answered_bit_for_bit(
     assert decoded[0] == decoded[1] != ""
 
 
+def test_what_pads_still_pads(root: Path, finetunes: dict[str, Finetune]) -> None:
+    """A new student gives the padding id no embedding: it may not be that of unknown words."""
+    before, after = (open_text_encoder(c) for c in pruned(root, finetunes["wordpiece"], Vocabulary()))
+    assert [each.tokenizer.id_to_token(each.pad_id) for each in (before, after)] == ["[PAD]", "[PAD]"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_positions_end_where_texts_do(root: Path, finetunes: dict[str, Finetune], kind: str) -> None:
     before, after = pruned(root, finetunes[kind], Vocabulary(max_tokens=BUDGET[kind], max_length=24))

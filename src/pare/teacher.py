@@ -1,8 +1,9 @@
 """What a network makes of a batch, inside and out, and a teacher that remembers it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,18 +34,39 @@ class Thoughts:
 
 def thoughts_of(network: Network, batch: Batch, layers: Sequence[int], looks_inside: bool) -> Thoughts:
     wanted = [number for number in layers if number > 0] if looks_inside else []
-    with projections_of(network, wanted) as projections:
-        if list(layers) == [len(network.blocks())]:
-            states = network.hidden_states(batch.ids, batch.mask)
-            kept = {layers[0]: states}
-        else:
-            every = network.every_layer(batch.ids, batch.mask)
-            states, kept = every[-1], {number: every[number] for number in layers}
+    with projections_of(network, wanted) as projections, states_of(network, layers) as states:
+        # the network as a whole, not its parts: fake quantizers are at work in a whole call only
+        logits = network(batch.ids, batch.mask)
     found = {}
     for number, parts in projections.items():
         query, key = (network.family.in_place(network.encoder, number - 1, parts[name]) for name in "qk")
         found[number] = Projections((parts["q"], parts["k"], parts["v"]), (query, key))
-    return Thoughts(network.answers(states), kept, found)
+    return Thoughts(logits, states, found)
+
+
+@contextmanager
+def states_of(network: Network, layers: Collection[int]) -> Iterator[dict[int, Tensor]]:
+    """Notes what these layers give while the network runs; 0: what the embeddings give."""
+    noted: dict[int, Tensor] = {}
+    last = len(network.blocks())
+    deep = any(number < last for number in layers)
+
+    def ask(encoder: nn.Module, args: Any, told: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {**told, "output_hidden_states": deep}
+
+    def note(encoder: nn.Module, args: Any, found: Any) -> None:
+        for number in layers:
+            noted[number] = found.last_hidden_state if number == last else found.hidden_states[number]
+
+    hooks = [
+        network.encoder.register_forward_pre_hook(ask, with_kwargs=True),
+        network.encoder.register_forward_hook(note),
+    ]
+    try:
+        yield noted
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

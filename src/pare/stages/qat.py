@@ -92,6 +92,7 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
 
     samples = [(torch.tensor([list(row.ids)]), torch.ones(1, len(row.ids), dtype=torch.long)) for row in rows]
     with quietly():
+        without_a_compiler()
         rounded: Network = nncf.quantize(
             network.eval(),
             nncf.Dataset(samples),
@@ -104,4 +105,16 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
                 disable_bias_correction=True,
             ),
         )
+    for name, value in rounded.named_parameters():
+        if name.startswith(HOOKS):
+            value.requires_grad = False  # a range that is learned here would be found anew by `quantize`
     return rounded
+
+
+def without_a_compiler() -> None:
+    """NNCF's arithmetic in PyTorch's own operations, where it would compile kernels and there is no nvcc."""
+    from nncf.torch.quantization import extensions, reference
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    if torch.cuda.is_available() and CUDA_HOME is None:
+        extensions.QuantizedFunctionsCUDA._loaded_namespace = reference.ReferenceQuantizedFunctions

@@ -62,9 +62,8 @@ class Vocabulary(Stage):
         texts = [*task.texts("train"), *task.texts("unlabelled")]
         readings = read(TextEncoder.load(source.path / TOKENIZER, length).tokenizer, texts)
         counts = Counter(i for reading in readings for i in reading)
-        kept = choose(
-            whole, counts, self.max_tokens, self.min_count, self.keep_characters, also=lower_ids(network)
-        )
+        also = {*lower_ids(network), before.pad_id}  # a new student would take another token for padding
+        kept = choose(whole, counts, self.max_tokens, self.min_count, self.keep_characters, also)
         after = TextEncoder(tokenizer_of(rewrite(whole, kept)), length)
         new = {old: i for i, old in enumerate(kept)}
         check_tokens(before.tokenizer, after.tokenizer, new)
