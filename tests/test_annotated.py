@@ -37,9 +37,17 @@ def test_spans_in_json(tmp_path: Path, row: dict[str, object], format_: Format) 
     assert examples(tmp_path, [{"text": FLIGHT.text, **row}], format_) == [FLIGHT]
 
 
-def test_a_start_that_is_left_out_is_0_and_texts_may_have_no_spans(tmp_path: Path) -> None:
-    rows = [{"text": " ab", "entities": [{"end": 3, "label": "x"}]}, {"text": "c"}]
-    assert examples(tmp_path, rows, Annotated()) == [Example(" ab", spans=(Span(0, 3, "x"),)), Example("c")]
+def test_texts_may_have_no_spans(tmp_path: Path) -> None:
+    assert examples(tmp_path, [{"text": FLIGHT.text}], Annotated()) == [Example(FLIGHT.text)]
+
+
+@pytest.mark.parametrize("left_out", [{}, {"start": None}])
+def test_a_start_may_be_left_out_where_it_is_said_that_0_is(
+    tmp_path: Path, left_out: dict[str, object]
+) -> None:
+    rows = [{"text": " ab", "entities": [{"end": 3, "label": "x", **left_out}, [1, 3, "y"]]}]
+    found = examples(tmp_path, rows, Annotated(zero_left_out=True))
+    assert found == [Example(" ab", spans=(Span(0, 3, "x"), Span(1, 3, "y")))]
 
 
 def test_rasa_files_have_intents_too(tmp_path: Path) -> None:
@@ -112,6 +120,11 @@ def test_a_wide_space_may_be_a_word(tmp_path: Path) -> None:
         ([{"text": "abc", "entities": {"x": 1}}], Annotated(), "rows.txt:1: 'entities' is not a list"),
         ([{"text": "abc", "entities": ["x"]}], Annotated(), "found 'x'; an object or a list of start, end"),
         ([{"text": "abc", "entities": [{"start": 0, "end": 2}]}], Annotated(), "no 'label', only"),
+        (
+            [{"text": "abcdefgh", "entities": [{"start_offset": 5, "end_offset": 8, "label": "x"}]}],
+            Annotated(end="end_offset"),
+            "rows.txt:1: no 'start', only ['end_offset', 'label', 'start_offset']",
+        ),
         ([{"text": "abc"}], Rasa(), "rows.txt: no 'rasa_nlu_data.common_examples', only ['text']"),
         ("new B-city\nyork\n", Conll(), "rows.txt:2: 'york'; a word and a tag are needed"),
         ("\nnew B-city\nyork I\n", Conll(), "rows.txt:3: found 'I' as a tag"),

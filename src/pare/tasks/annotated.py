@@ -25,8 +25,8 @@ def placed(start: Any, end: Any, kind: Any, text: str, inclusive: bool) -> Span:
 class Annotated(Json):
     """Objects with a list of spans, each an object, or a list of start, end and kind.
 
-    spans_in: the name of the list. start, end, kind: the names of their parts; a start that is left out is 0.
-    inclusive: the character at `end` belongs to the span.
+    spans_in: the name of the list. start, end, kind: the names of their parts.
+    inclusive: the character at `end` belongs to the span. zero_left_out: a start that is not there is 0.
     """
 
     label: str | None = None
@@ -35,6 +35,7 @@ class Annotated(Json):
     end: str = "end"
     kind: str = "label"
     inclusive: bool = False
+    zero_left_out: bool = False
 
     def whole(self, values: Mapping[str, Any]) -> str:
         return str(inside(values, self.text))  # as it is, for places to be right
@@ -54,16 +55,20 @@ class Annotated(Json):
 
     def span(self, one: Any, text: str) -> Span:
         if isinstance(one, dict):
-            try:
-                start = inside(one, self.start)
-            except Unfit:
-                start = 0
-            end, kind = inside(one, self.end), inside(one, self.kind)
+            end, kind, start = inside(one, self.end), inside(one, self.kind), self.start_of(one)
         elif isinstance(one, list) and len(one) == 3:
             start, end, kind = one
         else:
             raise Unfit(f"found {str(one)[:40]!r}; an object or a list of start, end and kind is needed")
         return placed(start, end, kind, text, self.inclusive)
+
+    def start_of(self, one: Mapping[str, Any]) -> Any:
+        try:
+            return inside(one, self.start)
+        except Unfit:
+            if self.zero_left_out:
+                return 0
+            raise
 
 
 @dataclass(frozen=True, kw_only=True)
