@@ -162,6 +162,15 @@ def test_batches_that_are_accumulated_are_one_step_on_all_of_them() -> None:
     assert Training(epochs=1, batch_size=16, accumulate=2).total_steps(200) == 7
 
 
+def test_gradients_are_clipped_or_left_as_they_are() -> None:
+    settings = {"steps": 3, "precision": "fp32", "threads": 1}
+    norms: list[float | None] = [None, 1e9, 1e-9]
+    free, high, low = (fitted(Training(max_gradient_norm=norm, **settings))[0] for norm in norms)
+    pairs = list(zip(free.parameters(), high.parameters(), low.parameters(), strict=True))
+    assert all(torch.equal(one, other) for one, other, _ in pairs)
+    assert not all(torch.equal(one, other) for one, _, other in pairs)
+
+
 def similarity(start: Network, one: Network, two: Network) -> float:
     """The cosine between what two networks learned."""
     steps = [
@@ -336,7 +345,17 @@ def test_two_processes_that_are_told_to_end_keep_their_checkpoint(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": -1}, {"patience": 0}, {"epochs": 0.0}, {"learning_rate": 0.0}, {"warmup": 2.0}]
+    "wrong",
+    [
+        {"steps": -1},
+        {"patience": 0},
+        {"epochs": 0.0},
+        {"learning_rate": 0.0},
+        {"warmup": 2.0},
+        {"weight_decay": -0.01},
+        {"max_gradient_norm": 0.0},
+        {"max_gradient_norm": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong

@@ -37,6 +37,7 @@ Judge = Callable[[], float]
 class Training:
     """How long and how fast. `steps`, where given, replaces `epochs`; 0 trains nothing.
 
+    max_gradient_norm: None: gradients are not clipped.
     evaluate_every: steps between looks at dev; the best network seen is kept. None: one look an epoch.
     patience: end after so many looks without a better one.
     class_weights: balanced lets rare labels of whole texts count as much as frequent ones.
@@ -50,7 +51,7 @@ class Training:
     learning_rate: float = 5e-4
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
-    max_gradient_norm: float = 1.0
+    max_gradient_norm: float | None = 1.0
     evaluate_every: int | None = None
     patience: int | None = None
     class_weights: Literal["none", "balanced"] = "none"
@@ -72,6 +73,12 @@ class Training:
             raise ValueError(f"learning_rate={self.learning_rate}: must be above 0")
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup={self.warmup}: a share of the steps, in [0, 1]")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay={self.weight_decay}: cannot be negative")
+        if self.max_gradient_norm is not None and self.max_gradient_norm <= 0:
+            raise ValueError(
+                f"max_gradient_norm={self.max_gradient_norm}: must be above 0; null does not clip gradients"
+            )
 
     def steps_an_epoch(self, rows: int) -> int:
         return math.ceil(rows / (self.batch_size * self.accumulate))
@@ -211,8 +218,9 @@ def fit(
                     (scratch / FILE).unlink(missing_ok=True)
                 raise NonFiniteLoss(f"{title}: the loss is {value} at step {step + 1} of {total}")
             scaler.unscale_(optimizer)
-            for learner in lesson.learners:
-                nn.utils.clip_grad_norm_(learner.parameters(), training.max_gradient_norm)
+            if training.max_gradient_norm is not None:
+                for learner in lesson.learners:
+                    nn.utils.clip_grad_norm_(learner.parameters(), training.max_gradient_norm)
             scaler.step(optimizer)
             scaler.update()
             standing.step = step + 1
