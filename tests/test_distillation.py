@@ -296,6 +296,7 @@ def test_layers_of_the_teacher_become_a_student(root: Path) -> None:
         ({"layers": ()}, "layers"),
         ({"cache": True, "attention_weight": 1.0}, "cache=true"),
         ({"relation_heads": 0}, "relation_heads=0"),
+        ({"soft": "mse", "temperature": 2.0}, "temperature=2.0: has no effect with soft=mse"),
     ],
 )
 def test_impossible_lessons_are_refused(wrong: dict[str, object], says: str) -> None:

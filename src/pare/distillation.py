@@ -54,6 +54,8 @@ class Distillation:
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"temperature={self.temperature}: must be above 0")
+        if self.soft == "mse" and self.temperature != 1:
+            raise ValueError(f"temperature={self.temperature}: has no effect with soft=mse; leave it 1")
         if not 0 <= self.hard_weight <= 1:
             raise ValueError(f"hard_weight={self.hard_weight}: a share, in [0, 1]")
         for name in ("soft_weight", "hidden_weight", "attention_weight", "relation_weight"):
