@@ -40,6 +40,8 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("hardware.length=128", "hardware.length: 128 tokens asked for, but the model reads at most 64"),
         ("expect={value: 0.5, metric: bleu}", "expect.metric: no 'bleu'; the task has ['exact_match'"),
         ("compression.width.gate={metric: f2}", "compression.width.gate.metric: no 'f2'; the task has"),
+        ("train.patience=2", "train.patience=2: has no effect in a training of 1500 steps, which"),
+        ("compression.distill.train.patience=1", "compression.distill.train.patience=1: has no effect in a"),
         ("task=mine", "task.train"),
         ("a=[", "a=["),
         ("hydra.run.dir=/proc", "hydra.run.dir: /proc: "),

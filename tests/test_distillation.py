@@ -248,6 +248,18 @@ def test_more_texts_are_learned_from_where_the_tasks_own_are_not(root: Path, tmp
     assert curves[0] != curves[1]
 
 
+@pytest.mark.parametrize(("unlabelled", "steps"), [(False, 53), (False, 54), (True, 55), (True, 56)])
+def test_an_epoch_is_of_all_that_is_learned_from(unlabelled: bool, steps: int, tmp_path: Path) -> None:
+    """Of 1,500 texts, 50 without labels, and 190 of the corpus: 53 steps, or 55."""
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("æå¼ç©ºè°\n\n" * 190, encoding="utf-8")
+    told = Distillation(unlabelled=unlabelled)
+    train = Training(steps=2 * steps, patience=1)
+    found = Distill(distillation=told, corpus=str(corpus), train=train).misfits(TASK, "compression.distill")
+    short = steps in (53, 55)
+    assert [line.partition("=")[0] for line in found] == ["compression.distill.train.patience"] * short
+
+
 def test_a_checkpoint_of_the_same_task_can_teach(root: Path, finetuned: Checkpoint) -> None:
     own = Distill(student=SMALL, teacher=Model(path=str(finetuned.path)), train=QUICK)
     usual = Distill(student=SMALL, train=QUICK)

@@ -150,3 +150,12 @@ def test_the_shares_of_rows_make_the_score(name: str, primary: str) -> None:
     score = sum(above for above, _ in shares) / sum(below for _, below in shares)
     assert 0 < score < 1
     assert score == pytest.approx(task.score("dev", answers)[primary])
+
+
+@pytest.mark.parametrize(("name", "weighed"), [*((name, name == "pair") for name in TASKS), ("slu", True)])
+def test_labels_are_balanced_where_a_text_has_one_and_else_the_wish_is_refused(
+    name: str, weighed: bool
+) -> None:
+    start = Finetune(model=Model(architecture=SHAPE), train=replace(QUICK, class_weights="balanced"))
+    found = start.misfits({**TASKS, "slu": SLU}[name], "")
+    assert [line.partition(":")[0] for line in found] == ([] if weighed else ["train.class_weights=balanced"])

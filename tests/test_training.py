@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
 from pare.tasks.mine import Mine
-from pare.training import Training, fit, learning_rate_at, resolve_device
+from pare.training import Training, fit, learning_rate_at, looks_in_vain, resolve_device
 from small import ARCHITECTURE, HARDWARE, TASK, Broken, breaking_after
 
 
@@ -149,6 +150,38 @@ def test_training_ends_when_dev_has_not_risen_for_long_enough() -> None:
     scores = iter([0.1, 0.5, 0.4, 0.5, 0.9])
     training = Training(steps=100, evaluate_every=2, patience=2, precision="fp32")
     _, curve = fitted(training, lambda network: next(scores))
+    assert curve[-1]["step"] == 8
+
+
+@pytest.mark.parametrize(
+    ("told", "starts_well", "vain"),
+    [
+        ({}, False, []),
+        ({"evaluate_every": 9}, False, []),
+        ({"evaluate_every": 10}, False, ["evaluate_every=10"]),
+        ({"evaluate_every": 10}, True, []),  # the start and the end are looked at, however long it is
+        ({"patience": 1}, False, ["patience=1"]),
+        ({"patience": 1, "evaluate_every": 4}, False, []),
+        ({"patience": 2, "evaluate_every": 3}, False, ["patience=2"]),
+        ({"patience": 2, "evaluate_every": 4}, True, []),
+        ({"patience": 1, "evaluate_every": 10}, False, ["evaluate_every=10", "patience=1"]),
+        ({"patience": 1, "steps": 0}, False, []),  # a checkpoint is taken as it is
+        ({"patience": 2, "steps": None, "epochs": 3.0}, False, ["patience=2"]),
+        ({"patience": 1, "steps": None, "epochs": 3.0}, False, []),
+    ],
+)
+def test_looks_at_dev_that_change_nothing_are_refused(
+    told: dict[str, Any], starts_well: bool, vain: list[str]
+) -> None:
+    """Of 9 steps, or epochs of 5."""
+    training = Training(**{"steps": 9, "batch_size": 20, **told})
+    found = looks_in_vain(training, lambda: 100, "train", starts_well)
+    assert [line.partition(":")[0] for line in found] == [f"train.{setting}" for setting in vain]
+
+
+def test_training_without_a_better_look_ends_no_earlier_than_is_said() -> None:
+    training = Training(steps=9, evaluate_every=4, patience=1, precision="fp32")
+    _, curve = fitted(training, lambda network: 0.5)
     assert curve[-1]["step"] == 8
 
 

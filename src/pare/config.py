@@ -135,8 +135,10 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, problems)
     timed = min(len(task.texts("test")), measure.texts)
-    misfits = hardware.misfits(timed, [finetune.model.longest])
-    if wrong := [*unknown_metrics(task, expect, strategies), *misfits]:
+    wrong = unknown_metrics(task, expect, strategies)
+    wrong += hardware.misfits(timed, [finetune.model.longest])
+    wrong += misfits(task, finetune, strategies)
+    if wrong:
         raise ConfigError(wrong)
     return Job(
         name=str(config["name"]),
@@ -217,6 +219,17 @@ def unknown_metrics(task: Task, expect: Expect | None, strategies: Mapping[str, 
         for key, metric in named.items()
         if metric not in known
     ]
+
+
+def misfits(task: Task, finetune: Finetune, strategies: Mapping[str, Strategy]) -> list[str]:
+    """One line for each setting of a stage that does nothing for this task."""
+    found = finetune.misfits(task, "")
+    for where, stages in strategies.items():
+        for name, stage in stages:
+            found += stage.misfits(task, f"{where}.{name}")
+            if stage.escalation is not None:
+                found += stage.escalation.misfits(task, f"{where}.{name}.escalation")
+    return found
 
 
 def task_and_model(overrides: Sequence[str]) -> tuple[Task, Model]:

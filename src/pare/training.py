@@ -38,7 +38,8 @@ class Training:
     """How long and how fast. `steps`, where given, replaces `epochs`; 0 trains nothing.
 
     max_gradient_norm: None: gradients are not clipped.
-    evaluate_every: steps between looks at dev; the best network seen is kept. None: one look an epoch.
+    evaluate_every: steps between looks at dev; the best network seen is kept. None: one look an epoch, so
+      that a training shorter than one keeps its last weights.
     patience: end after so many looks without a better one.
     class_weights: balanced lets rare labels of whole texts count as much as frequent ones.
     processes: train in so many processes, one for each device; gradients are averaged.
@@ -98,6 +99,35 @@ def refuse_without_effect(training: Training, *names: str) -> None:
             raise ValueError(
                 f"train.{name}={value}: has no effect in this stage; leave it {default or 'null'}"
             )
+
+
+def looks_in_vain(
+    training: Training, rows: Callable[[], int], setting: str, starts_well: bool = False
+) -> list[str]:
+    """What is asked of looks at dev and can change nothing, one line each.
+
+    rows: how many there are to train on. setting: the training's config key. starts_well: as in `fit`.
+    """
+    if training.steps == 0 or (training.evaluate_every is None and training.patience is None):
+        return []
+    count = rows()
+    total = training.total_steps(count)
+    every = training.evaluate_every or training.steps_an_epoch(count)
+    found = []
+    if training.evaluate_every is not None and every > total and not starts_well:
+        found.append(
+            f"{setting}.evaluate_every={every}: has no effect in a training of {total} steps; "
+            "take fewer, or leave it null"
+        )
+    if training.patience is not None:
+        earliest = (training.patience + (not starts_well)) * every
+        if earliest >= total:
+            found.append(
+                f"{setting}.patience={training.patience}: has no effect in a training of {total} steps, "
+                f"which it ends after {earliest} at the earliest, with a look at dev every {every}; "
+                f"look more often ({setting}.evaluate_every), or leave it null"
+            )
+    return found
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

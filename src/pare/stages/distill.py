@@ -24,6 +24,7 @@ from pare.provenance import file_digest
 from pare.stages.networks import (
     is_fine_tuned,
     judge_of,
+    lesson_count,
     lessons_of,
     open_network,
     open_text_encoder,
@@ -35,8 +36,9 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
+from pare.tasks.task import Task
 from pare.tasks.text import TextEncoder
-from pare.training import Training, refuse_without_effect
+from pare.training import Training, looks_in_vain, refuse_without_effect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,12 @@ class Distill(Stage):
         if self.corpus is not None:
             text_of(Path(self.corpus).expanduser(), f"{setting}.corpus")
 
+    def misfits(self, task: Task, setting: str) -> list[str]:
+        def rows() -> int:
+            return lesson_count(task, self.distillation.unlabelled) + len(self.more_texts())
+
+        return looks_in_vain(self.train, rows, f"{setting}.train")
+
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)
         if self.student is None:
@@ -138,8 +146,11 @@ class Distill(Stage):
         return teacher.eval()
 
     def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:
+        return changed(encoder.encode(self.more_texts(), places=False), lambda e: Row(e.ids))
+
+    def more_texts(self) -> list[str]:
+        """Of `corpus`."""
         if self.corpus is None:
             return []
         lines = text_of(Path(self.corpus).expanduser(), "corpus").split("\n")
-        encoded = encoder.encode([line for line in lines if line.strip()], places=False)
-        return changed(encoded, lambda e: Row(e.ids))
+        return [line for line in lines if line.strip()]

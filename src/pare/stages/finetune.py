@@ -15,7 +15,8 @@ from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.stages.networks import judge_of, rows_of, start_network, tune_thresholds, write_network
 from pare.stages.stage import Context, Stage
-from pare.training import Training, fit
+from pare.tasks.task import Task
+from pare.training import Training, fit, looks_in_vain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,15 @@ class Finetune(Stage):
     def check(self, setting: str) -> None:
         self.model.check("model")
         parallel.check(self.train.processes, self.train.device, "train.processes")
+
+    def misfits(self, task: Task, setting: str) -> list[str]:
+        found = looks_in_vain(self.train, lambda: len(task.texts("train")), "train")
+        if self.train.class_weights == "balanced" and not any(map(is_weighed, task.outputs())):
+            found.append(
+                "train.class_weights=balanced: has no effect in this task; weighed are labels of whole texts "
+                "of which each text has one; leave it none"
+            )
+        return found
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)
@@ -66,12 +76,16 @@ class Finetune(Stage):
         write_network(context.output, network, encoder, {"model": self.model.name}, history)
 
 
+def is_weighed(output: Output) -> bool:
+    return output.scope == "text" and output.choice == "one"
+
+
 def weights_of(rows: Sequence[Row], outputs: Sequence[Output]) -> dict[str, Tensor]:
     """For each output of whole texts, weights that let its rare labels count as much as frequent ones."""
     weights = {}
     for output in outputs:
         found = [row.labels.get(output.name) for row in rows if row.labels is not None]
         labels = [label for label in found if isinstance(label, int) and label != IGNORED_LABEL]
-        if output.scope == "text" and labels:
+        if is_weighed(output) and labels:
             weights[output.name] = balanced_weights(labels, len(output.labels))
     return weights

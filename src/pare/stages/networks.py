@@ -165,6 +165,12 @@ def lessons_of(task: Task, encoder: TextEncoder, unlabelled: bool) -> Sequence[R
     return one_after_another(labelled, rows_of(task, "unlabelled", encoder)) if unlabelled else labelled
 
 
+def lesson_count(task: Task, unlabelled: bool) -> int:
+    """How many `lessons_of` has."""
+    splits: tuple[Split, ...] = ("train", "unlabelled") if unlabelled else ("train",)
+    return sum(len(task.texts(split)) for split in splits)
+
+
 def some_rows(task: Task, encoder: TextEncoder, count: int, seed: int) -> list[Row]:
     """So many training rows from all over the file."""
     texts = task.texts("train")

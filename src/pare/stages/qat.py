@@ -19,6 +19,7 @@ from pare.encoders.network import Network
 from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import (
     judge_of,
+    lesson_count,
     lessons_of,
     open_network,
     open_text_encoder,
@@ -28,7 +29,8 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
-from pare.training import Training, refuse_without_effect
+from pare.tasks.task import Task
+from pare.training import Training, looks_in_vain, refuse_without_effect
 
 HOOKS = "__nncf_hooks"  # the prefix of what NNCF adds to a state dict
 
@@ -55,6 +57,12 @@ class Qat(Stage):
 
     def check(self, setting: str) -> None:
         parallel.check(self.train.processes, self.train.device, f"{setting}.train.processes")
+
+    def misfits(self, task: Task, setting: str) -> list[str]:
+        unlabelled = self.distillation.unlabelled
+        return looks_in_vain(
+            self.train, lambda: lesson_count(task, unlabelled), f"{setting}.train", starts_well=True
+        )
 
     def roles(self) -> tuple[str, ...]:
         return ("model", "baseline")

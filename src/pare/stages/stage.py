@@ -80,6 +80,10 @@ class Stage(ABC):
     def check(self, setting: str) -> None:  # noqa: B027 (most stages need nothing)
         """Raises ConfigError if something the stage needs is not there. setting: its config key."""
 
+    def misfits(self, task: Task, setting: str) -> list[str]:
+        """What is asked of it and does nothing for this task, one line each. setting: its config key."""
+        return []
+
     @abstractmethod
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         """Writes the new checkpoint into `context.output`."""
