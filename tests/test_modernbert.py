@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, ModernBertConfig, ModernBertModel
 
-from pare.batches import collate
+from pare.batches import Row, collate
 from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
 from pare.encoders.network import Network, load, pretrained, save
@@ -18,7 +18,7 @@ from pare.importance import importance_of
 from pare.lowering.onnx_export import Lowering, to_onnx
 from pare.pruning import Narrowing, remove, sort
 from pare.runtimes.session import session_class
-from pare.stages.depth import Depth
+from pare.stages.depth import Depth, block_influence
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.half import Half
@@ -128,6 +128,20 @@ def test_the_layers_that_stay_see_as_far_as_they_did(kept: tuple[int, ...], fold
     network.family.keep_layers(network.encoder, kept)
     far = [sees_far(network, layer) for layer in range(len(kept))]
     assert far == [layer in (0, 3) for layer in kept]
+
+
+def test_the_last_layer_is_judged_by_what_it_does_not_by_the_norm_after_it(folder: Path) -> None:
+    network = pretrained(str(folder), TASK.outputs()).eval()
+    before = network.encoder.config.to_dict()
+    last = network.blocks()[-1]
+    with torch.no_grad():
+        last.attention_output.weight.zero_()
+        last.output.weight.zero_()
+        network.encoder.final_norm.weight.copy_(torch.linspace(-1, 1, 32))  # type: ignore[union-attr,operator]
+    *others, idle = block_influence(network, [Row(ids) for ids in padded()[0].tolist()], 0)
+    assert abs(idle) < 1e-6
+    assert min(others) > 1e-3
+    assert network.encoder.config.to_dict() == before
 
 
 def sees_far(network: Network, layer: int) -> bool:
