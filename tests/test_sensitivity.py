@@ -90,3 +90,8 @@ def test_a_layer_that_pruning_ruins_comes_first(root: Path, finetuned: Checkpoin
     assert len(drops) == 4
     assert list(drops.values()) == sorted(drops.values(), reverse=True)
     assert open_network(found).parameter_count() == network.parameter_count()
+
+
+def test_the_order_of_a_network_that_was_not_sorted_says_nothing(root: Path) -> None:
+    with pytest.raises(StageFailed, match=r"width_sensitivity.importance: order keeps the first heads and"):
+        executed(root, ("width_sensitivity", WidthSensitivity(importance="order")))

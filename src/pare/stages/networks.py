@@ -18,7 +18,7 @@ from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.encoders.tokenizer import pretrained_tokenizer
-from pare.errors import ModelError
+from pare.errors import ModelError, StageFailed
 from pare.forwarding import network_run
 from pare.ondemand import OnDemand, changed, drawn, one_after_another
 from pare.outputs import Output, has_places
@@ -179,6 +179,17 @@ def some_rows(task: Task, encoder: TextEncoder, count: int, seed: int) -> list[R
     encoded = dict(zip(numbers, found, strict=True))
     labels = task.labels("train", OnDemand(len(texts), encoded.__getitem__))
     return [Row(encoded[i].ids, labels[i]) for i in numbers]
+
+
+def supernet_widths(checkpoint: Checkpoint, stage: str) -> Sequence[float]:
+    """Those that a supernet before the stage has trained; without one StageFailed."""
+    if "widths" not in checkpoint.facts:
+        raise StageFailed(
+            f"{stage}.importance: order keeps the first heads and neurons, and only a supernet before it "
+            "makes those the best ones; take another, such as taylor"
+        )
+    found: Sequence[float] = checkpoint.facts["widths"]
+    return found
 
 
 def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isclose
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
@@ -22,6 +22,7 @@ from pare.stages.networks import (
     open_network,
     open_text_encoder,
     some_rows,
+    supernet_widths,
     tune_thresholds,
     write_network,
 )
@@ -74,21 +75,16 @@ class Width(Stage):
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
         rows = some_rows(context.task, encoder, self.rows, context.seed)
         if self.importance == "order":
-            self.hold_to(inputs["model"].facts)
+            self.hold_to(inputs["model"])
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
 
-    def hold_to(self, facts: Mapping[str, Any]) -> None:
+    def hold_to(self, source: Checkpoint) -> None:
         """Whether there was a supernet, and whether it trained what is taken of it."""
-        if "widths" not in facts:
-            raise StageFailed(
-                "width.importance: order keeps the first heads and neurons, and only a supernet before it "
-                "makes those the best ones; take another, such as taylor"
-            )
-        widths = facts["widths"]
+        widths = supernet_widths(source, self.kind)
         shares = [self.keep if share is None else share for share in (self.heads, self.ffn)]
         for share in dict.fromkeys(share for share in shares if isinstance(share, float)):
             if not any(isclose(share, width, abs_tol=0.01) for width in widths):

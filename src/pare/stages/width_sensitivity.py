@@ -13,7 +13,14 @@ import torch
 from pare.checkpoint import Checkpoint, Format
 from pare.importance import Importance, importance_of, masked
 from pare.pruning import kept_count
-from pare.stages.networks import judge_of, open_network, open_text_encoder, some_rows, write_network
+from pare.stages.networks import (
+    judge_of,
+    open_network,
+    open_text_encoder,
+    some_rows,
+    supernet_widths,
+    write_network,
+)
 from pare.stages.stage import Context, Stage
 
 TABLE = "sensitivity.tsv"
@@ -42,6 +49,8 @@ class WidthSensitivity(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
+        if self.importance == "order":
+            supernet_widths(source, self.kind)
         network, encoder = open_network(source), open_text_encoder(source)
         rows = some_rows(context.task, encoder, self.rows, context.seed)
         scores = importance_of(network, self.importance, rows, encoder.pad_id)
