@@ -181,6 +181,20 @@ def test_a_width_that_was_not_trained_is_doubted(
     assert len(told) == said
 
 
+@pytest.mark.parametrize(
+    ("multiple_of", "ffn", "said"), [(48, 0.25, 1), (32, 0.25, 0), (16, 0.25, 0), (48, 32, 0), (48, 0.5, 1)]
+)
+def test_numbers_of_neurons_that_were_not_trained_are_doubted(
+    root: Path, caplog: pytest.LogCaptureFixture, multiple_of: int, ffn: float, said: int
+) -> None:
+    """Of 128: a quarter in multiples of 16 is 32, as it is in those of 32, and 48 in those of 48."""
+    supernet = Supernet(widths=(0.25, 0.5), rows=32, train=QUICK)
+    taken = Width(importance="order", heads=0.25, ffn=ffn, multiple_of=multiple_of)
+    executed(root, ("supernet", supernet), ("width", taken))
+    told = [r.getMessage() for r in caplog.records if "keeps other numbers" in r.getMessage()]
+    assert len(told) == said
+
+
 def test_a_supernet_draws_on_where_it_was_broken_off(
     finetuned: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

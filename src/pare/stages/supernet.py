@@ -118,7 +118,7 @@ class Supernet(Stage):
                 title=f"training {len(self.widths)} widths",
                 scratch=context.scratch,
             )
-        facts = {**inputs["model"].facts, "widths": list(self.widths)}
+        facts = {**inputs["model"].facts, "widths": list(self.widths), "multiple_of": self.multiple_of}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts, history)
 

@@ -14,10 +14,11 @@ from typing import ClassVar, Literal
 
 from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
+from pare.encoders.family import Block
 from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Importance, importance_of
-from pare.pruning import Kept, by_global_rank, flops_each, parameters_each, shrink, uniform
+from pare.pruning import Kept, by_global_rank, flops_each, kept_count, parameters_each, shrink, uniform
 from pare.stages.networks import (
     open_network,
     open_text_encoder,
@@ -75,14 +76,14 @@ class Width(Stage):
         network, encoder = open_network(inputs["model"]), open_text_encoder(inputs["model"])
         rows = some_rows(context.task, encoder, self.rows, context.seed)
         if self.importance == "order":
-            self.hold_to(inputs["model"])
+            self.hold_to(inputs["model"], network.blocks())
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
         facts = {**inputs["model"].facts, "parameters_before": before}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
 
-    def hold_to(self, source: Checkpoint) -> None:
+    def hold_to(self, source: Checkpoint, blocks: Sequence[Block]) -> None:
         """Whether there was a supernet, and whether it trained what is taken of it."""
         widths = supernet_widths(source, self.kind)
         shares = [self.keep if share is None else share for share in (self.heads, self.ffn)]
@@ -90,6 +91,16 @@ class Width(Stage):
             if not any(isclose(share, width, abs_tol=0.01) for width in widths):
                 trained = ", ".join(f"{width:.3g}" for width in widths)
                 log.warning("width: the supernet was not trained at %.3g; at %s it was", share, trained)
+        multiple = source.facts["multiple_of"]
+        if not isinstance(shares[1], int) and any(
+            kept_count(block.neurons, shares[1], self.multiple_of)
+            != kept_count(block.neurons, shares[1], multiple)
+            for block in blocks
+        ):
+            log.warning(
+                "width: the supernet was trained with multiple_of=%d; %d keeps other numbers of neurons",
+                multiple, self.multiple_of,
+            )  # fmt: skip
 
     def kept(self, network: Network, rows: Sequence[Row], pad_id: int) -> Kept:
         blocks = network.blocks()
