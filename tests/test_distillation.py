@@ -177,10 +177,15 @@ def test_a_new_student_leaves_its_teachers_tokenizer_as_it_is(finetuned: Checkpo
     assert [e.ids for e in encoder.encode(texts)] == [e.ids for e in untouched.encode(texts)]
 
 
-def test_a_cohort_learns_what_each_would_learn_alone(root: Path) -> None:
-    train = Training(steps=12, precision="fp32", threads=1)
-    cohort = Cohort(students={"small": SMALL, "other": OTHER}, train=train)
-    for name, model in (("small", SMALL), ("other", OTHER)):
+@pytest.mark.parametrize(("dropout", "accumulate"), [(0.0, 1), (0.1, 1), (0.1, 2)])
+def test_a_cohort_learns_what_each_would_learn_alone(root: Path, dropout: float, accumulate: int) -> None:
+    train = Training(steps=12, accumulate=accumulate, precision="fp32", threads=1)
+    shapes = {"small": SMALL.architecture, "other": OTHER.architecture}
+    students = {
+        name: Model(architecture=replace(shape, dropout=dropout)) for name, shape in shapes.items() if shape
+    }
+    cohort = Cohort(students=students, train=train)
+    for name, model in students.items():
         taken = executed(root, ("cohort", cohort), ("take", Take(student=name)))[-1]
         alone = executed(root, ("distill", Distill(student=model, train=train)))[-1]
         pair = [open_network(step.checkpoint).state_dict() for step in (taken, alone)]

@@ -188,7 +188,11 @@ def distil(
 
     def loss_of(batch: Batch) -> Tensor:
         lesson = master.answer(batch)
-        return torch.stack([student.loss(batch, lesson) for student in students]).sum()
+        losses = []
+        for student in students:
+            torch.manual_seed(torch.initial_seed())  # each drops what it would alone
+            losses.append(student.loss(batch, lesson))
+        return torch.stack(losses).sum()
 
     with answering_quickly(teacher, training):
         return fit(

@@ -241,8 +241,8 @@ def fit(
                 (collate([rows[i] for i in own], outputs, pad_id, device, own), share) for own, share in parts
             ]
             optimizer.zero_grad(set_to_none=True)
-            torch.manual_seed(seed_of_a_step(seed, step))
-            value = gradients(taught, together, made, scaler, precision)
+            seeds = seeds_of_a_step(seed, step, training.accumulate)
+            value = gradients(taught, together, made, seeds, scaler, precision)
             if not math.isfinite(value):
                 if scratch is not None:
                     (scratch / FILE).unlink(missing_ok=True)
@@ -275,22 +275,25 @@ def fit(
     return standing.history
 
 
-def seed_of_a_step(seed: int, step: int) -> int:
-    """Of what a step draws, such as dropout: the same in a run taken up again, another in each process."""
-    return Random(f"{seed} {step} {parallel.rank()}").getrandbits(63)
+def seeds_of_a_step(seed: int, step: int, batches: int) -> list[int]:
+    """Of what each batch draws, such as dropout: the same in a run taken up again, others in each process."""
+    draw = Random(f"{seed} {step} {parallel.rank()}")
+    return [draw.getrandbits(63) for _ in range(batches)]
 
 
 def gradients(
     taught: nn.Module,
     together: Callable[[Tensor], float],
     made: Sequence[tuple[Batch, float]],
+    seeds: Sequence[int],
     scaler: torch.amp.GradScaler,
     precision: Precision,
 ) -> float:
     """Leaves the gradient of the mean loss of the batches, each with its share, in the parameters."""
     half = torch.float16 if precision == "fp16" else torch.bfloat16
     value = 0.0
-    for batch, share in made:
+    for (batch, share), seed in zip(made, seeds, strict=True):
+        torch.manual_seed(seed)
         with torch.autocast(batch.ids.device.type, half, enabled=precision != "fp32"):
             loss = taught(batch) * (share / len(made))
         value += together(loss.detach())
