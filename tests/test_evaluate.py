@@ -290,6 +290,11 @@ def test_a_folder_that_holds_something_is_left_as_it_is(
     assert result_of(home) == before
 
 
+def test_a_folder_that_cannot_be_written_is_named(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(bundle), "--out", "/proc/away"]) == 2
+    assert "--out: /proc/away: No such file or directory; a writable folder" in capsys.readouterr().err
+
+
 def test_pairs_and_their_truths_come_back(bundle: Path, tmp_path: Path) -> None:
     """A bundle is a checkpoint too."""
     known = read_evaluation(bundle)

@@ -13,6 +13,7 @@ from pare.composition import TOKEN, key_of
 from pare.decoding import Text
 from pare.errors import ConfigError
 from pare.evaluation import Evaluation, candidate, files_of, read_evaluation
+from pare.files import make_writable
 from pare.moving import Move, moved
 from pare.provenance import digest, environment, file_digest, split_digest
 from pare.report import Terminal
@@ -40,10 +41,7 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
     if doubt := hardware.doubts(precision_of(final)):
         log.warning("%s is %s, but %s", final.model_file, precision_of(final), doubt)
     folder = folder or Path("runs") / time.strftime(f"%Y-%m-%d/%H-%M-%S-{TOKEN}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise ConfigError(f"--out: {folder}: {e.strerror}") from None
+    make_writable(folder, "--out")
     if any(folder.iterdir()):
         raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
     show = Terminal()
