@@ -18,7 +18,7 @@ from pare.lowering import openvino, torch_export
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
 from pare.runtimes.session import RUNTIMES, Session, session_class
-from pare.stages.networks import open_network, open_text_encoder, rows_of
+from pare.stages.networks import open_network, open_text_encoder, some_rows
 from pare.stages.stage import Context, Stage
 
 
@@ -74,7 +74,7 @@ class Export(Stage):
             raise StageFailed("export.lowering: fastest has to be measured first, which the pipeline does")
         source = inputs["model"]
         network, encoder = open_network(source), open_text_encoder(source)
-        rows = rows_of(context.task, "train", encoder, first=16)
+        rows = some_rows(context.task, encoder, 16, context.seed)
         file = self.write(source, self.lowering, context.output)
         session = session_class(RUNTIMES[self.format])(str(file))
         difference = largest_difference(network, session, rows, encoder.pad_id)

@@ -149,10 +149,9 @@ def read_alike(network: Network, its: TextEncoder, others: TextEncoder, name: st
     )
 
 
-def rows_of(task: Task, split: Split, encoder: TextEncoder, first: int | None = None) -> Sequence[Row]:
-    """The texts of a split as a model takes them; without labels for "unlabelled". first: no more of them."""
-    texts = task.texts(split)
-    encoded = encoder.encode(texts if first is None else texts[:first], places=has_places(task.outputs()))
+def rows_of(task: Task, split: Split, encoder: TextEncoder) -> Sequence[Row]:
+    """The texts of a split as a model takes them; without labels for "unlabelled"."""
+    encoded = encoder.encode(task.texts(split), places=has_places(task.outputs()))
     if split == "unlabelled":
         return changed(encoded, lambda e: Row(e.ids))
     labels = task.labels(split, encoded)
