@@ -20,6 +20,7 @@ from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
 from pare.nursery import Nursery
 from pare.progress import silent
+from pare.provenance import gpu
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
@@ -34,6 +35,7 @@ from pare.targets.hardware import Hardware
 from pare.targets.inputs import read_inputs, write_inputs
 from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import PEAK, arms_of, measure
+from pare.targets.peak import SIZE, peak
 from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 from small import FINETUNE, TASK, ignore, pipeline
 
@@ -340,6 +342,18 @@ def test_flops_are_counted_by_hand() -> None:
     gated = flops_of({**SHAPE, "gated": True}, tokens)
     assert gated - expected == sum(2 * tokens * 8 * neurons for _, neurons in layers)
     assert mean_flops(SHAPE, [5, 5]) == expected
+
+
+@pytest.mark.skipif(gpu() is not None, reason="nvidia-smi lists a GPU here")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_without_a_gpu_of_pytorchs_there_is_no_peak(precision: str) -> None:
+    """Of a build for CPUs, while another runtime measures on a GPU."""
+    assert peak(precision, "cuda") is None
+
+
+def test_a_peak_that_does_not_fit_into_memory_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZE, "cpu", 10**8)  # as a GPU's that others have filled
+    assert peak("int8", "cpu") is None
 
 
 @pytest.mark.parametrize(("name", "counts"), [("model.onnx.data", True), ("libruntime.so.1", False)])

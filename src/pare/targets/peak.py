@@ -1,7 +1,7 @@
 """The machine's own matrix-multiply peak, in a process that multiplies large square matrices when asked to.
 
 Reads {"device": …, "threads": …} and then names of precisions on stdin, and answers each with
-floating-point operations a second, or null where this machine has no fast way to multiply in it.
+floating-point operations a second, or null where PyTorch has no fast way to multiply in it here.
 """
 
 import json
@@ -34,6 +34,17 @@ def peak(precision: str, device: str) -> float | None:
 
     if (precision, device) == ("fp16", "cpu"):  # emulated, a hundred times slower than FP32
         return None
+    if device == "cuda" and not torch.cuda.is_available():  # its build may be for CPUs, beside a runtime's
+        return None
+    try:
+        return fastest(precision, device)
+    except RuntimeError:  # a card that has no such kernel, or no room left for the matrices
+        return None
+
+
+def fastest(precision: str, device: str) -> float | None:
+    import torch
+
     size = SIZE[device]
     if precision == "int8":
         sides = [torch.randint(-127, 127, (size, size), dtype=torch.int8, device=device) for _ in "ab"]
