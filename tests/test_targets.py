@@ -129,7 +129,8 @@ def test_energy_and_memory_are_those_of_the_gpu_that_is_visible(monkeypatch: pyt
     monkeypatch.setattr("pare.targets.nvml.gpu", lambda: ("NVIDIA A10", "GPU-2"))
     meter = gpu_meter()
     assert meter is not None
-    assert meter() == 3
+    assert meter.joules() == 3
+    assert meter.window_s >= 1  # it moves ten times a second on some cards
     assert gpu_memory()["gpu_memory_mb"] == 7
     assert set(asked) == {"GPU-2"}
 

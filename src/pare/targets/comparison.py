@@ -14,7 +14,7 @@ from pare.checkpoint import Checkpoint
 from pare.nursery import Nursery
 from pare.targets.arm import END_TO_END
 from pare.targets.arms import Arm
-from pare.targets.energy import meter
+from pare.targets.energy import Meter, meter
 from pare.targets.evidence import ran_as
 from pare.targets.hardware import Hardware
 from pare.targets.intervals import Speedup, log_ratio, speedup_of
@@ -105,6 +105,8 @@ class Comparison:
                 self.rounds(arms, END_TO_END, calls, after(share * END_TO_END_SHARE), first)
             del arms[CONTROL]
             self.batches(arms, every=number == 0)
+            if number == 0:
+                self.energy(arms)
 
     def start(self, role: str, stack: ExitStack) -> Arm:
         arm = stack.enter_context(self.sides[role].started(self.nursery))
@@ -161,13 +163,29 @@ class Comparison:
 
     def block(self, arm: Arm, role: str, work: str, calls: int, first: int) -> list[float]:
         """Milliseconds of calls on warm caches, and joules where they are counted: of these calls alone."""
-        if self.meter is None:
+        if self.meter is None or self.meter.window_s:
             return arm.block(work, calls, first, arm.to_warm(work))
         arm.block(work, 0, first, arm.to_warm(work))
-        before = self.meter()
+        return self.counted(self.meter, arm, role, work, calls, first)
+
+    def counted(
+        self, meter: Meter, arm: Arm, role: str, work: str, calls: int, first: int = 0
+    ) -> list[float]:
+        before = meter.joules()
         times = arm.block(work, calls, first)
-        self.joules[role, work].append((self.meter() - before) / calls)
+        self.joules[role, work].append((meter.joules() - before) / calls)
         return times
+
+    def energy(self, arms: Mapping[str, Arm]) -> None:
+        """Where the counter seldom moves: of the largest batches, called for as long as it needs."""
+        if self.meter is None or not self.meter.window_s:
+            return  # what was timed was counted
+        work = bucketed_work(max(self.hardware.throughput_batches))
+        batches = self.sides[BASELINE].works.counts[work]
+        for role in self.drawn(arms):
+            turn_s = batches * statistics.fmean(self.times[role, work]) / 1e3
+            turns = math.ceil(self.meter.window_s / turn_s)
+            self.counted(self.meter, arms[role], role, work, batches * turns)
 
     def drawn(self, roles: Mapping[str, object]) -> list[str]:
         return self.rng.sample(list(roles), len(roles))

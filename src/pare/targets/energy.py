@@ -1,15 +1,23 @@
 """Joules, where the device counts them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pare.targets.nvml import first_gpu
 
 RAPL = Path("/sys/class/powercap")
+#: NVML counts anew every 20 to 100 ms, as the card has it: a twentieth of this at most
+GPU_WINDOW_S = 2.0
 
-#: joules since some time in the past
-Meter = Callable[[], float]
+
+@dataclass(frozen=True)
+class Meter:
+    """joules: since some time in the past. window_s: how much time tells something; 0: any will do."""
+
+    joules: Callable[[], float]
+    window_s: float = 0.0
 
 
 def meter(device: Literal["cpu", "cuda"]) -> Meter | None:
@@ -47,7 +55,7 @@ def cpu_meter(root: Path) -> Meter | None:
         ]
     except OSError:
         return None  # only root may read them on many machines
-    return (lambda: sum(domain.joules() for domain in domains)) if domains else None
+    return Meter(lambda: sum(domain.joules() for domain in domains)) if domains else None
 
 
 def gpu_meter() -> Meter | None:
@@ -56,4 +64,4 @@ def gpu_meter() -> Meter | None:
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except Exception:  # no library, no driver, or a card that does not count
         return None
-    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
+    return Meter(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, GPU_WINDOW_S)
