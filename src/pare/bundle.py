@@ -108,7 +108,8 @@ def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:
 
     ONNX Runtime's builds for CPUs and for GPUs are two packages of one version, which must not be together.
     """
-    found = versions((*PACKAGES[runtime], *TENSORRT, "tokenizers", "numpy"))
+    others = ("tokenizers", "numpy", *(("nvidia-ml-py",) if target.device == "cuda" else ()))
+    found = versions((*PACKAGES[runtime], *TENSORRT, *others))
     # 2.13.0+cpu is a build, which no index of packages has by that name
     here = {name: version.partition("+")[0] for name, version in found.items() if version}
     name = PACKAGES[runtime][-1]
@@ -117,7 +118,7 @@ def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:
     packages = {name: first_of(here, PACKAGES[runtime])}
     if target.standard_operators:
         packages["tensorrt"] = first_of(here, TENSORRT)
-    return packages | {name: here.get(name) for name in ("tokenizers", "numpy")}
+    return packages | {name: here.get(name) for name in others}
 
 
 def first_of(versions: Mapping[str, str], names: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What NVIDIA's library tells of the GPU that CUDA takes; nvidia-ml-py, where somebody installed it."""
+"""What NVIDIA's library tells of the GPU that CUDA takes; nvidia-ml-py, which a small machine may lack."""
 
 from typing import Any
 
