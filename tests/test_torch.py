@@ -125,7 +125,7 @@ def test_half_precision_halves_the_file(root: Path, precision: Any, tolerance: f
     assert session.run(ids, np.ones_like(ids))["slots"].dtype == np.float32
     found = session.evidence(ids, np.ones_like(ids))
     assert found["matmuls"] == {precision: 1.0}
-    assert ran_as(precision, "cpu", found) == precision
+    assert ran_as(precision, TORCH, found) == precision
 
 
 def test_a_tolerance_that_half_precision_cannot_keep_is_said(root: Path) -> None:

@@ -119,7 +119,7 @@ class Comparison:
         for role in [role for role in self.sides if role != CONTROL]:  # which is the baseline again
             asked = precision_of(self.sides[role].checkpoint)
             self.ran[role] = arms[role].evidence()
-            self.precisions[role] = ran_as(asked, self.hardware.device, self.ran[role])
+            self.precisions[role] = ran_as(asked, self.hardware, self.ran[role])
 
     def batches(self, arms: Mapping[str, Arm], every: bool) -> None:
         """Every batch, or as many as keep within their share of the time so far, the largest first."""
