@@ -58,6 +58,13 @@ def test_verify_finds_one_flipped_bit(store: Path, capsys: pytest.CaptureFixture
     assert main(["store", "--root", str(store), "verify"]) == 0
 
 
+def test_gpus_are_numbered_as_nvidia_smi_lists_them(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER")  # and as it was once the test is done
+    main(["store", "--root", str(store), "ls"])
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
 def test_a_dry_gc_removes_nothing(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flip(data(store, KEYS[0]))
     main(["store", "--root", str(store), "verify"])

@@ -64,6 +64,19 @@ def test_what_is_missing_altogether_is_listed_with_the_rest(tmp_path: Path) -> N
     assert len(lines) == 6
 
 
+@pytest.mark.parametrize(("given", "order"), [(None, "PCI_BUS_ID"), ("FASTEST_FIRST", "FASTEST_FIRST")])
+def test_gpus_are_numbered_as_nvidia_smi_lists_them(
+    given: str | None, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless somebody wants it otherwise."""
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", given or "")
+    if given is None:
+        monkeypatch.delenv("CUDA_DEVICE_ORDER")
+    finished = run("--cfg", "job", "--resolve", "name=${oc.env:CUDA_DEVICE_ORDER}")
+    assert finished.returncode == 0, finished.stderr
+    assert f"\nname: {order}\n" in f"\n{finished.stdout}"
+
+
 def test_jobs_may_refer_to_hydra_and_a_batch_does_not_stop_the_next(tmp_path: Path) -> None:
     """Interpolations in overrides, folders named otherwise, and jobs in batches of one, the first failing."""
     finished = run(

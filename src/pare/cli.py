@@ -11,12 +11,14 @@ from pathlib import Path
 
 from pare.artifact import MANIFEST
 from pare.errors import PareError
+from pare.provenance import number_gpus_as_told
 from pare.store import Entry, Store
 
 NO_LIMIT = 1_000_000  # tokens
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    number_gpus_as_told()
     parser = argparse.ArgumentParser(prog="pare", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     store = commands.add_parser("store", help="look after the store")

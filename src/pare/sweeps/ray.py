@@ -18,7 +18,7 @@ from pare.sweeps.errand import Errand
 from pare.sweeps.plan import Node
 
 #: variables that stages see as they are here, whatever a machine's own are
-CARRIED = ("PYTHONPATH", "PARE_", "HF_", "WANDB_", "MLFLOW_")
+CARRIED = ("PYTHONPATH", "PARE_", "HF_", "WANDB_", "MLFLOW_", "CUDA_DEVICE_ORDER")
 
 
 @dataclass(frozen=True, kw_only=True)
