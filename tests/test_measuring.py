@@ -21,6 +21,7 @@ from pare.errors import StageFailed, TargetError
 from pare.nursery import Nursery
 from pare.progress import silent
 from pare.provenance import gpu
+from pare.report import caveats
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
@@ -37,6 +38,7 @@ from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import PEAK, arms_of, measure
 from pare.targets.peak import SIZE, peak
 from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
+from sample import MEASURED, RESULT
 from small import FINETUNE, TASK, ignore, pipeline
 
 QUICK = Measure(launches=2, seconds=0.3, texts=20)
@@ -263,6 +265,51 @@ def test_what_others_took_that_ended_is_told(tmp_path: Path, monkeypatch: pytest
     named, rest = watch.look().foreign
     assert (named["name"], rest["pid"]) == ("lives", None)
     assert rest["cores"] == pytest.approx(2 * named["cores"], rel=0.01)
+
+
+def test_who_was_on_the_gpu_is_named_though_he_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours are not: neither a child nor, while some run, whom a container may know by another id."""
+
+    def now_there(**pids: int) -> None:
+        apps = "".join(f"{pid}, GPU-aa, 512, {name}\n" for name, pid in pids.items())
+        (tmp_path / "apps").write_text(apps + "9999990, GPU-bb, 512, elsewhere\n", "ascii")
+
+    nvidia_smi(tmp_path, monkeypatch)
+    now_there(before=9999991)
+    watch = Watch("cuda")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        now_there(child=child.pid, hidden=9999992, between=os.getppid())
+        watch.glance(beside_mine=True)
+        child.kill()
+    now_there(after=9999993)
+    found = watch.look()
+    seen = [(one["name"], one["gpu_mb"]) for one in found.foreign if "gpu_mb" in one]
+    assert seen == [("before", "512"), ("between", "512"), ("after", "512")]
+    assert not found.gpu_unknown
+
+
+@pytest.mark.parametrize("apps", [None, "[Insufficient Permissions], GPU-aa, [N/A], x\n"])
+def test_a_gpu_that_nobody_can_look_at_is_not_called_empty(
+    apps: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(tmp_path, monkeypatch)
+    if apps is not None:
+        (tmp_path / "apps").write_text(apps, "ascii")
+    conditions = {**Watch("cuda").look().as_json(), "settled": True}
+    result = replace(RESULT, measurement=replace(MEASURED, conditions=conditions))
+    assert "[yellow]nvidia-smi did not tell who else used the GPU[/yellow]" in caveats(result)
+
+
+def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that knows a GPU and says of its processes what is in `apps`; it fails without that file."""
+    command = folder / "nvidia-smi"
+    gpus = "echo 'GPU 0: NVIDIA A10 (UUID: GPU-aa)'"
+    command.write_text(f'#!/bin/sh\n[ "$1" = -L ] && {gpus} && exit\ncat {folder / "apps"}\n', "utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,6 +196,8 @@ def caveats(result: Result) -> list[str]:
         took = f"{one['cores']} cores" if "cores" in one else f"{one['gpu_mb']} MB of the GPU"
         who = one["name"] if one["pid"] is None else f"{one['name']} ({one['pid']})"
         lines.append(f"[yellow]{escape(who)} used {took} meanwhile[/yellow]")
+    if conditions.get("gpu_unknown"):  # which older results lack
+        lines.append("[yellow]nvidia-smi did not tell who else used the GPU[/yellow]")
     if (conditions["steal"] or 0) > STEAL_SEEN:
         lines.append(f"[yellow]the host took {share(conditions['steal'])} of the cores' time[/yellow]")
     if not conditions["settled"]:

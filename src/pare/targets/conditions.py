@@ -61,8 +61,10 @@ class Conditions:
 
     seconds: float
     steal: float | None
-    #: {"pid", "name", "cores"}: those that took most, not ours; no pid: all that cannot be told any more
+    #: {"pid", "name", "cores"}: those that took most, not ours; no pid: all that cannot be told any more;
+    #: {"pid", "name", "gpu_mb"}: those that were seen on the GPU
     foreign: tuple[dict[str, Any], ...]
+    gpu_unknown: bool  # whether nvidia-smi could not tell once who else was on it
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,18 +81,41 @@ class Spent:
 
 
 class Watch:
-    """Notes who used the cores from its making until `look`; `mine` are the processes that should."""
+    """Notes who used the cores from its making until `look`, and was on the GPU whenever it glanced there.
 
-    def __init__(self) -> None:
+    `mine` are the processes that should.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
         self.began = time.perf_counter()
         self.stolen, self.busy = stolen_seconds(), busy_seconds()
         self.spent = spent_by_all()
         self.mine = {os.getpid()}
+        self.device, self.gpu = device, gpu() if device == "cuda" else None
+        self.on_gpu: dict[int, dict[str, Any]] = {}
+        self.gpu_unknown = False
+        self.glance()
 
     def own(self, pid: int) -> None:
         self.mine.add(pid)
 
-    def look(self, device: str = "cpu") -> Conditions:
+    def glance(self, beside_mine: bool = False) -> None:
+        """At who holds memory of the GPU just now.
+
+        beside_mine: some of mine do, too. A container may see them by other ids, so that whoever is not
+        to be found here could be one of them.
+        """
+        if self.device != "cuda":
+            return
+        found, here = gpu_processes(self.gpu), spent_by_all()
+        self.gpu_unknown |= found is None
+        for one in found or ():
+            spent = here.get(one["pid"])
+            mine = one["pid"] in self.mine or (beside_mine if spent is None else spent.parent in self.mine)
+            if not mine:
+                self.on_gpu[one["pid"]] = one
+
+    def look(self) -> Conditions:
         now = spent_by_all()
         seconds = time.perf_counter() - self.began
         strangers, told = [], 0.0
@@ -113,12 +138,12 @@ class Watch:
                 foreign.append(
                     {"pid": None, "name": "processes that ended or cannot be seen", "cores": round(rest, 2)}
                 )
-        if device == "cuda":
-            foreign += gpu_processes(self.mine)
+        self.glance()
+        foreign += self.on_gpu.values()
         share, stolen = None, stolen_seconds()
         if stolen is not None and self.stolen is not None:
             share = (stolen - self.stolen) / seconds / (os.cpu_count() or 1)
-        return Conditions(round(seconds, 2), share, tuple(foreign))
+        return Conditions(round(seconds, 2), share, tuple(foreign), self.gpu_unknown)
 
 
 def stolen_seconds() -> float | None:
@@ -166,9 +191,8 @@ def command_of(pid: int, name: str) -> str:
     return " ".join(words) or name
 
 
-def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
-    """Processes that hold memory of the GPU and are not ours; of one that is cut up, of all its pieces."""
-    used = gpu()
+def gpu_processes(used: tuple[str, str] | None) -> list[dict[str, Any]] | None:
+    """Processes that hold memory of the GPU; of one that is cut up, of all its pieces. None: nobody knows."""
     query = [
         "nvidia-smi",
         "--query-compute-apps=pid,gpu_uuid,used_memory,process_name",
@@ -176,12 +200,11 @@ def gpu_processes(mine: set[int]) -> list[dict[str, Any]]:
     ]
     try:
         lines = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    found = []
-    for line in lines.splitlines():
-        pid, uuid, megabytes, name = (part.strip() for part in line.split(",", 3))
-        elsewhere = used is not None and used[1].startswith("GPU") and uuid != used[1]
-        if int(pid) not in mine and not elsewhere:
-            found.append({"pid": int(pid), "name": name, "gpu_mb": megabytes})
-    return found
+        rows = [[part.strip() for part in line.split(",", 3)] for line in lines.splitlines()]
+        return [
+            {"pid": int(pid), "name": name, "gpu_mb": megabytes}
+            for pid, uuid, megabytes, name in rows
+            if used is None or not used[1].startswith("GPU") or uuid == used[1]
+        ]
+    except (OSError, subprocess.SubprocessError, ValueError):  # it may write [Insufficient Permissions]
+        return None

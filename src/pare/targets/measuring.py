@@ -48,7 +48,7 @@ def measure(
     ):
         graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
         sides = fed(graphs, settings.timed(texts), Path(folder))
-        watch = Watch()
+        watch = Watch(hardware.device)
         watch.own(nursery.pid)  # and with it its children
         best = least(quickest(sides[1:], CHOOSING, nursery)) if len(baselines) > 1 else 0
         found = Comparison({CANDIDATE: sides[0]}, sides[1 + best], settings, nursery)
@@ -61,8 +61,9 @@ def measure(
             for number in found.launches():
                 for precision in precisions:  # what disturbs only makes it lower
                     peaks[precision] = max(peaks.get(precision, 0.0), peak(precision) or 0.0)
+                watch.glance(beside_mine=True)
                 advance(number < settings.launches, f"{found.speedup(CANDIDATE).median:.2f}x")
-        conditions = watch.look(hardware.device)
+        conditions = watch.look()
     candidate_measured, baseline_measured = (
         measurement(found, role, peaks, conditions) for role in (CANDIDATE, BASELINE)
     )
