@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +13,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
 
 from commands import SMALL, TINY
 from pare.composition import conf_folder, plain
 from pare.config import job_of
 from pare.errors import ConfigError, StageFailed
+from pare.files import write_json
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.store import Store
 from pare.sweep import Slots, Sweep
 from pare.sweeps.composing import Composer
-from pare.sweeps.engine import Ending, Engine
+from pare.sweeps.engine import Ending, Engine, Working, at_work
 from pare.sweeps.estimate import Estimate, estimate
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Node, Plan, plan_of
@@ -153,6 +156,30 @@ def test_a_result_that_another_process_took_away_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {gone} is gone; another process works in that folder (job 0: ")
     assert grid.results() == [None]
+
+
+def test_what_runs_on_another_machine_is_shown_with_it(loader: Any, tmp_path: Path) -> None:
+    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    plan = plan_of(grid.jobs, Store(tmp_path / "store"))
+    begun, ended, *_ = plan.nodes
+    (tmp_path / "nodes").mkdir()
+    for name, more in ((begun, {}), (ended, {"error": None})):
+        write_json(tmp_path / "nodes" / f"{name}.json", {"began": 0.0, "host": "gpu-7", "pid": 1, **more})
+    view = View(plan, grid.apart, Slots(1))
+    view.console = Console(file=StringIO(), force_terminal=True)
+    shown = []
+    with view.watching():
+        for running in (at_work(tmp_path / "plan.json", plan.nodes), {begun: Working(0.0)}):
+            view.going_on(running)
+            assert view.live is not None
+            out = Console(file=StringIO(), width=500)
+            out.print(view.live.renderable)
+            shown.append(out.file.getvalue().splitlines()[1:])  # type: ignore[attr-defined]
+    ((there,), (here,)) = shown
+    assert there.startswith(f"  {plan.nodes[begun].what}  ")
+    assert "  on gpu-7  " in there
+    assert " on " not in here
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"grace_s": -1}])

@@ -17,13 +17,20 @@ class Ending:
     error: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Working:
+    """A node at work: since when (`time.time`), and on which machine where that may be another."""
+
+    since: float
+    host: str = ""
+
+
 class Engine(Protocol):
     """after: nodes that must have ended well; if one of them did not, the node never runs."""
 
     def submit(self, node: Node, after: Sequence[str]) -> None: ...
 
-    def running(self) -> dict[str, float]:
-        """Nodes at work, and since when (`time.time`)."""
+    def running(self) -> dict[str, Working]: ...
 
     def ended(self, wait_s: float) -> list[Ending]:
         """Those that ended since it was last asked; waits so long for the first.
@@ -49,8 +56,12 @@ def not_begun(plan: Path, nodes: Iterable[str]) -> set[str]:
     return {node for node in nodes if ending_file(plan, node).name not in there}
 
 
-def at_work(plan: Path, nodes: Iterable[str]) -> dict[str, float]:
+def at_work(plan: Path, nodes: Iterable[str]) -> dict[str, Working]:
     """Those of the nodes that began and have not ended, by what their processes wrote."""
     there = {file.name for file in (plan.parent / NODES).iterdir()}  # most have not begun
     told = {node: told_by(plan, node) for node in nodes if ending_file(plan, node).name in there}
-    return {node: one["began"] for node, one in told.items() if "began" in one and "error" not in one}
+    return {
+        node: Working(one["began"], one["host"])
+        for node, one in told.items()
+        if "began" in one and "error" not in one
+    }

@@ -16,7 +16,7 @@ from pare.nursery import Nursery
 from pare.provenance import cores
 from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps import work
-from pare.sweeps.engine import Ending, ending_of
+from pare.sweeps.engine import Ending, Working, ending_of
 from pare.sweeps.errand import NODES, death, timeout
 from pare.sweeps.plan import Node
 
@@ -72,8 +72,8 @@ class Processes:
         if not missing:
             self._is_ready(node)
 
-    def running(self) -> dict[str, float]:
-        return {name: one.since for name, one in self.at_work.items()}
+    def running(self) -> dict[str, Working]:
+        return {name: Working(one.since) for name, one in self.at_work.items()}
 
     def ended(self, wait_s: float) -> list[Ending]:
         self._start()

@@ -13,7 +13,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.stopping import listen
 from pare.sweep import EngineSettings, Orders, Slots, Sweep, check_shared
-from pare.sweeps.engine import Ending, at_work, ending_of, not_begun
+from pare.sweeps.engine import Ending, Working, at_work, ending_of, not_begun
 from pare.sweeps.errand import Errand
 from pare.sweeps.plan import Node
 
@@ -91,7 +91,7 @@ class Tasks:
         ref = task.remote(errand, *(self.refs[name] for name in after))
         self.refs[node.id], self.open[ref] = ref, node.id
 
-    def running(self) -> dict[str, float]:
+    def running(self) -> dict[str, Working]:
         return at_work(self.orders.plan, self.open.values())
 
     def ended(self, wait_s: float) -> list[Ending]:

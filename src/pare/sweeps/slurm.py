@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pare.errors import ConfigError
 from pare.sweep import EngineSettings, Orders, Slots, Sweep, check_shared
-from pare.sweeps.engine import Ending, at_work, not_begun
+from pare.sweeps.engine import Ending, Working, at_work, not_begun
 from pare.sweeps.errand import Errand, told_by
 from pare.sweeps.plan import Node
 
@@ -143,7 +143,7 @@ class Jobs:
         self.after[node.id] = set(after)
         self.jobs[node.id], self.open[str(job.job_id)] = job, node.id
 
-    def running(self) -> dict[str, float]:
+    def running(self) -> dict[str, Working]:
         return at_work(self.orders.plan, self.open.values())
 
     def ended(self, wait_s: float) -> list[Ending]:

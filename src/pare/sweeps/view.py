@@ -13,6 +13,7 @@ from rich.text import Text
 from pare.report import wide_console
 from pare.result import Result
 from pare.sweep import Slots
+from pare.sweeps.engine import Working
 from pare.sweeps.estimate import Estimate
 from pare.sweeps.plan import Node, Plan
 
@@ -70,17 +71,18 @@ class View:
         with Live(console=self.console, refresh_per_second=2, transient=True) as self.live:
             yield
 
-    def going_on(self, running: Mapping[str, float]) -> None:
+    def going_on(self, running: Mapping[str, Working]) -> None:
         if self.live is None:
             return
         spent = time.time() - self.began
         left = f", about {span(spent / self.done * (self.total - self.done))} left" if self.done else ""
         failed = f", {self.failures} failed" if self.failures else ""
         lines = [Text(f"{self.done}/{self.total} done in {span(spent)}{left}{failed}", style="bold")]
-        for name, since in list(running.items())[:SHOWN]:
+        for name, one in list(running.items())[:SHOWN]:
             node, jobs = self.plan.nodes[name], self.wanted[name]
             whose = " ".join(self.apart[node.job]) if jobs == 1 else f"for {jobs} jobs"
-            lines.append(Text(f"  {node.what}  {whose}  {span(time.time() - since)}"))
+            where = f"on {one.host}  " if one.host else ""
+            lines.append(Text(f"  {node.what}  {whose}  {where}{span(time.time() - one.since)}"))
         self.live.update(Group(*lines))
 
     def ended(self, node: Node, well: bool) -> None:
