@@ -74,6 +74,14 @@ def test_an_absent_gpu_is_no_silent_cpu(tmp_path: Path) -> None:
     assert "needs an NVIDIA GPU and none is found here" in line
 
 
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there may be a GPU here")
+@pytest.mark.parametrize("train", ["train", "compression.distill.train"])
+def test_an_absent_gpu_to_train_on_is_said_before_anything_runs(tmp_path: Path, train: str) -> None:
+    (line,) = refused(tmp_path, f"{train}.device=cuda", f"{train}.processes=2")
+    told = "cuda asked for, but PyTorch finds no GPU here; auto takes one where there is one"
+    assert line == f"{train}.device: {told}"
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [

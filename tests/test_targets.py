@@ -16,6 +16,7 @@ from commands import TINY, job
 from pare.build import build
 from pare.composition import conf_folder
 from pare.errors import TargetError
+from pare.parallel import torch_finds_a_gpu
 from pare.provenance import gpu
 from pare.runtimes.probe import loads
 from pare.stages.dynamic import Dynamic
@@ -26,7 +27,7 @@ from pare.strategy import doubts, problems
 from pare.targets.arm import gpu_memory
 from pare.targets.card import Card
 from pare.targets.energy import gpu_meter
-from pare.targets.hardware import Hardware, torch_finds_a_gpu
+from pare.targets.hardware import Hardware
 from pare.targets.processor import cores_first, features, features_in, lacks
 
 CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
@@ -154,7 +155,7 @@ def test_looking_for_a_gpu_leaves_it_to_what_is_forked_later(monkeypatch: pytest
 def test_what_is_forked_after_looking_for_a_gpu_can_use_it() -> None:
     code = (
         "import os, torch\n"
-        "from pare.targets.hardware import torch_finds_a_gpu\n"
+        "from pare.parallel import torch_finds_a_gpu\n"
         "assert torch_finds_a_gpu()\n"
         "pid = os.fork()\n"
         "if pid == 0:\n"

@@ -30,10 +30,26 @@ def agreed(value: float) -> float:
     return float(broadcast_object_list([value])[0])
 
 
+def torch_finds_a_gpu() -> bool:
+    import torch
+
+    # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    return torch.cuda.is_available()
+
+
 def check(processes: int, device: str, setting: str) -> None:
-    """Raises ConfigError unless that many processes can train here. device: as `train.device` has it."""
+    """Raises ConfigError unless that many processes can train here. device: as `train.device` has it.
+
+    setting: `train.processes`, wherever that is.
+    """
     from importlib.util import find_spec
 
+    train = setting.removesuffix("processes")
+    if device == "cuda" and not torch_finds_a_gpu():
+        raise ConfigError(
+            f"{train}device: cuda asked for, but PyTorch finds no GPU here; auto takes one where there is one"
+        )
     if processes == 1:
         return
     if find_spec("accelerate") is None:
@@ -42,7 +58,7 @@ def check(processes: int, device: str, setting: str) -> None:
     if 0 < len(found) < processes:
         raise ConfigError(
             f"{setting}: {processes} processes need a GPU each, found {len(found)}; "
-            f"{setting.removesuffix('processes')}device=cpu needs none"
+            f"{train}device=cpu needs none"
         )
 
 

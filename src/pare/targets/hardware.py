@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pare.checkpoint import TOKENIZER, Checkpoint, Format
 from pare.decoding import Text
 from pare.errors import TargetError
+from pare.parallel import torch_finds_a_gpu
 from pare.provenance import cores, cpu, gpu, versions
 from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
@@ -244,11 +245,3 @@ class Automatic(Hardware):
         """One for each runtime that is installed."""
         there = [runtime for runtime in INSTALLED_BY if find_spec(runtime) is not None]
         return tuple(self.on(runtime) for runtime in there if runtime != "openvino" or self.device == "cpu")
-
-
-def torch_finds_a_gpu() -> bool:
-    import torch
-
-    # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    return torch.cuda.is_available()
