@@ -196,6 +196,18 @@ def test_every_mistake_is_listed_with_its_jobs(loader: Any, tmp_path: Path) -> N
     assert "(job 0: seed=x; job 3: seed=x)" in caught.value.problems[0]
 
 
+def test_what_a_gate_may_escalate_to_is_checked_as_well(
+    loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    where = "compression.quantize.escalation.train.processes"
+    overrides = [*TINY, "compression=int8", f"store.root={tmp_path / 'store'}", f"{where}=8"]
+    checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    escalate = "compression.quantize.gate={on_fail: escalate}"
+    with pytest.raises(ConfigError, match=f"^{where}: 8 processes need a GPU each, found 1; "):
+        checked(Composer(loader, master_of(loader, tmp_path)), [[*overrides, escalate]])
+
+
 @pytest.mark.parametrize("override", ["model=null", "experiment=null", "measure=5", "compression/width=null"])
 def test_a_choice_that_is_none_is_a_mistake_as_any(loader: Any, tmp_path: Path, override: str) -> None:
     with pytest.raises(ConfigError) as caught:

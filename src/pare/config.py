@@ -84,7 +84,7 @@ class Job:
     def trainings(self) -> list[Training]:
         """Of every stage that trains, or may have to once a gate has failed."""
         stages = self.stages
-        stages += [s.escalation for s in stages if s.escalation and s.gate and s.gate.on_fail == "escalate"]
+        stages += [dearer for stage in stages if (dearer := stage.dearer)]
         return [train for stage in stages if isinstance(train := getattr(stage, "train", None), Training)]
 
 
@@ -196,7 +196,11 @@ def _checked(
         found, impossible = ways(stages, hardware, where)
         every += found
         problems += [] if found else impossible
-        parts = [*parts, *((stage, f"{where}.{name}") for name, stage in stages)]
+        parts = [
+            *parts,
+            *((stage, f"{where}.{name}") for name, stage in stages),
+            *((stage.dearer, f"{where}.{name}.escalation") for name, stage in stages if stage.dearer),
+        ]
     for part, *setting in parts:
         problems += complaints(part, *setting)
     if problems:

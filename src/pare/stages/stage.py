@@ -65,6 +65,11 @@ class Stage(ABC):
         """The stage's module name."""
         return type(self).__module__.rpartition(".")[2]
 
+    @property
+    def dearer(self) -> "Stage | None":
+        """What its gate may have carried out as well."""
+        return self.escalation if self.gate is not None and self.gate.on_fail == "escalate" else None
+
     def processes(self) -> int:
         """How many processes carry the stage out together."""
         return 1
