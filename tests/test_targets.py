@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 from omegaconf import OmegaConf
 
@@ -16,9 +17,10 @@ from commands import TINY, job
 from pare.build import build
 from pare.composition import conf_folder
 from pare.errors import TargetError
+from pare.nursery import PYTHON
 from pare.parallel import torch_finds_a_gpu
 from pare.provenance import gpu
-from pare.runtimes.probe import loads
+from pare.runtimes.probe import MODEL, loads
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.half import Half
@@ -172,6 +174,26 @@ def test_a_provider_is_tried_not_believed() -> None:
     reason = loads("NoSuchExecutionProvider")
     assert reason is not None
     assert "\n" not in reason
+
+
+def test_trying_a_provider_takes_the_runtime_alone(tmp_path: Path) -> None:
+    """Where a bundle is evaluated its requirements are all there is, and onnx is none of them."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['onnx'] = None\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*PYTHON, "-m", "pare.runtimes.probe", "CPUExecutionProvider"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, '["CPUExecutionProvider"]\n'), done.stderr
+
+
+def test_what_is_tried_is_a_graph_of_one_node() -> None:
+    found = onnx.load_from_string(MODEL)
+    onnx.checker.check_model(found, full_check=True)
+    assert [node.op_type for node in found.graph.node] == ["MatMul"]
 
 
 @pytest.mark.parametrize(
