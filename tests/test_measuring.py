@@ -26,6 +26,7 @@ from pare.stages.export import Export
 from pare.stages.quantize import Quantize
 from pare.stages.shape import Shape
 from pare.stages.stage import Stage
+from pare.targets.answers import graph_run
 from pare.targets.arm import pss_mb
 from pare.targets.arms import Arm, Process
 from pare.targets.comparison import Side
@@ -206,6 +207,11 @@ def test_a_graph_that_does_not_load_is_said_in_one_line(graph: Checkpoint, tmp_p
     broken = Checkpoint(tmp_path, "broken")
     with pytest.raises(StageFailed, match=r"measuring: the process ended with 1: .*Protobuf") as raised:
         measure(broken, [graph], TASK.texts("test"), Hardware(name="here"), QUICK, silent)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(
+        StageFailed, match=r"^hardware=here: CPUExecutionProvider did not .*Protobuf"
+    ) as raised:
+        graph_run(broken, Hardware(name="here"))
     assert "\n" not in str(raised.value)
 
 

@@ -11,8 +11,7 @@ from omegaconf import OmegaConf
 from pare.build import build
 from pare.checkpoint import Checkpoint
 from pare.composition import conf_folder
-from pare.errors import TargetError
-from pare.runtimes.session import session_class
+from pare.errors import StageFailed, TargetError
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.half import Half
@@ -21,6 +20,7 @@ from pare.stages.shape import Shape
 from pare.stages.stage import Stage
 from pare.store import Store
 from pare.strategy import problems
+from pare.targets.answers import graph_run
 from pare.targets.hardware import Hardware
 from pare.targets.tensorrt import Shapes, options, shapes_of
 from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
@@ -176,13 +176,19 @@ def test_the_target_of_the_config_is_that(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.skipif(
     "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no GPU build"
 )
-def test_where_tensorrt_does_not_load_nothing_else_runs(root: Path, tmp_path: Path) -> None:
-    """ONNX Runtime would go on with the CPU."""
+def test_where_tensorrt_does_not_load_nothing_else_runs(
+    root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime would go on with the CPU, and say so on stdout, where a measuring process answers."""
     from pare.runtimes.probe import loads
 
     if loads("TensorrtExecutionProvider") is None:
         pytest.skip("TensorRT is here")
     checkpoint = made(root, PLAIN)
-    told = TENSORRT.fitted(checkpoint, TASK.texts("test"), tmp_path).session_options(checkpoint)
-    with pytest.raises(RuntimeError, match=r"^TensorrtExecutionProvider did not load; ONNX Runtime offers "):
-        session_class("onnxruntime")(str(checkpoint.model_file), "cuda", 1, told)
+    there = TENSORRT.fitted(checkpoint, TASK.texts("test"), tmp_path)
+    with pytest.raises(
+        StageFailed, match=r"^hardware=there: TensorrtExecutionProvider did not load"
+    ) as raised:
+        graph_run(checkpoint, there)
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr().out == ""

@@ -47,13 +47,18 @@ class Session:
         providers = [tuple(provider) for provider in self.options.get("providers", PROVIDERS[device])]
         self.provider = str(providers[0][0])
         begun = time.perf_counter()
-        self.session = onnxruntime.InferenceSession(file, settings, providers=providers)
+        try:
+            # its fallback tells of an error on stdout and goes on with another provider, in a run too
+            self.session = onnxruntime.InferenceSession(
+                file, settings, providers=providers, enable_fallback=0
+            )
+        except Exception as e:  # ONNX Runtime's own have no class in common
+            raise RuntimeError(f"{self.provider} did not load {file}: {' '.join(str(e).split())}") from e
         self.build_s = time.perf_counter() - begun
         if self.session.get_providers()[0] != self.provider:
             raise RuntimeError(
                 f"{self.provider} did not load; ONNX Runtime offers {self.session.get_providers()}"
             )
-        self.session.disable_fallback()  # or an error in a run makes it go on with another provider
         (first, *_) = self.session.get_inputs()
         self.shape = first.shape
         self.dtype = np.int32 if "int32" in first.type else np.int64

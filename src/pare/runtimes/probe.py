@@ -49,7 +49,7 @@ def main(provider: str) -> None:
 
     if provider != "CPUExecutionProvider":
         preload()
-    session = onnxruntime.InferenceSession(MODEL, providers=[provider])
+    session = onnxruntime.InferenceSession(MODEL, providers=[provider], enable_fallback=0)
     sys.stdout.write(json.dumps(session.get_providers()) + "\n")
 
 

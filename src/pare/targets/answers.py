@@ -6,6 +6,7 @@ from typing import Any
 from pare.answering import Run, answers_of_run
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.decoding import Text
+from pare.errors import StageFailed
 from pare.outputs import has_places
 from pare.runtimes.session import session_class
 from pare.targets.hardware import Hardware
@@ -20,6 +21,10 @@ def answers_of(checkpoint: Checkpoint, texts: Sequence[Text], run: Run) -> list[
 
 
 def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:
+    """Raises StageFailed where the runtime cannot load it."""
     session_of = session_class(hardware.runtime)
     options = hardware.session_options(checkpoint)
-    return session_of(str(checkpoint.model_file), hardware.device, hardware.threads, options).run
+    try:
+        return session_of(str(checkpoint.model_file), hardware.device, hardware.threads, options).run
+    except RuntimeError as e:
+        raise StageFailed(f"hardware={hardware.name}: {e}") from e
