@@ -192,3 +192,4 @@ def test_where_tensorrt_does_not_load_nothing_else_runs(
         graph_run(checkpoint, there)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr().out == ""
+    assert [folder.name for folder in (tmp_path / "tensorrt").iterdir()] == [checkpoint.digest[:16]]

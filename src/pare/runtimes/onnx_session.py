@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ PROVIDERS = {
     # or cards with TF32 would compute a float graph in it, which nobody asked for
     "cuda": [["CUDAExecutionProvider", {"use_tf32": "0"}]],
 }
+
+CACHE = "trt_engine_cache_path"
 
 
 class Session:
@@ -44,10 +47,13 @@ class Session:
             settings.profile_file_prefix = self.options["profile"]
         if device == "cuda":
             preload()
-        providers = [tuple(provider) for provider in self.options.get("providers", PROVIDERS[device])]
+        providers = [(name, told) for name, told in self.options.get("providers", PROVIDERS[device])]
+        kept = next((Path(told[CACHE]) for _, told in providers if CACHE in told), None)
         self.provider = str(providers[0][0])
         begun = time.perf_counter()
         try:
+            if kept is not None:
+                kept.mkdir(parents=True, exist_ok=True)  # ONNX Runtime makes the last of these folders only
             # its fallback tells of an error on stdout and goes on with another provider, in a run too
             self.session = onnxruntime.InferenceSession(
                 file, settings, providers=providers, enable_fallback=0
