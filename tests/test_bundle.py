@@ -192,7 +192,7 @@ def test_pare_in_a_bundles_folder_takes_its_own_files(made: Made) -> None:
         (Hardware(name="there", device="cuda"), ["onnxruntime-gpu[cuda,cudnn]", *WITH_GPU]),
         (
             Hardware(name="there", device="cuda", providers=("TensorrtExecutionProvider",)),
-            ["onnxruntime-gpu[cuda,cudnn]", "tensorrt", *WITH_GPU],
+            ["onnxruntime-gpu[cuda,cudnn]", "tensorrt-cu13", *WITH_GPU],
         ),
     ],
 )

@@ -1,5 +1,8 @@
 """What TensorRT is told, as far as a machine without one can tell: names, shapes, caches, refusals."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from pare.store import Store
 from pare.strategy import problems
 from pare.targets.answers import graph_run
 from pare.targets.hardware import Hardware
-from pare.targets.tensorrt import Shapes, options, shapes_of
+from pare.targets.tensorrt import PACKAGES, VERSIONS, Shapes, options, shapes_of
 from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
 
 TENSORRT = Hardware(
@@ -71,6 +74,34 @@ def test_the_provider_knows_every_option(precision: str) -> None:
     known = LIBRARY.read_bytes()
     for name in options(SHAPES, precision, Path("/cache"), "0123"):
         assert b"\0" + name.encode() + b"\0" in known, name
+
+
+@pytest.mark.skipif(not LIBRARY.is_file(), reason="this ONNX Runtime comes without TensorRT's provider")
+def test_a_bundle_requires_the_tensorrt_that_its_runtime_is_built_against() -> None:
+    cuda = onnxruntime.cuda_version.partition(".")[0]
+    assert f"tensorrt-cu{cuda}" == PACKAGES[0]
+    assert f"libnvinfer.so.{VERSIONS.partition('.')[0]}\0".encode() in LIBRARY.read_bytes()
+
+
+def test_tensorrt_is_loaded_from_where_pip_put_it(tmp_path: Path) -> None:
+    """Or the loader would not find it; for other providers it is not wanted."""
+    (tmp_path / "tensorrt_libs.py").write_text("print('loaded')")
+    code = (
+        "import sys\n"
+        "from pare.runtimes.onnx_session import preload\n"
+        "preload('CUDAExecutionProvider')\n"
+        "assert 'tensorrt_libs' not in sys.modules\n"
+        "preload('TensorrtExecutionProvider')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr.count("loaded")) == ("", 1)
 
 
 def test_each_precision_is_let_in_by_its_graph() -> None:

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +17,11 @@ from pare.evaluation import Evaluation, files_of
 from pare.files import remove, write_json
 from pare.provenance import versions
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime, module_file
+from pare.targets import tensorrt
 from pare.targets.hardware import Hardware
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
-#: the names it goes by; the first takes one of the others along
-TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 #: a folder that nobody wrote into for so long is of a process that was killed
 STALE_S = 3600.0
 
@@ -109,17 +108,14 @@ def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:
     ONNX Runtime's builds for CPUs and for GPUs are two packages of one version, which must not be together.
     """
     others = ("tokenizers", "numpy", *(("nvidia-ml-py",) if target.device == "cuda" else ()))
-    found = versions((*PACKAGES[runtime], *TENSORRT, *others))
+    found = versions((*PACKAGES[runtime], *tensorrt.PACKAGES, *others))
     # 2.13.0+cpu is a build, which no index of packages has by that name
     here = {name: version.partition("+")[0] for name, version in found.items() if version}
     name = PACKAGES[runtime][-1]
     if runtime == "onnxruntime" and target.device == "cuda":
         name = "onnxruntime-gpu[cuda,cudnn]"
-    packages = {name: first_of(here, PACKAGES[runtime])}
+    packages = {name: next((here[name] for name in PACKAGES[runtime] if name in here), None)}
     if target.standard_operators:
-        packages["tensorrt"] = first_of(here, TENSORRT)
+        name = next((name for name in tensorrt.PACKAGES if name in here), tensorrt.PACKAGES[0])
+        packages[name] = here.get(name, tensorrt.VERSIONS)
     return packages | {name: here.get(name) for name in others}
-
-
-def first_of(versions: Mapping[str, str], names: Sequence[str]) -> str | None:
-    return next((versions[name] for name in names if name in versions), None)

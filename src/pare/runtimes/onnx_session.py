@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,11 @@ class Session:
         if "profile" in self.options:
             settings.enable_profiling = True
             settings.profile_file_prefix = self.options["profile"]
-        if device == "cuda":
-            preload()
         providers = [(name, told) for name, told in self.options.get("providers", PROVIDERS[device])]
         kept = next((Path(told[CACHE]) for _, told in providers if CACHE in told), None)
         self.provider = str(providers[0][0])
+        if device == "cuda":
+            preload(self.provider)
         begun = time.perf_counter()
         try:
             if kept is not None:
@@ -84,8 +85,11 @@ class Session:
         return values
 
 
-def preload() -> None:
-    """CUDA's libraries where pip put them, which the loader does not find by itself."""
-    if hasattr(onnxruntime, "preload_dlls"):
-        with redirect_stdout(sys.stderr):  # it prints what it does not find; stdout belongs to the caller
+def preload(provider: str) -> None:
+    """CUDA's and TensorRT's libraries where pip put them, which the loader does not find by itself."""
+    with redirect_stdout(sys.stderr):  # what is not found is printed; stdout belongs to the caller
+        if hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()
+        if provider == "TensorrtExecutionProvider":
+            with suppress(ImportError):  # it may be the system's own
+                import_module("tensorrt_libs")

@@ -48,7 +48,7 @@ def main(provider: str) -> None:
     from pare.runtimes.onnx_session import preload
 
     if provider != "CPUExecutionProvider":
-        preload()
+        preload(provider)
     session = onnxruntime.InferenceSession(MODEL, providers=[provider], enable_fallback=0)
     sys.stdout.write(json.dumps(session.get_providers()) + "\n")
 

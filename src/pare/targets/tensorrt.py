@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: what pip calls it, by CUDA's version; the last takes one of the others along
+PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
+VERSIONS = "10.*"  #: that ONNX Runtime's provider is built against
 INPUTS = ("input_ids", "attention_mask")
 FLAGS = {"fp16": "trt_fp16_enable", "bf16": "trt_bf16_enable", "int8": "trt_int8_enable"}
 SHORTEST = 2  # tokens: of an empty text, its two marks
