@@ -15,6 +15,7 @@ from pare.build import build
 from pare.checkpoint import Checkpoint
 from pare.composition import conf_folder
 from pare.errors import StageFailed, TargetError
+from pare.runtimes.onnx_session import build_seconds, engines
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.half import Half
@@ -102,6 +103,18 @@ def test_tensorrt_is_loaded_from_where_pip_put_it(tmp_path: Path) -> None:
         check=True,
     )
     assert (done.stdout, done.stderr.count("loaded")) == ("", 1)
+
+
+def test_the_seconds_of_building_stay_beside_the_engine(tmp_path: Path) -> None:
+    """Who finds the engine there reads it in a fraction of them."""
+    assert build_seconds(None, {}, 0.5) == 0.5
+    assert build_seconds(tmp_path, {}, 0.5) == 0.5
+    (tmp_path / "graph.engine").touch()
+    assert build_seconds(tmp_path, {}, 31.5) == 31.5
+    found = engines(tmp_path)
+    assert build_seconds(tmp_path, found, 0.5) == 31.5
+    os.utime(tmp_path / "graph.engine", ns=(1, 1))  # built again, for other shapes
+    assert build_seconds(tmp_path, found, 40.0) == build_seconds(tmp_path, engines(tmp_path), 0.5) == 40.0
 
 
 def test_each_precision_is_let_in_by_its_graph() -> None:

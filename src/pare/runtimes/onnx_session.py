@@ -55,13 +55,14 @@ class Session:
         try:
             if kept is not None:
                 kept.mkdir(parents=True, exist_ok=True)  # ONNX Runtime makes the last of these folders only
+            before = engines(kept)
             # its fallback tells of an error on stdout and goes on with another provider, in a run too
             self.session = onnxruntime.InferenceSession(
                 file, settings, providers=providers, enable_fallback=0
             )
         except Exception as e:  # ONNX Runtime's own have no class in common
             raise RuntimeError(f"{self.provider} did not load {file}: {' '.join(str(e).split())}") from e
-        self.build_s = time.perf_counter() - begun
+        self.build_s = build_seconds(kept, before, time.perf_counter() - begun)
         if self.session.get_providers()[0] != self.provider:
             raise RuntimeError(
                 f"{self.provider} did not load; ONNX Runtime offers {self.session.get_providers()}"
@@ -83,6 +84,24 @@ class Session:
     def _run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         values: Sequence[np.ndarray] = self.session.run(self.names, inputs)
         return values
+
+
+def engines(kept: Path | None) -> dict[str, int]:
+    """Those that TensorRT keeps in a folder, by name, and when they were written."""
+    return {} if kept is None else {file.name: file.stat().st_mtime_ns for file in kept.glob("*.engine")}
+
+
+def build_seconds(kept: Path | None, before: Mapping[str, int], seconds: float) -> float:
+    """What building took; of an engine that was found in its folder, what it took when that was.
+
+    before: the engines that were there. seconds: what making the session took.
+    """
+    if kept is None:
+        return seconds
+    note = kept / "build_s"
+    if engines(kept) != before:
+        note.write_text(str(seconds), encoding="utf-8")
+    return float(note.read_text(encoding="utf-8")) if note.is_file() else seconds
 
 
 def preload(provider: str) -> None:
