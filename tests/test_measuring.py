@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,6 +52,18 @@ def graph(root: Path) -> Checkpoint:
     return pipeline(root).execute(FINETUNE, (("export", Export()),), ignore).final
 
 
+def measured(
+    candidate: Checkpoint,
+    baselines: Sequence[Checkpoint],
+    texts: Sequence[str],
+    hardware: Hardware,
+    settings: Measure,
+) -> tuple[Measurement, Measurement, int]:
+    """All on the target as it is."""
+    first, *others = [(graph, hardware) for graph in (candidate, *baselines)]
+    return measure(first, others, texts, settings, silent)
+
+
 def test_what_was_measured_afresh_is_what_the_store_has(root: Path, graph: Checkpoint) -> None:
     line = pipeline(root)
     told = Measure(launches=2, seconds=0.1, texts=5, peak=False)
@@ -67,7 +80,7 @@ def test_a_measurement_knows_what_it_measured(root: Path) -> None:
     )
     graphs = line.baseline_graphs((), outcome.baseline)
     hardware = Hardware(name="here", batch=2, throughput_batches=(1, 4))
-    small, large, best = measure(outcome.final, graphs, TASK.texts("test"), hardware, QUICK, silent)
+    small, large, best = measured(outcome.final, graphs, TASK.texts("test"), hardware, QUICK)
     assert best in (0, 1)
     assert (small.precision, large.precision) == ("int8", "fp32")
     assert large.lowering == ("fused", "plain")[best]
@@ -110,7 +123,7 @@ def test_the_baseline_is_chosen_by_launches_in_either_order(
     monkeypatch.setattr(Side, "started", note)
     plain = pipeline(root).execute(FINETUNE, (("export", Export(lowering="plain")),), ignore).final
     hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
-    _, _, best = measure(graph, [graph, plain], TASK.texts("test"), hardware, settings, silent)
+    _, _, best = measured(graph, [graph, plain], TASK.texts("test"), hardware, settings)
     assert best in (0, 1)
     launches = [tuple(started[i : i + 2]) for i in (0, 2, 4)]
     assert set(launches) == {(graph.path, plain.path), (plain.path, graph.path)}
@@ -125,14 +138,14 @@ def test_what_calls_itself_int8_and_multiplies_in_float_is_not_shown_as_int8(
     (folder / "checkpoint.json").write_text(json.dumps(record), "utf-8")
     hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
     boasts = Checkpoint(folder, "boasts")
-    found, _, _ = measure(boasts, [graph], TASK.texts("test"), hardware, settings, silent)
+    found, _, _ = measured(boasts, [graph], TASK.texts("test"), hardware, settings)
     assert found.precision == "fp32 (int8 asked)"
 
 
 def test_at_a_fixed_length_only_the_model_is_timed(graph: Checkpoint) -> None:
     hardware = Hardware(name="here", length=16, throughput_batches=(2,))
     settings = replace(QUICK, peak=False)
-    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)
+    found, _, _ = measured(graph, [graph], TASK.texts("test"), hardware, settings)
     assert found.arithmetic is not None
     assert found.arithmetic.fraction is None
     assert found.end_to_end_ms is None
@@ -143,7 +156,7 @@ def test_at_a_fixed_length_only_the_model_is_timed(graph: Checkpoint) -> None:
 def test_strict_goes_on_until_there_are_enough_calls(graph: Checkpoint) -> None:
     settings = Measure(mode="strict", launches=2, seconds=0.1, calls=300, texts=20, peak=False)
     hardware = Hardware(name="here", throughput_batches=(1,))
-    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)
+    found, _, _ = measured(graph, [graph], TASK.texts("test"), hardware, settings)
     assert found.latency_ms["n"] >= 300
     assert "p90" not in found.latency_ms
     assert found.mode == "strict"
@@ -153,8 +166,8 @@ def test_texts_are_drawn_from_all_over_a_sorted_file(graph: Checkpoint) -> None:
     """Or a file sorted by length would be timed on its short texts."""
     hardware, settings = Hardware(name="here", throughput_batches=(1,)), replace(QUICK, peak=False)
     texts = sorted(TASK.texts("test"), key=len)
-    found, _, _ = measure(graph, [graph], texts, hardware, settings, silent)
-    first, _, _ = measure(graph, [graph], texts[:20], hardware, settings, silent)
+    found, _, _ = measured(graph, [graph], texts, hardware, settings)
+    first, _, _ = measured(graph, [graph], texts[:20], hardware, settings)
     assert found.arithmetic is not None
     assert first.arithmetic is not None
     assert found.arithmetic.flops_per_text > 1.2 * first.arithmetic.flops_per_text
@@ -189,7 +202,7 @@ def test_inputs_of_all_shapes_come_back_as_they_were(tmp_path: Path) -> None:
 def test_too_few_texts_are_said(graph: Checkpoint) -> None:
     hardware = Hardware(name="here", batch=64)
     with pytest.raises(StageFailed, match=r"^measuring: hardware\.batch: 64 texts .* 20 are"):
-        measure(graph, [graph], TASK.texts("test"), hardware, QUICK, silent)
+        measured(graph, [graph], TASK.texts("test"), hardware, QUICK)
 
 
 @pytest.mark.parametrize("after", [(), (("shape", Shape(length=16)),)])
@@ -198,7 +211,7 @@ def test_more_tokens_than_the_model_reads_are_said(root: Path, after: tuple[tupl
     hardware, longest = Hardware(name="here", length=40), 16 if after else 32
     said = rf"^measuring: hardware\.length: 40 tokens asked for, but the model reads at most {longest}$"
     with pytest.raises(StageFailed, match=said):
-        measure(made, [made], TASK.texts("test"), hardware, QUICK, silent)
+        measured(made, [made], TASK.texts("test"), hardware, QUICK)
 
 
 def test_a_graph_that_does_not_load_is_said_in_one_line(graph: Checkpoint, tmp_path: Path) -> None:
@@ -206,7 +219,7 @@ def test_a_graph_that_does_not_load_is_said_in_one_line(graph: Checkpoint, tmp_p
         (tmp_path / file.name).write_bytes(b"no graph" if file.suffix == ".onnx" else file.read_bytes())
     broken = Checkpoint(tmp_path, "broken")
     with pytest.raises(StageFailed, match=r"measuring: the process ended with 1: .*Protobuf") as raised:
-        measure(broken, [graph], TASK.texts("test"), Hardware(name="here"), QUICK, silent)
+        measured(broken, [graph], TASK.texts("test"), Hardware(name="here"), QUICK)
     assert "\n" not in str(raised.value)
     with pytest.raises(
         StageFailed, match=r"^hardware=here: CPUExecutionProvider did not .*Protobuf"
@@ -461,7 +474,7 @@ def test_joules_are_those_of_the_calls_that_count(
     monkeypatch.setattr(Arm, "block", block)
     monkeypatch.setattr("pare.targets.comparison.meter", lambda device: counter)
     hardware = Hardware(name="here", throughput_batches=(4,))
-    found, _, _ = measure(graph, [graph], TASK.texts("test"), hardware, replace(QUICK, peak=False), silent)
+    found, _, _ = measured(graph, [graph], TASK.texts("test"), hardware, replace(QUICK, peak=False))
     assert found.energy_j == pytest.approx(1 / 4, rel=0.1 if window_s else 1e-6)
 
 
@@ -479,7 +492,7 @@ def test_long_calls_need_few_to_warm_up(graph: Checkpoint, tmp_path: Path) -> No
 def test_there_are_more_launches_while_the_interval_is_wide(graph: Checkpoint) -> None:
     hardware = Hardware(name="here", throughput_batches=(1,))
     few, most = (
-        measure(graph, [graph], TASK.texts("test"), hardware, settings, silent)[0].conditions["launches"]
+        measured(graph, [graph], TASK.texts("test"), hardware, settings)[0].conditions["launches"]
         for settings in (
             replace(QUICK, peak=False, more=3, half_width=100.0),
             replace(QUICK, peak=False, more=3, half_width=0.0),

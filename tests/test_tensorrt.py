@@ -1,6 +1,8 @@
 """What TensorRT is told, as far as a machine without one can tell: names, shapes, caches, refusals."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,8 +28,9 @@ from pare.store import Store
 from pare.strategy import problems
 from pare.targets.answers import graph_run
 from pare.targets.hardware import Hardware
+from pare.targets.measurement import Measure
 from pare.targets.tensorrt import PACKAGES, VERSIONS, Shapes, options, shapes_of
-from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
+from small import FINETUNE, HARDWARE, TASK, Broken, ignore, pipeline
 
 TENSORRT = Hardware(
     name="there", device="cuda", providers=("TensorrtExecutionProvider", "CUDAExecutionProvider")
@@ -46,6 +49,29 @@ def test_shapes_come_from_lengths_and_batches() -> None:
     assert shapes_of([90, 5, 90], 4, 2, 64) == Shapes(least=(1, 2), usual=(4, 64), most=(4, 64))
     assert shapes_of([1], 1, 1, 1) == Shapes(least=(1, 1), usual=(1, 1), most=(1, 1))
     assert shapes_of([], 1, 8, 64).most == (8, 64)
+    assert shapes_of([9, 5], 1, 8, 64, 16) == Shapes(least=(1, 2), usual=(1, 16), most=(8, 64))
+    assert shapes_of([9, 5], 1, 8, 16, 24).most == (8, 24)  # padded beyond what texts are cut to
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, None),
+        ({"batch": 64}, "1 to 32 texts of up to 64 tokens, but what runs is 1 to 64 of up to 48"),
+        ({"throughput_batches": (200,)}, "1 to 32 texts of up to 64 tokens, but what runs is 1 to 200 of"),
+        ({"length": 65}, "1 to 32 texts of up to 64 tokens, but what runs is 1 to 32 of up to 65"),
+        (
+            {"shapes": Shapes(least=(1, 2), usual=(1, 12), most=(16, 32)), "throughput_batches": (1,)},
+            "1 to 16 texts of up to 32 tokens, but what runs is 1 to 32 of up to 48",
+        ),
+        ({"shapes": Shapes(least=(8, 2), usual=(8, 12), most=(32, 64))}, "8 to 32 texts of up to 64 tokens"),
+    ],
+)
+def test_shapes_that_do_not_cover_what_runs_are_refused(given: dict[str, Any], said: str | None) -> None:
+    """Scoring takes 32 texts at a time, whatever is timed."""
+    found = replace(TENSORRT, **{"shapes": SHAPES, **given}).misfits(100, [128], 48)
+    assert len(found) == (said is not None)
+    assert all(line.startswith(f"hardware.shapes: {said}") for line in found)
 
 
 @pytest.mark.parametrize("wrong", [{"least": (2, 4)}, {"most": (1, 3)}, {"usual": (1,)}, {"least": (0, 1)}])
@@ -169,6 +195,41 @@ def test_the_pipeline_takes_shapes_from_the_training_texts(root: Path) -> None:
     assert pipeline(root).fitted(checkpoint) == HARDWARE
     given = replace(TENSORRT, shapes=SHAPES, cache="/elsewhere")
     assert pipeline(root, hardware=given).fitted(checkpoint) == given
+
+
+def test_each_graph_that_is_timed_has_shapes_of_its_own(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The baseline reads longer texts than a candidate whose positions were cut."""
+    whole = made(root, PLAIN)
+    folder = shutil.copytree(whole.path, tmp_path / "short")
+    record = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    (folder / "checkpoint.json").write_text(json.dumps({**record, "max_length": 16}), "utf-8")
+    short, settings = Checkpoint(folder, "short"), Measure()
+    timed: list[tuple[Checkpoint, Hardware]] = []
+
+    def measure(first: tuple[Checkpoint, Hardware], others: Any, *_: object) -> None:
+        timed.extend([first, *others])
+        raise Broken
+
+    def latencies_ms(graphs: Any, *_: object) -> None:
+        timed.extend(graphs)
+        raise Broken
+
+    monkeypatch.setattr("pare.cached.measure", measure)
+    monkeypatch.setattr("pare.cached.latencies_ms", latencies_ms)
+    with pytest.raises(Broken):
+        pipeline(root, hardware=TENSORRT).measure(short, [whole], settings)
+    with pytest.raises(Broken):  # hardware=auto, whose pipelines are of other targets
+        pipeline(root).quickest([(short, TENSORRT), (whole, TENSORRT)], settings)
+    assert [checkpoint for checkpoint, _ in timed] == [short, whole] * 2
+    assert [there.shapes and there.shapes.most for _, there in timed] == [(32, 16), (32, 32)] * 2
+    assert all(there.cache == str(root / "cache" / "tensorrt") for _, there in timed)
+
+
+def test_texts_that_are_padded_have_a_shape_too(root: Path) -> None:
+    fitted = pipeline(root, hardware=replace(TENSORRT, length=24)).fitted(made(root, PLAIN))
+    assert fitted.shapes == Shapes(least=(1, 2), usual=(1, 24), most=(32, 32))
 
 
 def test_what_the_store_removes_leaves_engines(tmp_path: Path) -> None:

@@ -139,10 +139,9 @@ class Cached:
         """`final` beside the fastest of the baseline's `graphs`; from the store unless `fresh`."""
 
         def take() -> dict[str, Any]:
+            first, *others = ((graph, self.fitted(graph)) for graph in (final, *graphs))
             texts = self.task.texts("test")
-            candidate, baseline, best = measure(
-                final, graphs, texts, self.fitted(final), settings, self.progress
-            )
+            candidate, baseline, best = measure(first, others, texts, settings, self.progress)
             return {"candidate": candidate.as_json(), "baseline": baseline.as_json(), "best": best}
 
         what = self.what_is_measured(final.digest, [graph.digest for graph in graphs])
@@ -178,7 +177,8 @@ class Cached:
         what = {"choice": [[final.digest, target, target.fingerprint()] for final, target in finals]}
 
         def take() -> dict[str, Any]:
-            return {"latency_ms": latencies_ms(finals, self.task.texts("test"), settings, self.progress)}
+            fitted = [(final, self.fitted(final, target)) for final, target in finals]
+            return {"latency_ms": latencies_ms(fitted, self.task.texts("test"), settings, self.progress)}
 
         found: list[float] = self.measured(what, settings, take)["latency_ms"]
         return found
@@ -198,9 +198,10 @@ class Cached:
         found: dict[str, Any] = json.loads((entry.path / MEASUREMENT).read_text(encoding="utf-8"))
         return found
 
-    def fitted(self, checkpoint: Checkpoint) -> Hardware:
-        """The target with what its compiler has to know of the task's texts."""
-        return self.hardware.fitted(checkpoint, self.task.texts("train"), self.store.root / "cache")
+    def fitted(self, checkpoint: Checkpoint, target: Hardware | None = None) -> Hardware:
+        """A target, this one if not given, with what its compiler has to know of the task's texts."""
+        target = target or self.hardware
+        return target.fitted(checkpoint, self.task.texts("train"), self.store.root / "cache")
 
     def task_identity(self) -> dict[str, Any]:
         """Which data and which code of the task a result comes from."""

@@ -135,8 +135,9 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, problems)
     timed = min(len(task.texts("test")), measure.texts)
+    longest = finetune.model.longest
     wrong = unknown_metrics(task, expect, strategies)
-    wrong += hardware.misfits(timed, [finetune.model.longest])
+    wrong += hardware.misfits(timed, [longest], min(task.max_length, longest or task.max_length))
     wrong += misfits(task, finetune, strategies)
     if wrong:
         raise ConfigError(wrong)

@@ -87,7 +87,9 @@ def check(given: Evaluation, final: Checkpoint, hardware: Hardware, settings: Me
             "know; one that was made for hardware=tensorrt has none"
         )
     timed = min(len(given.texts), settings.texts)
-    problems += hardware.misfits(timed, [graph.longest for graph in (final, *given.baselines)])
+    graphs = (final, *given.baselines)
+    read = max(graph.max_length for graph in graphs)
+    problems += hardware.misfits(timed, [graph.longest for graph in graphs], read)
     if problems:
         raise ConfigError(problems)
     hardware.check()
@@ -108,13 +110,10 @@ def result_of(
     """Writes what each row adds into the folder."""
     home = given.home
     ready = [fitted(checkpoint, given.texts, hardware) for checkpoint in (final, *given.baselines)]
-    (final, there), *others = ready
-    measured, baseline_measured, best = measure(
-        final, [baseline for baseline, _ in others], given.texts, there, move.measure, show.progress
-    )
+    measured, baseline_measured, best = measure(ready[0], ready[1:], given.texts, move.measure, show.progress)
     before, after = (
         answers_of(checkpoint, given.texts, graph_run(checkpoint, target))
-        for checkpoint, target in (others[best], ready[0])
+        for checkpoint, target in (ready[1 + best], ready[0])
     )
     first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
     split = split_digest(given.texts, given.truths)

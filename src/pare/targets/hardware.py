@@ -106,6 +106,11 @@ class Hardware:
         """Whether a graph may hold operators of ONNX's own only: TensorRT knows none of ONNX Runtime's."""
         return self.runtime == "onnxruntime" and self.provider == TENSORRT
 
+    @property
+    def largest_batch(self) -> int:
+        """How many texts run at once at most, timed or scored."""
+        return max(self.batch, *self.throughput_batches, SCORED_AT_ONCE)
+
     def fitted(self, checkpoint: Checkpoint, texts: Sequence[Text], cache: Path) -> "Hardware":
         """With the shapes and the cache that TensorRT is given where the config says neither.
 
@@ -117,8 +122,8 @@ class Hardware:
         if shapes is None:
             encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
             lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
-            largest = max(*self.throughput_batches, SCORED_AT_ONCE)
-            shapes = tensorrt.shapes_of(lengths, self.batch, largest, checkpoint.max_length)
+            longest = checkpoint.max_length
+            shapes = tensorrt.shapes_of(lengths, self.batch, self.largest_batch, longest, self.length)
         return replace(self, shapes=shapes, cache=self.cache or str(cache / "tensorrt"))
 
     def session_options(self, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
@@ -163,10 +168,11 @@ class Hardware:
             )
         return None
 
-    def misfits(self, timed: int, longest: Sequence[int | None]) -> list[str]:
+    def misfits(self, timed: int, longest: Sequence[int | None], read: int) -> list[str]:
         """What makes measuring impossible here, one line each.
 
-        timed: how many texts. longest: the tokens that each of the models reads at most, where that is known.
+        timed: how many texts. longest: the tokens that each of the models has positions for, where that is
+        known. read: those that a text is cut to.
         """
         found = []
         if timed < self.batch:
@@ -179,6 +185,14 @@ class Hardware:
             found.append(
                 f"hardware.length: {self.length} tokens asked for, but the model reads at most {least}"
             )
+        if self.shapes is not None:
+            few, (most, tokens) = self.shapes.least[0], self.shapes.most
+            needed = max(read, self.length or 0)
+            if few > 1 or most < self.largest_batch or tokens < needed:
+                found.append(
+                    f"hardware.shapes: {few} to {most} texts of up to {tokens} tokens, but what runs is 1 to "
+                    f"{self.largest_batch} of up to {needed}"
+                )
         return found
 
     def check(self) -> None:

@@ -27,27 +27,29 @@ from pare.targets.intervals import Speedup, percentiles
 from pare.targets.measurement import Arithmetic, Measure, Measurement, Rate
 from pare.targets.works import LATENCY, bucketed_work, padded_work, write_works
 
+#: what runs, and where: the target, fitted to it
+Graph = tuple[Checkpoint, Hardware]
+
 ARM, PEAK = "pare.targets.arm", "pare.targets.peak"
 CHOOSING = 3  # launches that the baseline is chosen by
 NO_CHANGE = Speedup(1.0, 1.0, 1.0)
 
 
 def measure(
-    candidate: Checkpoint,
-    baselines: Sequence[Checkpoint],
+    candidate: Graph,
+    baselines: Sequence[Graph],
     texts: Sequence[Text],
-    hardware: Hardware,
     settings: Measure,
     progress: Progress,
 ) -> tuple[Measurement, Measurement, int]:
     """(candidate, baseline, which of `baselines` was faster and therefore is the baseline)."""
+    hardware = candidate[1]
     with (
         TemporaryDirectory() as folder,
         lease(hardware.device),
         arms_of([hardware.runtime]) as nursery,
     ):
-        graphs = [(checkpoint, hardware) for checkpoint in (candidate, *baselines)]
-        sides = fed(graphs, settings.timed(texts), Path(folder))
+        sides = fed([candidate, *baselines], settings.timed(texts), Path(folder))
         watch = Watch(hardware.device)
         watch.own(nursery.pid)  # and with it its children
         best = least(quickest(sides[1:], CHOOSING, nursery)) if len(baselines) > 1 else 0
@@ -71,7 +73,7 @@ def measure(
 
 
 def latencies_ms(
-    graphs: Sequence[tuple[Checkpoint, Hardware]],
+    graphs: Sequence[Graph],
     texts: Sequence[Text],
     settings: Measure,
     progress: Progress,
@@ -93,7 +95,7 @@ def arms_of(runtimes: Sequence[Runtime]) -> Nursery:
     return Nursery.fresh(ARM, [session_module(runtime) for runtime in dict.fromkeys(runtimes)])
 
 
-def fed(graphs: Sequence[tuple[Checkpoint, Hardware]], texts: Sequence[Text], folder: Path) -> list[Side]:
+def fed(graphs: Sequence[Graph], texts: Sequence[Text], folder: Path) -> list[Side]:
     """Each with the same texts, as its own tokenizer reads them."""
     return [
         Side(checkpoint, write_works(folder / str(number), checkpoint, texts, hardware), hardware)

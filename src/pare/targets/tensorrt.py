@@ -35,13 +35,19 @@ class Shapes:
                 )
 
 
-def shapes_of(lengths: Sequence[int], batch: int, largest_batch: int, longest: int) -> Shapes:
-    """From the tokens of the task's texts. longest: how many the model reads at most."""
+def shapes_of(
+    lengths: Sequence[int], batch: int, largest_batch: int, longest: int, padded: int | None = None
+) -> Shapes:
+    """From the tokens of the task's texts.
+
+    longest: how many the model reads at most. padded: to how many texts are padded or cut to be timed.
+    """
     cut = [min(length, longest) for length in lengths] or [longest]
+    usual = padded or max(min(cut), round(statistics.median(cut)))
     return Shapes(
         least=(1, min(SHORTEST, *cut)),
-        usual=(batch, max(min(cut), round(statistics.median(cut)))),
-        most=(max(batch, largest_batch), longest),
+        usual=(batch, usual),
+        most=(max(batch, largest_batch), max(longest, usual)),
     )
 
 

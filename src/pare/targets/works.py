@@ -41,7 +41,7 @@ class Works:
 
 def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) -> Works:
     """Batches of `hardware.batch` texts for latency, of each throughput batch as they come and by length."""
-    if misfits := hardware.misfits(len(texts), [checkpoint.longest]):
+    if misfits := hardware.misfits(len(texts), [checkpoint.longest], checkpoint.max_length):
         raise StageFailed(f"measuring: {'; '.join(misfits)}")
     folder.mkdir()
     encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
