@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from pare import provenance
 from pare.cached import code_of
 from pare.checkpoint import Checkpoint
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate
+from pare.targets.hardware import Hardware, Provider
+from pare.targets.tensorrt import PACKAGES
 from pare.tasks.classify import Classify
 from pare.tasks.several import Several
 from pare.tasks.sources import Generated
 from small import TASK, pipeline
+
+TENSORRT: tuple[Provider, ...] = ("TensorrtExecutionProvider",)
 
 
 def test_scores_are_those_of_one_chip(
@@ -23,6 +28,22 @@ def test_scores_are_those_of_one_chip(
     assert pipeline(root).scored(finetuned.digest, "torch", "dev")
     monkeypatch.setattr("pare.cached.cpu", lambda: "one without VNNI")
     assert not pipeline(root).scored(finetuned.digest, "torch", "dev")
+
+
+def test_scores_are_those_of_one_driver_and_one_tensorrt(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> tuple[str, ...]:
+        there = (Hardware(name="there", device="cuda", providers=providers) for providers in ((), TENSORRT))
+        return tuple(pipeline(root, hardware=one).score_key("0123", "onnx", "dev") for one in there)
+
+    plain, compiled = keys()
+    installed = provenance._version
+    newer = {PACKAGES[0]: "10.99"}
+    monkeypatch.setattr(provenance, "_version", lambda name: newer.get(name) or installed(name))
+    assert keys()[0] == plain
+    assert keys()[1] != compiled
+    plain, compiled = keys()
+    monkeypatch.setattr("pare.cached.driver", lambda: "580.65.06")
+    assert not {*keys()} & {plain, compiled}
 
 
 def test_several_tasks_have_the_code_of_each() -> None:

@@ -113,6 +113,24 @@ def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch
     on("h200").check()
 
 
+def test_what_is_measured_with_another_driver_is_another_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = []
+    for version in ("580.65.06", "575.57.08"):
+        listed = "echo 'GPU 0: NVIDIA H200 (UUID: GPU-1)'"
+        script = f"#!/bin/sh\ncase $1 in -L) {listed};; *) echo {version}; echo {version};; esac\n"
+        (tmp_path / "nvidia-smi").write_text(script)
+        (tmp_path / "nvidia-smi").chmod(0o755)
+        found.append(on("h200").fingerprint())
+    assert [one.pop("driver") for one in found] == ["580.65.06", "575.57.08"]
+    assert found[0] == found[1]
+    assert found[0]["gpu"] == ["NVIDIA H200"]
+    assert "driver" not in Hardware(name="here").fingerprint()
+
+
 def test_energy_and_memory_are_those_of_the_gpu_that_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

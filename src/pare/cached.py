@@ -15,8 +15,7 @@ from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
 from pare.parallel import helpers
 from pare.progress import Progress, silent
-from pare.provenance import code_digest, cpu, digest, gpus, versions
-from pare.runtimes.session import PACKAGES
+from pare.provenance import code_digest, cpu, digest, driver, gpus, versions
 from pare.stages.export import Export
 from pare.stages.stage import Context, Stage
 from pare.steps import Scores
@@ -121,13 +120,14 @@ class Cached:
                 "chip": self.chip,
                 "engine": self.hardware.engine,
                 "code": code_digest("pare.targets.scoring"),
-                "versions": versions(("torch",) if format_ == "torch" else PACKAGES[self.hardware.runtime]),
+                "versions": versions(("torch",) if format_ == "torch" else self.hardware.packages),
             }
         )
 
     @cached_property
-    def chip(self) -> list[str] | str | None:
-        return gpus() if self.hardware.device == "cuda" else cpu()
+    def chip(self) -> Sequence[str | None]:
+        """With its driver, where it has one."""
+        return (*gpus(), driver()) if self.hardware.device == "cuda" else (cpu(),)
 
     def scored(self, checkpoint: str, format_: Format, split: Split) -> bool:
         """Whether the store has these scores."""

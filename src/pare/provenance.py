@@ -165,6 +165,12 @@ def gpu() -> tuple[str, str] | None:
     return None
 
 
+def driver() -> str | None:
+    """NVIDIA's, which has a part in what a GPU computes and how fast."""
+    told = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or ""
+    return next(iter(told.split()), None)
+
+
 def _gpu_lines() -> list[tuple[str, str, str]]:
     return re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")
 

@@ -12,7 +12,7 @@ from pare.checkpoint import TOKENIZER, Checkpoint, Format
 from pare.decoding import Text
 from pare.errors import TargetError
 from pare.parallel import torch_finds_a_gpu
-from pare.provenance import cores, cpu, gpu, versions
+from pare.provenance import cores, cpu, driver, gpu, versions
 from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt
@@ -105,6 +105,11 @@ class Hardware:
     def standard_operators(self) -> bool:
         """Whether a graph may hold operators of ONNX's own only: TensorRT knows none of ONNX Runtime's."""
         return self.runtime == "onnxruntime" and self.provider == TENSORRT
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What computes the answers, by pip's names; what is not installed has no part in it."""
+        return PACKAGES[self.runtime] + (tensorrt.PACKAGES if self.standard_operators else ())
 
     @property
     def largest_batch(self) -> int:
@@ -234,13 +239,15 @@ class Hardware:
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes measurements comparable: the same fingerprint, the same hardware and runtime."""
-        used = gpu() if self.device == "cuda" else None
-        return {
+        found: dict[str, Any] = {
             "cpu": cpu(),
             "cores": cores(),
-            "gpu": [] if used is None else [used[0]],
-            "runtime": {k: v for k, v in versions(PACKAGES[self.runtime]).items() if v},
+            "gpu": [],
+            "runtime": {k: v for k, v in versions(self.packages).items() if v},
         }
+        if self.device == "cuda" and (used := gpu()) is not None:
+            found |= {"gpu": [used[0]], "driver": driver()}
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
