@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from commands import TINY, job
 from pare.build import build
-from pare.composition import conf_folder
+from pare.composition import conf_folder, parts
 from pare.errors import TargetError
 from pare.nursery import PYTHON
 from pare.parallel import torch_finds_a_gpu
@@ -29,12 +29,14 @@ from pare.strategy import doubts, problems
 from pare.targets.arm import gpu_memory
 from pare.targets.card import Card
 from pare.targets.energy import gpu_meter
-from pare.targets.hardware import Hardware
+from pare.targets.hardware import Automatic, Hardware
 from pare.targets.processor import cores_first, features, features_in, lacks
+from pare.targets.tensorrt import Shapes
 
 CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
 EXPORT = ("export", Export())
 QDQ = ("quantize", Quantize(lowering="qdq"))
+SHAPES = Shapes(least=(1, 2), usual=(1, 12), most=(32, 64))
 
 
 def card(name: str) -> Card:
@@ -225,6 +227,38 @@ def test_what_is_tried_is_a_graph_of_one_node() -> None:
 def test_providers_belong_to_a_device(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Hardware(name="here", **given)
+
+
+@pytest.mark.parametrize("given", [{"shapes": SHAPES}, {"cache": "engines"}])
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        (Hardware(name="here"), "CPUExecutionProvider"),
+        (Hardware(name="here", device="cuda"), "CUDAExecutionProvider"),
+        (Hardware(name="here", runtime="torch"), "eager"),
+        (Automatic(name="auto", device="cuda"), "CUDAExecutionProvider"),
+    ],
+)
+def test_what_only_tensorrt_is_told_is_refused_elsewhere(
+    target: Hardware, found: str, given: dict[str, Any]
+) -> None:
+    ((field, _),) = given.items()
+    needed = r"TensorRT's alone; providers=\[TensorrtExecutionProvider,…\] is needed"
+    with pytest.raises(ValueError, match=rf"^{field}: {needed}, found {found}$"):
+        replace(target, **given)
+
+
+def test_what_tensorrt_is_told_is_not_told_to_other_runtimes() -> None:
+    auto = Automatic(
+        name="auto", device="cuda", providers=("TensorrtExecutionProvider",), shapes=SHAPES, cache="engines"
+    )
+    assert (auto.on("onnxruntime").shapes, auto.on("onnxruntime").cache) == (SHAPES, "engines")
+    assert (auto.on("torch").shapes, auto.on("torch").cache) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda_graph", "tensorrt", *CARDS])
+def test_gpus_are_measured_at_large_batches_too(name: str) -> None:
+    assert list(parts([f"hardware={name}"], "hardware")["hardware"]["throughput_batches"]) == [1, 16, 32, 200]
 
 
 def test_features_are_those_that_all_cores_have() -> None:

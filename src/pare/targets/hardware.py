@@ -79,6 +79,11 @@ class Hardware:
             raise ValueError(f"compile=graphs: CUDA graphs need device=cuda, found {self.device}")
         if self.card is not None and self.device != "cuda":
             raise ValueError(f"card: {self.card.name} is a GPU, device={self.device} is none")
+        for field in ("shapes", "cache"):
+            if getattr(self, field) is not None and not self.standard_operators:
+                raise ValueError(
+                    f"{field}: TensorRT's alone; providers=[{TENSORRT},…] is needed, found {self.engine}"
+                )
 
     @property
     def runs(self) -> Format:
@@ -255,11 +260,12 @@ class Automatic(Hardware):
     """Whichever runtime is the quickest, for each model, batch and length; `runtime` is not looked at."""
 
     def on(self, runtime: Runtime) -> Hardware:
-        """The same with that runtime; `providers` are ONNX Runtime's."""
+        """The same with that runtime; `providers` and what TensorRT is told are ONNX Runtime's."""
         given = {f.name: getattr(self, f.name) for f in fields(Hardware)}
         given["runtime"] = runtime
         given["compile"] = "graphs" if runtime == "torch" and self.device == "cuda" else "eager"
-        given["providers"] = self.providers if runtime == "onnxruntime" else ()
+        if runtime != "onnxruntime":
+            given |= {"providers": (), "shapes": None, "cache": None}
         return Hardware(**given)
 
     def candidates(self) -> tuple[Hardware, ...]:
