@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
@@ -206,6 +207,44 @@ def test_what_a_gate_may_escalate_to_is_checked_as_well(
     escalate = "compression.quantize.gate={on_fail: escalate}"
     with pytest.raises(ConfigError, match=f"^{where}: 8 processes need a GPU each, found 1; "):
         checked(Composer(loader, master_of(loader, tmp_path)), [[*overrides, escalate]])
+
+
+def test_what_this_machine_lacks_is_for_those_to_say_that_have_to_do_it(
+    loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    lacks = {"hardware=a100": "needs an NVIDIA GPU", "hardware.threads=9999": "9999 asked for"}
+    for setting, told in lacks.items():
+        job = [*TINY, "compression=none", setting]
+        with pytest.raises(ConfigError, match=told):
+            plan_for(loader, tmp_path, [job])
+        for engine in ("slurm", "ray"):
+            away = [*job, f"engine={engine}", f"store.root={tmp_path / 'store'}"]
+            grid = checked(Composer(loader, master_of(loader, tmp_path)), [away])
+            nodes = plan_of(grid.jobs, Store(tmp_path / "store")).nodes.values()
+            assert [node.what for node in nodes] == ["finetune", "export", "answers", "result"]
+            with pytest.raises(ConfigError, match=told):
+                carry_out(next(iter(nodes)), {"config": grid.jobs[0].config, "overrides": away}, "", [])
+
+
+def test_the_runtimes_of_other_machines_are_tried_there(
+    loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbered alike on all machines; what one lacks ends the way of one runtime, and no job."""
+    monkeypatch.setattr(
+        "pare.targets.hardware.find_spec", lambda name: None if name == "openvino" else find_spec(name)
+    )
+    job = [*TINY, "compression=none", "hardware=auto", f"store.root={tmp_path / 'store'}"]
+    found = {}
+    for engine in ("local", "slurm"):
+        overrides = [*job, f"engine={engine}"]
+        grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+        found[engine] = [way.hardware.runtime for way in grid.jobs[0].ways]
+    assert found == {"local": ["onnxruntime", "torch"], "slurm": ["onnxruntime", "openvino", "torch"]}
+    nodes = plan_of(grid.jobs, Store(tmp_path / "store")).nodes.values()
+    (export,) = (node for node in nodes if node.name == "export" and node.way == 1)
+    told = {"config": grid.jobs[0].config, "overrides": overrides}
+    assert str(carry_out(export, told, "", [None])).startswith("hardware.runtime: openvino is not installed")
 
 
 @pytest.mark.parametrize("override", ["model=null", "experiment=null", "measure=5", "compression/width=null"])

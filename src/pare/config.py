@@ -13,7 +13,7 @@ from pare.build import build
 from pare.bundle import Contents
 from pare.composition import key_of, parts
 from pare.encoders.model import Model
-from pare.errors import ConfigError
+from pare.errors import ConfigError, TargetError
 from pare.pipeline import Expect
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Gate, Stage
@@ -88,8 +88,11 @@ class Job:
         return [train for stage in stages if isinstance(train := getattr(stage, "train", None), Training)]
 
 
-def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
-    """Builds and checks everything a job needs; raises ConfigError with every problem found."""
+def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool = False) -> Job:
+    """Builds and checks everything a job needs; raises ConfigError with every problem found.
+
+    planning: stages run elsewhere if its engine says so, and what this machine lacks is no problem then.
+    """
     problems = [
         f"{key}: no such key; there are {', '.join(TOP_LEVEL)}" for key in config if key not in TOP_LEVEL
     ]
@@ -133,7 +136,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str]) -> Job:
     if auto is not None and isinstance(hardware, Automatic):
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
-    open_ways = _checked(parts, strategies, hardware, problems)
+    open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
     timed = min(len(task.texts("test")), measure.texts)
     longest = finetune.model.longest
     wrong = unknown_metrics(task, expect, strategies)
@@ -170,18 +173,18 @@ def built_once(node: str, key: str, expected: Any) -> tuple[Any, tuple[str, ...]
 
 
 #: what a part's check found, by its id and setting: `built_once` keeps the part
-_complaints: dict[tuple[int, tuple[str, ...]], Sequence[str]] = {}
+_complaints: dict[tuple[int, tuple[str, ...]], ConfigError | None] = {}
 
 
-def complaints(part: Any, *setting: str) -> Sequence[str]:
+def complaint(part: Any, *setting: str) -> ConfigError | None:
     """What its check finds; asked once."""
     key = (id(part), setting)
     if key not in _complaints:
         try:
             part.check(*setting)
-            _complaints[key] = ()
+            _complaints[key] = None
         except ConfigError as e:
-            _complaints[key] = e.problems
+            _complaints[key] = e
     return _complaints[key]
 
 
@@ -189,12 +192,18 @@ def _checked(
     parts: Sequence[tuple[Any, ...]],
     strategies: Mapping[str, Strategy],
     hardware: Hardware,
+    elsewhere: bool,
+    planning: bool,
     problems: list[str],
 ) -> Sequence[Way]:
-    """All ways there are, once nothing is known that must make the job fail."""
+    """All ways there are, once nothing is known that must make the job fail.
+
+    elsewhere: they are numbered alike on all machines, whatever one lacks of what a way needs.
+    """
+    unseen = elsewhere and planning
     every: list[Way] = []
     for where, stages in strategies.items():
-        found, impossible = ways(stages, hardware, where)
+        found, impossible = ways(stages, hardware, where, elsewhere)
         every += found
         problems += [] if found else impossible
         parts = [
@@ -203,9 +212,13 @@ def _checked(
             *((stage.dearer, f"{where}.{name}.escalation") for name, stage in stages if stage.dearer),
         ]
     for part, *setting in parts:
-        problems += complaints(part, *setting)
+        wrong = complaint(part, *setting)
+        if wrong is not None and not (unseen and isinstance(wrong, TargetError)):
+            problems += wrong.problems
     if problems:
         raise ConfigError(problems)
+    if unseen:
+        return every
     for where, stages in strategies.items():
         for doubt in doubts(stages, hardware, where):
             say_once(doubt)

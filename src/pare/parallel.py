@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pare.errors import ConfigError, StageFailed
+from pare.errors import ConfigError, StageFailed, TargetError
 from pare.provenance import gpu_ids
 from pare.stopping import ASKING
 
@@ -47,7 +47,7 @@ def check(processes: int, device: str, setting: str) -> None:
 
     train = setting.removesuffix("processes")
     if device == "cuda" and not torch_finds_a_gpu():
-        raise ConfigError(
+        raise TargetError(
             f"{train}device: cuda asked for, but PyTorch finds no GPU here; auto takes one where there is one"
         )
     if processes == 1:
@@ -56,7 +56,7 @@ def check(processes: int, device: str, setting: str) -> None:
         raise ConfigError(f"{setting}: {processes} processes need accelerate (pip install accelerate)")
     found = [] if device == "cpu" else gpu_ids()
     if 0 < len(found) < processes:
-        raise ConfigError(
+        raise TargetError(
             f"{setting}: {processes} processes need a GPU each, found {len(found)}; "
             f"{train}device=cpu needs none"
         )

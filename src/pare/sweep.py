@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pare.aims import Search
 from pare.errors import ConfigError
@@ -62,7 +62,12 @@ class Orders:
 
 
 class EngineSettings(ABC):
-    """Where stages run: a choice of the config group `engine`, in a module of `pare.sweeps`."""
+    """Where stages run: a choice of the config group `engine`, in a module of `pare.sweeps`.
+
+    elsewhere: on other machines, of which this one cannot tell what they have.
+    """
+
+    elsewhere: ClassVar[bool]
 
     @abstractmethod
     def check(self, store: Path) -> None:

@@ -22,8 +22,13 @@ class Way:
     strategy: Strategy
 
 
-def ways(strategy: Strategy, hardware: Hardware, where: str) -> tuple[list[Way], list[str]]:
-    """Those that can work, and why the others cannot, one line each. where: the strategy's config key."""
+def ways(
+    strategy: Strategy, hardware: Hardware, where: str, elsewhere: bool = False
+) -> tuple[list[Way], list[str]]:
+    """Those that can work, and why the others cannot, one line each.
+
+    where: the strategy's config key. elsewhere: whether other machines could, whatever this one has.
+    """
     if not isinstance(hardware, Automatic):
         impossible = problems(strategy, hardware, where)
         return ([] if impossible else [Way(hardware, strategy)]), impossible
@@ -31,7 +36,8 @@ def ways(strategy: Strategy, hardware: Hardware, where: str) -> tuple[list[Way],
     for target in hardware.candidates():
         try:
             translated = [(name, on(stage, f"{where}.{name}", target)) for name, stage in strategy]
-            target.check()
+            if not elsewhere:
+                target.check()
             impossible = problems(translated, target, where)
         except ConfigError as e:
             impossible = list(e.problems)

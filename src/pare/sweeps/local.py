@@ -25,6 +25,8 @@ from pare.sweeps.plan import Node
 class Local(EngineSettings):
     """On this machine, as many as `sweep.workers` says."""
 
+    elsewhere = False
+
     def check(self, store: Path) -> None:
         """Nothing can be amiss."""
 

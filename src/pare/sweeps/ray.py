@@ -25,6 +25,8 @@ CARRIED = ("PYTHONPATH", "PARE_", "HF_", "WANDB_", "MLFLOW_", "CUDA_DEVICE_ORDER
 class Ray(EngineSettings):
     """On a cluster of Ray's, whose machines share a file system. cpus, gpus, resources: of a stage."""
 
+    elsewhere = True
+
     address: str = "local"
     cpus: int | None = None
     gpus: float = 0

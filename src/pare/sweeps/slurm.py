@@ -43,6 +43,8 @@ class Slurm(EngineSettings):
     minutes, cpus, gpus, mem_gb: of a stage. extra: other options of sbatch.
     """
 
+    elsewhere = True
+
     partition: str | None = None
     account: str | None = None
     qos: str | None = None

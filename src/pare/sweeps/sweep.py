@@ -154,7 +154,7 @@ def check_apart(folders: Sequence[Path], job_overrides: Sequence[Sequence[str]])
 def job_and_folder(composer: Composer, number: int, overrides: Sequence[str]) -> tuple[Job, Path]:
     try:
         with composer.job(number, overrides) as composed:
-            return job_of(plain(composed.config), overrides), composed.folder
+            return job_of(plain(composed.config), overrides, planning=True), composed.folder
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from None
 

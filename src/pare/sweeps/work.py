@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from pare.config import Job, job_of
-from pare.errors import GateFailed, Hopeless, PareError, StageFailed
+from pare.errors import GateFailed, Hopeless, PareError, StageFailed, TargetError
 from pare.experiment import run
 from pare.files import write_json
 from pare.nursery import end_with
@@ -126,11 +126,17 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[
     try:
         if why := next(filter(None, before), None):
             raise StageFailed(why)
+        if (
+            job.engine.elsewhere
+            and node.upto
+            and way.strategy[node.upto - 1][1].produces == way.hardware.runs
+        ):
+            way.hardware.check()  # what this machine has nobody could know before
         outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
         if node.kind == "answers":
             for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
                 pipeline.score(checkpoint, "test")
-    except (GateFailed, StageFailed) as failure:
+    except (GateFailed, StageFailed, TargetError) as failure:
         if node.upto == 0 or not chooses(job):
             raise
         return str(failure)

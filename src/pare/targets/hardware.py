@@ -269,6 +269,7 @@ class Automatic(Hardware):
         return Hardware(**given)
 
     def candidates(self) -> tuple[Hardware, ...]:
-        """One for each runtime that is installed."""
-        there = [runtime for runtime in INSTALLED_BY if find_spec(runtime) is not None]
-        return tuple(self.on(runtime) for runtime in there if runtime != "openvino" or self.device == "cpu")
+        """One for each runtime that the device has; which are installed, their checks say."""
+        return tuple(
+            self.on(runtime) for runtime in INSTALLED_BY if runtime != "openvino" or self.device == "cpu"
+        )
