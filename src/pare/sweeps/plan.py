@@ -87,7 +87,8 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
             if job.auto is None:  # which scores only what it takes
                 mine.append(chain.answers(strategy))
             ends.append(mine[-1])
-        stored = not chooses(job) and chain.measured(job.measure)
+        # what is measured on another machine nobody can look up before it is there
+        stored = not (chooses(job) or job.engine.elsewhere) and chain.measured(job.measure)
         result = Node(
             id=f"job{number}",
             kind="result",
