@@ -20,11 +20,11 @@ from running import ROOT, cell_of, options, write_page
 from pare.provenance import cores, cpu
 
 PAGE = ROOT / "experiments" / "README.md"
-#: by experiment: its layouts
+#: by experiment: its layouts, as `pare report` takes them
 STUDIES = {
     "pp_minilm_aspect": ("pp_minilm", "jobs"),
     "template_classification": ("template", "jobs"),
-    "clue_auto": ("clue", "jobs"),
+    "clue_auto": ("clue", "jobs --group task"),
     "hierarchical_widths": ("hierarchical", "jobs"),
     "ernie_tiny_slu": ("ernie_tiny", "jobs"),
 }
@@ -48,7 +48,7 @@ def studied(name: str) -> dict[str, Any]:
 def table_of(folder: Path, layout: str) -> str:
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "table.md"
-        called("-m", "pare.cli", "report", str(folder), "--layout", layout, "--to", str(file))
+        called("-m", "pare.cli", "report", str(folder), "--layout", *layout.split(), "--to", str(file))
         return file.read_text("utf-8")
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from commands import ROOT
 from pare.cli import main
 from pare.study.reporting import after_sweep
 from pare.targets.intervals import Speedup
@@ -184,6 +186,17 @@ def test_tasks_side_by_side_are_ranked_apart(tmp_path: Path, told: Told) -> None
     code, _, err = told(tmp_path, "--layout", "clue", "--baseline", "compression=int8")
     assert code == 2
     assert err.startswith("error: --baseline: ")
+
+
+def test_the_study_of_several_tasks_has_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked for once hours of jobs are done."""
+    for number, (task, seed) in enumerate(product(("tnews", "csl"), (0, 1))):
+        job(tmp_path / str(number), f"task={task}", seed=seed, task=task)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    study = runpy.run_path(str(ROOT / "benchmarks" / "studies.py"))
+    side_by_side, apart = (study["table_of"](tmp_path, layout) for layout in study["STUDIES"]["clue_auto"])
+    assert side_by_side.count("| configuration | tnews | csl | average |") == 1
+    assert apart.count("| configuration | exact\\_match |") == 2
 
 
 @pytest.mark.parametrize(
