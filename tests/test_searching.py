@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from hydra.types import RunMode
 from commands import ROOT, TINY, Finished, fresh, result_of, run
 from pare.aims import Search
 from pare.composition import conf_folder
-from pare.searching.search import identity_of
+from pare.searching.asked import Asked
+from pare.searching.search import Seeker, identity_of
 from pare.searching.space import Choice, Space
 from pare.store import Store
+from pare.study.collecting import collect
+from pare.study.commands import reproduce
+from pare.study.statistics import Row
 from pare.sweeps.composing import Composer
 from pare.sweeps.sweep import job_and_folder
 
@@ -116,6 +121,33 @@ def test_the_best_are_commands_that_make_them_again(grid: tuple[Path, tuple[str,
     first, second = result_of(Path(smallest["folder"])), result_of(root / "again")
     assert second["key"] == first["key"]
     assert all(stage["cached"] for stage in second["stages"])
+
+
+def test_a_row_of_several_seeds_is_made_again_without_a_search(
+    grid: tuple[Path, tuple[str, ...], Finished],
+) -> None:
+    root, _, _ = grid
+    (record, result), *_ = collect([root / "jobs"]).done
+    words = shlex.split(reproduce(Row("", [(record, result), (record, replace(result, seed=1))])))
+    assert words[2] == "-m"
+    where = (f"store.root={root / 'store'}", f"hydra.sweep.dir={root / 'seeds'}")
+    searchpath = f"hydra.searchpath=[file://{root / 'conf'}]"
+    again = run(*words[2:], *where, searchpath, "sweep.dry_run=true")
+    assert again.returncode == 0, again.stderr
+    assert "2 jobs, " in again.stdout
+    assert "trial" not in again.stdout
+
+
+def test_a_trial_made_again_is_a_job_of_this_machine(tmp_path: Path) -> None:
+    job = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    fixed = [*job, "engine=slurm", "+engine.extra={constraint: a100}"]
+    settings = Search(objectives={"quality": "maximize"})
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        loader = GlobalHydra.instance().config_loader()
+        composer = Composer(loader, loader.load_configuration("config", fixed, RunMode.MULTIRUN))
+        seeker = Seeker(composer, tmp_path, fixed, Space({"seed": Choice(("0", "1"))}, {}), settings)
+        command = seeker.command(Asked(0, {"seed": "1"}, (), None))
+    assert shlex.split(command) == ["python", "run.py", *job, "seed=1"]
 
 
 def test_the_same_search_again_has_nothing_to_do(grid: tuple[Path, tuple[str, ...], Finished]) -> None:

@@ -24,6 +24,7 @@ def test_jobs_are_named_by_what_sets_them_apart() -> None:
 
 def test_where_and_how_a_job_ran_does_not_tell_it_apart() -> None:
     how = ["engine=ray", "engine.cpus=2", "tracker=wandb", "tracker.project=a", "sweep.workers=2"]
+    how += ["+engine.extra={constraint: a100}", "++sweep.timeout_s=9", "~tracker.tags"]
     how += ["store.root=there", "bundle.evaluation=false", "hydra.sweep.dir=here", "hydra/launcher=basic"]
     assert plain([*how, "sweep=widths", "seed=1", "name=a"]) == ["sweep=widths", "seed=1", "name=a"]
 

@@ -258,7 +258,8 @@ class Seeker:
         """What makes the whole trial again, alone."""
         overrides = self.overrides(one.point, self.settings.heights - 1)
         keys = override_keys(overrides)
-        kept = [o for o, key in zip(overrides, keys, strict=True) if key.partition(".")[0] != "sweep"]
+        swept = ("sweep", "engine")  # what is for sweeps only
+        kept = [o for o, key in zip(overrides, keys, strict=True) if key.partition(".")[0] not in swept]
         whole, _ = job_and_folder(self.composer, one.number, overrides)
         with self.composer.job(one.number, kept) as composed:
             if key_of(plain(composed.config)) != whole.key:  # the sweep's file sets more than how to search

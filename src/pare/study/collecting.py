@@ -86,7 +86,12 @@ def numbers_of(folders: Sequence[Path]) -> list[int]:
 
 def plain(overrides: Iterable[str]) -> list[str]:
     """Those that can make a difference to a result."""
-    return [override for override in overrides if not override.startswith(HOUSEKEEPING)]
+    return [override for override in overrides if not bare(override).startswith(HOUSEKEEPING)]
+
+
+def bare(override: str) -> str:
+    """Without the signs that add or take away: `+engine.extra={…}`, `++seed=1`, `~tracker.tags`."""
+    return override.lstrip("+~")
 
 
 def distinguishing(jobs: Sequence[Sequence[str]]) -> list[list[str]]:

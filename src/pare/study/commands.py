@@ -6,7 +6,11 @@ from pathlib import Path
 
 from pare.result import BUNDLE, Result
 from pare.study.collecting import Record, plain
+from pare.study.keys import config_of
 from pare.study.statistics import Row, without_seed
+
+#: what keeps a search's file from searching, and from the values that it would choose from
+NO_SEARCH = ("sweep.search=null", "hydra.sweeper.params=null")
 
 
 def reproduce(row: Row) -> str:
@@ -17,7 +21,12 @@ def reproduce(row: Row) -> str:
         single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
         return command_line([*overrides, *single])
     seeds = ",".join(str(result.seed) for result in row.results)
-    return command_line(["-m", *without_seed(overrides), f"seed={seeds}"])
+    single = NO_SEARCH if is_of_search(row.first) else ()
+    return command_line(["-m", *without_seed(overrides), f"seed={seeds}", *single])
+
+
+def is_of_search(record: Record) -> bool:
+    return (config_of(record).get("sweep") or {}).get("search") is not None
 
 
 def command_line(arguments: Sequence[str]) -> str:

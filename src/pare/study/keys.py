@@ -1,14 +1,14 @@
 """What a job has for a key that names rows, columns or a baseline."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from pare.errors import ConfigError
 from pare.result import CONFIG, Result
-from pare.study.collecting import Record
+from pare.study.collecting import Record, bare
 from pare.study.quantities import TEXTS
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,7 +27,7 @@ def value_of(key: str, record: Record, result: Result) -> str | None:
     key: whole, or how it ends: `quantize` is compression/quantize, `width.keep` compression.width.keep.
     Raises ConfigError where it is how several end.
     """
-    pairs = [override.lstrip("+").partition("=")[::2] for override in record.overrides]
+    pairs = [bare(override).partition("=")[::2] for override in record.overrides]
     meant = {whole: value for whole, value in pairs if ends_with(whole, key)}
     if len(meant) > 1 and key not in meant:
         raise ConfigError(f"{key}: is any of {', '.join(meant)}")
@@ -53,11 +53,14 @@ def ends_with(whole: str, key: str) -> bool:
     return dotted == wanted or dotted.endswith(f".{wanted}")
 
 
+def config_of(record: Record) -> Mapping[str, Any]:
+    """Empty where it is not there, as beside a result that came by itself."""
+    file = record.folder / CONFIG
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER) if file.is_file() else {}
+
+
 def from_config(key: str, record: Record) -> str | None:
-    if not (record.folder / CONFIG).is_file():
-        return None
-    config = yaml.load((record.folder / CONFIG).read_text(encoding="utf-8"), Loader=LOADER)
-    found = {path: value for path, value in leaves(config) if ends_with(path, key)}
+    found = {path: value for path, value in leaves(config_of(record)) if ends_with(path, key)}
     if len(found) > 1 and key not in found:
         raise ConfigError(f"{key}: is any of {', '.join(found)}")
     return as_typed(found.get(key, next(iter(found.values())))) if found else None

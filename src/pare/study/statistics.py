@@ -26,6 +26,7 @@ from pare.rows import Rows
 from pare.study.collecting import (
     Record,
     Study,
+    bare,
     distinguishing,
     machine_of,
     named,
@@ -265,7 +266,7 @@ def rows_of(done: Sequence[tuple[Record, Result]]) -> list[Row]:
 
 
 def without_seed(overrides: Sequence[str]) -> list[str]:
-    return [override for override in overrides if not override.startswith("seed=")]
+    return [override for override in overrides if not bare(override).startswith("seed=")]
 
 
 def judged(rows: Sequence[Row], against: Row | None = None) -> list[Row]:
