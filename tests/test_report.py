@@ -329,6 +329,15 @@ def test_what_was_measured_nowhere_is_on_no_front(study: Path, tmp_path: Path, t
     assert "none of 4 rows has gpu_memory_mb" in out
 
 
+def test_more_texts_a_second_are_better(tmp_path: Path, told: Told) -> None:
+    for name, right, rate in (("quick", 0.8, 3000), ("good", 0.9, 1000), ("neither", 0.7, 500)):
+        made = job(tmp_path / name, f"a={name}", right=right)
+        measured = replace(made.measurement, throughput_per_s=float(rate))
+        replace(made, measurement=measured).write(tmp_path / name)
+    out = told(tmp_path, "--axes", "throughput_per_s", "--to", tmp_path / "t.md")[1]
+    assert re.findall(r"^a=(\w+): ", out, re.MULTILINE) == ["quick", "good"]
+
+
 def test_a_key_that_means_two_is_refused(tmp_path: Path, told: Told) -> None:
     job(tmp_path / "0", "compression.width.keep=0.5", "compression.depth.keep=3")
     code, _, err = told(tmp_path, "--rows", "keep")

@@ -17,12 +17,17 @@ def cost_of(row: Row, name: str) -> float | None:
     return None if found is None else found.mean
 
 
+def lower_is_better(row: Row, name: str) -> float | None:
+    found = cost_of(row, name)
+    return -found if found is not None and MEASURED[name].higher else found
+
+
 def front(rows: Sequence[Row], costs: Sequence[str] = (LATENCY,)) -> list[Row]:
     """The rows than which none is better in one thing and no worse in the others; the cheapest first.
 
-    costs: what is to be low, besides a high score. A row of which one of them is not known is not ranked.
+    costs: what counts besides the score, each the way that is better. What lacks one of them is not ranked.
     """
-    points = [(row, (-score_of(row), *(cost_of(row, name) for name in costs))) for row in rows]
+    points = [(row, (-score_of(row), *(lower_is_better(row, name) for name in costs))) for row in rows]
     known = [
         (row, tuple(value for value in point if value is not None))
         for row, point in points
