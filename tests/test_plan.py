@@ -1,7 +1,9 @@
 """A sweep's plan: configs as Hydra composes them, equal stages once, and what the store already has."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -24,13 +26,14 @@ from pare.files import write_json
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.store import Store
-from pare.sweep import Slots, Sweep
+from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine, Working, at_work
 from pare.sweeps.estimate import Estimate, estimate
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Node, Plan, plan_of
 from pare.sweeps.sweep import Run, checked, planned, threads_of
+from pare.sweeps.sweep import carry_out as carry_out_all
 from pare.sweeps.view import View, about
 from pare.sweeps.work import carry_out
 
@@ -330,6 +333,38 @@ def test_a_stage_has_the_cores_that_any_stage_uses(
         grid = checked(Composer(loader, master_of(loader, tmp_path)), [settings, overrides])
         assert threads_of(grid.jobs) == threads
         assert planned(grid)[1].slots.gpus == gpus
+
+
+class Nobody(EngineSettings):
+    """Only hears of what there is to do."""
+
+    elsewhere = True
+
+    def check(self, store: Path) -> None: ...
+
+    def slots(self, sweep: Sweep, threads: int, gpus: Sequence[str]) -> Slots:
+        return Slots(threads)
+
+    def engine(self, orders: Orders) -> AbstractContextManager[Any]:
+        self.heard = orders
+        raise StageFailed("nobody is there")
+
+
+@pytest.mark.parametrize(("target", "cores"), [("hardware=cpu_1thread", 8), ("hardware=a100", 2)])
+def test_other_machines_are_asked_for_the_cores_of_the_target_too(
+    loader: Any, tmp_path: Path, target: str, cores: int
+) -> None:
+    """Here one that measures is alone, and stages are as many as they train with."""
+    settings = ["compression=none", "train.threads=2", "engine=slurm", target, "hardware.threads=8"]
+    overrides = [*TINY, *settings, f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    nobody = Nobody()
+    grid = replace(grid, jobs=[replace(grid.jobs[0], engine=nobody)])
+    plan, view = planned(grid)
+    assert view.slots.count == 2
+    with pytest.raises(StageFailed):
+        carry_out_all(tmp_path / "jobs", grid, plan, view)
+    assert nobody.heard.cores == cores
 
 
 def test_what_was_given_up_is_not_tried_again(loader: Any, tmp_path: Path) -> None:

@@ -52,12 +52,12 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Orders:
-    """What an engine is told. threads: of a stage. wanted: how many jobs each node is for."""
+    """What an engine is told. cores: for a stage. wanted: how many jobs each node is for."""
 
     plan: Path
     sweep: Sweep
     slots: Slots
-    threads: int
+    cores: int
     wanted: Mapping[str, int]
 
 

@@ -85,7 +85,7 @@ class Tasks:
         )
         task = self.carried_out.options(
             name=node.what,
-            num_cpus=machine_cpus() if node.alone else self.settings.cpus or self.orders.threads,
+            num_cpus=machine_cpus() if node.alone else self.settings.cpus or self.orders.cores,
             num_gpus=self.settings.gpus,
             resources=dict(self.settings.resources),
             max_retries=self.settings.retries,

@@ -93,14 +93,14 @@ class Slurm(EngineSettings):
     def engine(self, orders: Orders) -> Iterator["Jobs"]:
         yield Jobs(self, orders)
 
-    def parameters(self, threads: int) -> dict[str, Any]:
+    def parameters(self, cores: int) -> dict[str, Any]:
         """Of every job, as submitit calls them."""
         named = {"partition": self.partition, "account": self.account, "qos": self.qos, "mem": None}
         if self.mem_gb is not None:
             named["mem"] = f"{round(self.mem_gb * 1024)}M"
         return {
             "timeout_min": self.minutes,
-            "cpus_per_task": self.cpus or threads,
+            "cpus_per_task": self.cpus or cores,
             **({"gpus_per_node": self.gpus} if self.gpus else {}),
             "slurm_signal_delay_s": self.notice_s,
             "slurm_setup": list(self.setup),
@@ -117,7 +117,7 @@ class Jobs:
         self.executor = submitit.AutoExecutor(
             orders.plan.parent / "slurm", cluster=settings.cluster, slurm_max_num_timeout=settings.requeues
         )
-        self.executor.update_parameters(**settings.parameters(orders.threads))
+        self.executor.update_parameters(**settings.parameters(orders.cores))
         self.jobs: dict[str, Any] = {}
         self.after: dict[str, set[str]] = {}
         self.open: dict[str, str] = {}  # nodes by the ids of their jobs

@@ -87,7 +87,7 @@ def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
         for name in (RESULT, STATUS):
             (place / name).unlink(missing_ok=True)
     written = write_plan(folder, plan, grid.jobs, grid.folders, grid.apart)
-    orders = Orders(written, settings, view.slots, threads_of(grid.jobs), view.wanted)
+    orders = Orders(written, settings, view.slots, cores_of(grid.jobs), view.wanted)
     with grid.jobs[0].engine.engine(orders) as engine:
         try:
             with view.watching():
@@ -111,8 +111,14 @@ def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple
 
 
 def threads_of(jobs: Sequence[Job]) -> int:
-    """Of any stage, so that none has fewer cores than it uses."""
+    """Of any stage that trains, so that none has fewer cores than it uses."""
     return max(train.threads for job in jobs for train in job.trainings)
+
+
+def cores_of(jobs: Sequence[Job]) -> int:
+    """What a machine must have for any stage, and for the target that it is scored and measured on."""
+    targets = [job.hardware.threads for job in jobs if job.hardware.device == "cpu"]
+    return max([threads_of(jobs), *targets])
 
 
 def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
