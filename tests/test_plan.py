@@ -213,6 +213,19 @@ def test_what_a_gate_may_escalate_to_is_checked_as_well(
         checked(Composer(loader, master_of(loader, tmp_path)), [[*overrides, escalate]])
 
 
+def test_what_there_is_once_for_a_sweep_is_one_for_all_jobs(loader: Any, tmp_path: Path) -> None:
+    settings = {"a": ["sweep.timeout_s=60", "sweep.workers=2"], "b": ["sweep.workers=2", "engine=ray"]}
+    jobs = [[*TINY, *own, f"store.root={tmp_path / name}"] for name, own in settings.items()]
+    with pytest.raises(ConfigError) as caught:
+        checked(Composer(loader, master_of(loader, tmp_path)), jobs)
+    ends = "; all jobs of a sweep have it in common"
+    assert caught.value.problems == (
+        f"sweep.timeout_s: found 60, null{ends}",
+        f'engine._target_: found "pare.sweeps.local.Local", "pare.sweeps.ray.Ray"{ends}',
+        f'store.root: found "{tmp_path / "a"}", "{tmp_path / "b"}"{ends}',
+    )
+
+
 def test_what_this_machine_lacks_is_for_those_to_say_that_have_to_do_it(
     loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -230,6 +230,10 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
             ["compression.width.keep: an interval has no end; sampler=grid needs choice(…) or range(…)"],
         ),
         (
+            ["sweep.timeout_s=60,6000", "engine=choice(local,ray)"],
+            ["sweep.timeout_s: all trials have it in common", "engine: all trials have it in common"],
+        ),
+        (
             ["train.batch_size=abc"],
             ["train.batch_size: found 'abc'; a whole number is needed"],
         ),

@@ -29,7 +29,7 @@ from pare.searching.space import Point, Space, dimension_of, typed
 from pare.store import Store
 from pare.study.commands import command_line
 from pare.sweeps.composing import Composer
-from pare.sweeps.sweep import Grid, carry_out, check_apart, job_and_folder, planned, sole
+from pare.sweeps.sweep import COMMON, Grid, carry_out, check_apart, job_and_folder, planned, sole
 from pare.tracking.mirroring import mirror
 from pare.tracking.record import is_study
 
@@ -105,6 +105,7 @@ def space_of(
         if key not in bare and key not in settings.rungs
     ]
     problems += [f"sweep.search.rungs.{key}: is searched too" for key in settings.rungs if key in bare]
+    problems += [f"{key}: all trials have it in common" for key in bare if key.partition(".")[0] in COMMON]
     if not asked:
         problems.append(
             "sweep.search: nothing to choose; give a key some values, compression.width.keep=0.25,0.5"

@@ -1,6 +1,7 @@
 """The jobs of a sweep: all composed and checked before the first, shared work done once, shown together."""
 
 import gc
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from pare.build import TARGET
 from pare.composition import one_line, plain
 from pare.config import Job, job_of
 from pare.errors import ConfigError
@@ -32,6 +34,8 @@ from pare.tracking.mirroring import mirror
 
 #: seconds between two looks at what is going on
 LOOK = 0.5
+#: parts of a config by which a whole sweep is run
+COMMON = ("sweep", "engine", "store")
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def checked(composer: Composer, job_overrides: Sequence[Sequence[str]]) -> Grid:
             for problem, which in found.items()
         )
     check_apart(folders, job_overrides)
+    check_alike(jobs)
     return Grid(jobs, folders, distinguishing(job_overrides))
 
 
@@ -155,6 +160,22 @@ def check_apart(folders: Sequence[Path], job_overrides: Sequence[Sequence[str]])
         if before != number:
             both = named([before, number], job_overrides)
             raise ConfigError(f"hydra.sweep.subdir: {folder} is the folder of more than one job ({both})")
+
+
+def check_alike(jobs: Sequence[Job]) -> None:
+    """Raises ConfigError where jobs differ in what there is once for all of them."""
+    problems = []
+    for part in COMMON:
+        nodes = [job.config[part] for job in jobs]
+        for key in dict.fromkeys(key for node in nodes for key in node):
+            found = dict.fromkeys(json.dumps(node.get(key)) for node in nodes)
+            if len(found) > 1:
+                told = ", ".join(found)
+                problems.append(f"{part}.{key}: found {told}; all jobs of a sweep have it in common")
+                if key == TARGET:  # whose other keys are others
+                    break
+    if problems:
+        raise ConfigError(problems)
 
 
 def job_and_folder(composer: Composer, number: int, overrides: Sequence[str]) -> tuple[Job, Path]:
