@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from commands import SMALL, TINY
+from commands import SMALL, TINY, status_of
 from pare.composition import conf_folder, plain
 from pare.config import job_of
 from pare.errors import ConfigError, StageFailed
@@ -29,6 +29,7 @@ from pare.store import Store
 from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine, Working, at_work
+from pare.sweeps.errand import timeout
 from pare.sweeps.estimate import Estimate, estimate
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Node, Plan, plan_of
@@ -36,6 +37,7 @@ from pare.sweeps.sweep import Run, checked, planned, threads_of
 from pare.sweeps.sweep import carry_out as carry_out_all
 from pare.sweeps.view import View, about
 from pare.sweeps.work import carry_out
+from studies import job as done
 
 WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
 
@@ -185,6 +187,43 @@ def test_what_runs_on_another_machine_is_shown_with_it(loader: Any, tmp_path: Pa
     assert there.startswith(f"  {plan.nodes[begun].what}  ")
     assert "  on gpu-7  " in there
     assert " on " not in here
+
+
+class Late:
+    """An engine whose nodes all end well, but for what ends the result's process in time."""
+
+    def submit(self, node: Node, after: Sequence[str]) -> None:
+        self.nodes = [*getattr(self, "nodes", []), node.id]
+
+    def running(self) -> dict[str, Working]:
+        return {}
+
+    def ended(self, wait_s: float) -> list[Ending]:
+        return [Ending(name, timeout(9) if name == "job0" else None) for name in self.nodes]
+
+    def start_no_more(self) -> set[str]:
+        return set()
+
+    def stop(self) -> None: ...
+
+
+def test_a_job_whose_tracker_is_cut_off_keeps_its_result(
+    loader: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    (folder,) = grid.folders
+    result = done(folder)  # its process tells the tracker now
+    plan = plan_of(grid.jobs, Store(tmp_path / "store"))
+    view = View(plan, grid.apart, Slots(1))
+    Run(plan, grid, Late(), view, grid.jobs[0].sweep, tmp_path / "plan.json").to_the_end()
+    assert grid.results() == [result]
+    assert status_of(folder)["state"] == "done"
+    out, err = capsys.readouterr()
+    assert "job 0: not done after 9 s, once its result was written; what a tracker lacks" in out
+    assert f"`pare track resync {folder}` brings" in out
+    assert err == ""
+    assert "job 0: exact_match" in out
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout_s": 0}, {"grace_s": -1}])

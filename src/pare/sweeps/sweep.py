@@ -2,7 +2,7 @@
 
 import gc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pare.provenance import gpu_ids
 from pare.result import RESULT, STATUS, Result
 from pare.status import tell_failure
 from pare.store import Store
-from pare.study.collecting import distinguishing
+from pare.study.collecting import DONE, distinguishing, reason_of
 from pare.study.reporting import after_sweep
 from pare.sweep import Orders, Sweep
 from pare.sweeps.composing import Composer
@@ -210,9 +210,10 @@ class Run:
                 self.engine.submit(node, [name for name in node.after if name in self.open])
         while self.open:
             self.view.going_on(self.engine.running())
-            for ending in self.engine.ended(LOOK):
-                if ending.node not in self.open:
+            for told in self.engine.ended(LOOK):
+                if told.node not in self.open:
                     continue  # given up before
+                ending = self.as_it_counts(told)
                 self.open.discard(ending.node)
                 self.view.ended(self.plan.nodes[ending.node], ending.error is None)
                 self.view.warned(told_by(self.written, ending.node).get("warnings", ()))
@@ -220,6 +221,18 @@ class Run:
                     self.well(ending)
                 else:
                     self.ill(ending, ending.error)
+
+    def as_it_counts(self, ending: Ending) -> Ending:
+        """Well where the result is written: after that its process only tells a tracker."""
+        node = self.plan.nodes[ending.node]
+        if ending.error is None or node.kind != "result":
+            return ending
+        folder = self.grid.folders[node.job]
+        if reason_of(folder) != DONE or self.grid.result(node.job) is None:
+            return ending
+        line = f"{self.view.named([node.job])}: {first_line(ending.error)}, once its result was written"
+        self.view.warned([f"{line}; what a tracker lacks of it, `pare track resync {folder}` brings"])
+        return Ending(ending.node, None)
 
     def well(self, ending: Ending) -> None:
         node = self.plan.nodes[ending.node]
@@ -248,7 +261,7 @@ class Run:
         for number in jobs:
             job = self.grid.jobs[number]
             tell_failure(self.grid.folders[number], job.name, job.key, job.config, node.what, error)
-        line = error["message"].strip().splitlines()[0]
+        line = first_line(error)
         if error["kind"] == "Hopeless":
             self.view.given_up(jobs, line)
             return
@@ -257,3 +270,7 @@ class Run:
             never = self.engine.start_no_more() & self.open
             self.view.total -= len(never)
             self.open -= never
+
+
+def first_line(error: Mapping[str, Any]) -> str:
+    return str(error["message"]).strip().splitlines()[0]
