@@ -99,6 +99,8 @@ def test_another_baseline(study: Path, tmp_path: Path, told: Told) -> None:
     rows = {row["configuration"]: row for row in table(tmp_path / "t.csv")}
     assert float(rows["width.keep=0.75 quantize=fp16"]["delta"]) == 0
     assert rows["width.keep=0.75 quantize=fp16"]["delta.p"] == ""
+    same = [rows["width.keep=0.75 quantize=fp16"][f"speedup{end}"] for end in ("", ".low", ".high")]
+    assert same == ["1.0"] * 3
     small = rows["width.keep=0.5 quantize=int8_static"]
     assert float(small["delta"]) < 0
     assert float(small["speedup"]) == pytest.approx(0.72 / 0.3, rel=1e-6)
@@ -149,6 +151,7 @@ def test_an_ablation(tmp_path: Path, told: Told) -> None:
         "full: finetune, width, distill, export, quantize", "without width", "without distill"
     ]  # fmt: skip
     assert float(rows[2]["delta"]) < -5
+    assert [rows[0][f"speedup{end}"] for end in ("", ".low", ".high")] == ["1.0"] * 3
     told(tmp_path, "--layout", "ablation", "--to", tmp_path / "t.md")
     (note,) = re.findall(r"p: .*", (tmp_path / "t.md").read_text("utf-8"))
     assert "corrected for 2 comparisons" in note

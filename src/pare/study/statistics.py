@@ -106,6 +106,8 @@ class Row:
 
     def times(self, quantity: Quantity) -> Speedup | None:
         """How many times better: measured in pairs, or else the ratio of means, without an interval."""
+        if self.against is not None and self.against.jobs is self.jobs:
+            return None if self.estimate(quantity) is None else Speedup(1.0, 1.0, 1.0)
         if self.against is None:
             paired = own_times(quantity, self.results)
         else:
