@@ -1,11 +1,12 @@
 """A gate decides which checkpoint the next stage starts from; one test for each thing it can do."""
 
+import pickle
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pare.errors import GateFailed
+from pare.errors import GateFailed, Hopeless
 from pare.pipeline import Outcome, Step
 from pare.stages.cohort import Cohort
 from pare.stages.distill import Distill
@@ -43,8 +44,17 @@ def test_a_stage_that_loses_little_passes(root: Path) -> None:
 
 
 def test_stop_ends_the_job_and_names_the_loss(root: Path) -> None:
-    with pytest.raises(GateFailed, match=r"gate of width: exact_match fell by .* 0\.00 are allowed"):
+    with pytest.raises(
+        GateFailed, match=r"gate of width: exact_match fell by .* 0\.00 are allowed"
+    ) as caught:
         execute(root, ("width", width("stop")), ("export", Export()))
+    assert caught.value.stage == "width"
+
+
+@pytest.mark.parametrize("error", [GateFailed("too much", "width"), Hopeless("too much", "width", 0.5)])
+def test_what_failed_is_known_in_other_processes_too(error: GateFailed) -> None:
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found), vars(found)) == (type(error), "too much", vars(error))
 
 
 def test_skip_goes_on_from_the_checkpoint_before(root: Path) -> None:

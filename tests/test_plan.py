@@ -21,7 +21,7 @@ from rich.console import Console
 from commands import SMALL, TINY, status_of
 from pare.composition import conf_folder, plain
 from pare.config import job_of
-from pare.errors import ConfigError, StageFailed
+from pare.errors import ConfigError, GateFailed, StageFailed
 from pare.files import write_json
 from pare.pipeline import Pipeline
 from pare.progress import silent
@@ -36,7 +36,7 @@ from pare.sweeps.plan import Node, Plan, plan_of
 from pare.sweeps.sweep import Run, checked, planned, threads_of
 from pare.sweeps.sweep import carry_out as carry_out_all
 from pare.sweeps.view import View, about
-from pare.sweeps.work import carry_out
+from pare.sweeps.work import carry_out, error_of
 from studies import job as done
 
 WIDTHS = [[*TINY, "compression=width", f"compression.width.keep={keep}"] for keep in (0.25, 0.5, 0.75)]
@@ -434,6 +434,24 @@ def test_what_was_given_up_is_not_tried_again(loader: Any, tmp_path: Path) -> No
         else:
             assert carry_out(export, told, "", [given_up]) == given_up
     assert not list(Store(tmp_path / "store").entries())
+
+
+def test_a_status_names_the_stage_that_failed_though_one_after_it_finds_that_out(
+    loader: Any, tmp_path: Path
+) -> None:
+    """What it made is in the store, so the same command asks the next one."""
+    overrides = [*TINY, "compression=none", "+expect.value=0.9", f"store.root={tmp_path / 'store'}"]
+    for asked in ("finetune", "export"):
+        grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+        plan = plan_of(grid.jobs, Store(tmp_path / "store"))
+        node = next(node for node in plan.nodes.values() if not node.stored)
+        assert node.name == asked
+        with pytest.raises(GateFailed) as caught:
+            carry_out(node, {"config": grid.jobs[0].config, "overrides": overrides}, "", [])
+        view, nobody = View(plan, grid.apart, Slots(1)), cast("Engine", None)
+        error = error_of(caught.value)
+        Run(plan, grid, nobody, view, Sweep(), tmp_path / "plan.json").ill(Ending(node.id, error), error)
+        assert status_of(grid.folders[0])["stage"] == "finetune"
 
 
 def test_a_stage_that_another_trial_may_recover_from_is_a_node_of_its_own(

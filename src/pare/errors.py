@@ -16,6 +16,7 @@ What can go wrong, and the exit code each kind ends a run with.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class PareError(Exception):
@@ -62,18 +63,25 @@ class NonFiniteLoss(StageFailed):
 
 
 class GateFailed(PareError):
-    """A stage lost more quality than its gate allows."""
+    """A stage lost more quality than its gate allows. stage: its name, where it is one."""
+
+    def __init__(self, message: str, stage: str = "") -> None:
+        self.stage = stage
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (str(self), self.stage)
 
 
 class Hopeless(GateFailed):
     """A trial of a search lost more, so far, than what is left of it could make up for."""
 
-    def __init__(self, message: str, drop: float) -> None:
+    def __init__(self, message: str, stage: str, drop: float) -> None:
         self.drop = drop
-        super().__init__(message)
+        super().__init__(message, stage)
 
-    def __reduce__(self) -> tuple[type, tuple[str, float]]:
-        return type(self), (str(self), self.drop)
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (str(self), self.stage, self.drop)
 
 
 class SweepFailed(PareError):

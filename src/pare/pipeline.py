@@ -35,11 +35,12 @@ class Expect:
     def hold_to(self, scores: Scores, primary: str) -> None:
         metric = self.metric or primary
         if metric not in scores:
-            raise GateFailed(f"expect.metric: no {metric!r}; the task has {sorted(scores)}")
+            raise GateFailed(f"expect.metric: no {metric!r}; the task has {sorted(scores)}", BASELINE)
         if abs(scores[metric] - self.value) > self.tolerance:
             raise GateFailed(
                 f"expect: {metric} of the fine-tuned model is {scores[metric]:.4f} on dev, "
-                f"{self.value:g} ± {self.tolerance:g} was expected; nothing was compressed"
+                f"{self.value:g} ± {self.tolerance:g} was expected; nothing was compressed",
+                BASELINE,
             )
 
 
@@ -99,7 +100,7 @@ class Pipeline(Cached):
             note(step)
             action = step.verdict.action if step.verdict else "passed"
             if action == "stop":
-                raise GateFailed(gate_message(step))
+                raise GateFailed(gate_message(step), step.name)
             if action == "skip":
                 continue
             if action == "escalate":
@@ -144,7 +145,7 @@ class Pipeline(Cached):
         last = self.step(name, stage, {"model": done[-1], "baseline": start}, before, start)
         last = note(self.judged(last, replace(stage.gate, on_fail="stop")))
         if last.verdict and not last.verdict.passed:
-            raise GateFailed(f"{gate_message(last)}, after {sibling.kind} too")
+            raise GateFailed(f"{gate_message(last)}, after {sibling.kind} too", last.name)
         return [*done, last]
 
     def step(

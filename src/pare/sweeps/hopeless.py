@@ -22,6 +22,7 @@ def judge_of(job: Job, strategy: Strategy) -> Callable[[Step], None]:
             raise Hopeless(
                 f"{step.name}: {metric} is {100 * drop:.2f} points below the fine-tuned model on dev; "
                 f"more than {100 * most:.2f} are hopeless",
+                step.name,
                 drop,
             )
 

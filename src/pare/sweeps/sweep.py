@@ -258,9 +258,10 @@ class Run:
         if not jobs:
             return  # it was one of several ways, of which another had failed
         self.lost.update(jobs)
+        stage = error.get("stage", node.what)
         for number in jobs:
             job = self.grid.jobs[number]
-            tell_failure(self.grid.folders[number], job.name, job.key, job.config, node.what, error)
+            tell_failure(self.grid.folders[number], job.name, job.key, job.config, stage, error)
         line = first_line(error)
         if error["kind"] == "Hopeless":
             self.view.given_up(jobs, line)

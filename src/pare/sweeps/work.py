@@ -155,6 +155,8 @@ def error_of(error: BaseException) -> dict[str, Any]:
     said: dict[str, Any] = {"kind": kind, "message": str(error) or kind}
     if isinstance(error, SystemExit):
         return {"kind": "Exited", "message": f"exit code {error.code}"}
+    if isinstance(error, GateFailed) and error.stage:
+        said["stage"] = error.stage  # the process that was told so may have been there for one after it
     if isinstance(error, Hopeless):
         said["drop"] = error.drop
     if not isinstance(error, PareError):
