@@ -93,6 +93,10 @@ def test_one_that_cannot_be_does_not_stop_the_others(grid: tuple[Path, tuple[str
     ]
     assert "2 jobs, 5 stages: 4 distinct" in finished.stdout  # a batch is one tree
     assert "3 trials: 2 complete, 1 failed" in finished.stdout
+    assert f"report  {root / 'jobs' / 'report.html'}" in finished.stdout  # though one has failed
+    lines = (root / "jobs" / "table.md").read_text("utf-8").splitlines()
+    told = [line.split(" | ")[0] for line in lines if line.startswith("| compression=")]
+    assert told == ["| compression=none", "| compression=slice width.keep=0.5"]
 
 
 def test_trials_are_judged_on_dev(grid: tuple[Path, tuple[str, ...], Finished]) -> None:

@@ -28,6 +28,7 @@ from pare.searching.halving import promoted
 from pare.searching.space import Point, Space, dimension_of, typed
 from pare.store import Store
 from pare.study.commands import command_line
+from pare.study.reporting import after_search
 from pare.sweeps.composing import Composer
 from pare.sweeps.sweep import COMMON, Grid, carry_out, check_apart, job_and_folder, planned, sole
 from pare.tracking.mirroring import mirror
@@ -83,6 +84,7 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
         finally:
             print(f"storage {file}")
             if is_study(seeker.folder):  # nothing ran where all had been tried before
+                after_search(seeker.folder)
                 mirror(job.config["tracker"], seeker.folder)
     return []
 

@@ -1,6 +1,6 @@
 """`pare report`, and what a sweep writes at its end: from folders to tables, figures and a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,23 +175,30 @@ def write(file: Path, study: Study, found: Sequence[Part], tables: Sequence[Tabl
 
 
 def after_sweep(folder: Path, folders: Sequence[Path], jobs: Sequence[Sequence[str]], shared: str) -> None:
-    """folder: of the sweep; folders: of its jobs; shared: how much they had in common, in one line.
-
-    The results are in their folders already: what goes wrong here is said in a line, and changes nothing.
-    """
+    """folder: of the sweep; folders: of its jobs; shared: how much they had in common, in one line."""
     console = wide_console()
+    write_defaults(console, folder, lambda: study_of(list(zip(folders, jobs, strict=True))), show=True)
+    console.print(shared)
+    console.print(f"results {folder}", soft_wrap=True, markup=False)
+
+
+def after_search(folder: Path) -> None:
+    """Of the trials that are in its folder; what was found has been shown by then."""
+    write_defaults(wide_console(), folder, lambda: collect([folder]), show=False)
+
+
+def write_defaults(console: Console, folder: Path, collected: Callable[[], Study], show: bool) -> None:
+    """The results are there already: what goes wrong here is said in a line, and changes nothing."""
     try:
-        study = study_of(list(zip(folders, jobs, strict=True)))
-        asked = Asked()
+        study, asked = collected(), Asked()
         found = compared(study, by_what_differs(study))
         tables = [table_of(part.rows, asked.choice, part.title) for part in found]
-        for table in tables:
-            show_table(console, table)
-        show_without(console, study)
+        if show:
+            for table in tables:
+                show_table(console, table)
+            show_without(console, study)
         for file in (folder / TABLE, folder / PAGE):
             write(file, study, found, tables, asked)
         console.print(f"report  {folder / PAGE}", soft_wrap=True, markup=False)
     except Exception as e:
         console.print(f"[yellow]no report: {escape(f'{type(e).__name__}: {e}')}[/yellow]", soft_wrap=True)
-    console.print(shared)
-    console.print(f"results {folder}", soft_wrap=True, markup=False)
