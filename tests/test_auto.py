@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import ROOT, TINY, job, result_of, run
-from pare.auto import Auto, Choice, Trial, search
+from pare.auto import Auto, Taken, Trial, search
 from pare.choosing import take_quickest
 from pare.errors import GateFailed, NonFiniteLoss
 from pare.pipeline import Expect
@@ -37,22 +37,22 @@ def test_why_a_trial_failed_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]
     assert "int8: shape [/1, 16] of [red]x" in capsys.readouterr().out
 
 
-def searched(root: Path, auto: Auto) -> Choice:
+def searched(root: Path, auto: Auto) -> Taken:
     return search(auto, pipeline(root), FINETUNE, MEASURE, ignore, lambda trial: None)
 
 
-def by_name(choice: Choice) -> dict[str, Trial]:
-    return {trial.name: trial for trial in choice.tried}
+def by_name(taken: Taken) -> dict[str, Trial]:
+    return {trial.name: trial for trial in taken.tried}
 
 
 def test_all_are_tried_and_one_that_passes_is_taken(root: Path) -> None:
-    choice = searched(root, Auto(candidates=CANDIDATES, max_drop=0.05))
-    tried = by_name(choice)
+    taken = searched(root, Auto(candidates=CANDIDATES, max_drop=0.05))
+    tried = by_name(taken)
     assert list(tried) == ["as_it_is", "int8", "ruined"]
     assert "points, 5.00 are allowed" in tried["ruined"].why
-    passed = [trial for trial in choice.tried if not trial.why]
+    passed = [trial for trial in taken.tried if not trial.why]
     assert max(passed, key=lambda trial: trial.speedup or 0).taken
-    assert [trial.taken for trial in choice.tried].count(True) == 1
+    assert [trial.taken for trial in taken.tried].count(True) == 1
     assert not tried["ruined"].taken
 
 

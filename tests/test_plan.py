@@ -30,7 +30,7 @@ from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine, Working, at_work
 from pare.sweeps.errand import timeout
-from pare.sweeps.estimate import Estimate, estimate
+from pare.sweeps.forecast import Forecast, forecast
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Node, Plan, plan_of
 from pare.sweeps.sweep import Run, checked, planned, threads_of
@@ -123,7 +123,7 @@ def test_what_the_store_has_is_known_before_anything_runs(loader: Any, tmp_path:
     plan = plan_for(loader, tmp_path, WIDTHS)
     stored = [node.name for node in plan.nodes.values() if node.stored]
     assert stored == ["finetune", "width"]
-    guess = estimate(plan, Store(tmp_path / "store"), slots=1)
+    guess = forecast(plan, Store(tmp_path / "store"), slots=1)
     assert guess.seconds > 0  # two more widths
     assert guess.unknown == 4 * 3 - 3  # distill, export and result of each; of answers, scores were taken
 
@@ -328,8 +328,8 @@ def test_each_stage_at_a_time_has_a_gpu_where_there_are_any() -> None:
         (34, 8, "about 34 s and 8 steps whose like was never run"),
     ],
 )
-def test_what_is_not_known_is_no_estimate(seconds: float, unknown: int, says: str) -> None:
-    assert about(Estimate(seconds, unknown)) == says
+def test_what_is_not_known_is_no_forecast(seconds: float, unknown: int, says: str) -> None:
+    assert about(Forecast(seconds, unknown)) == says
 
 
 AUTO = [*TINY, "compression=auto", "~compression.auto.candidates.width_qat"]

@@ -21,7 +21,7 @@ from pare.aims import Search
 from pare.composition import conf_folder
 from pare.searching.asked import Asked
 from pare.searching.search import Seeker, identity_of
-from pare.searching.space import Choice, Space
+from pare.searching.space import Space, Values
 from pare.store import Store
 from pare.study.collecting import collect
 from pare.study.commands import reproduce
@@ -149,7 +149,7 @@ def test_a_trial_made_again_is_a_job_of_this_machine(tmp_path: Path) -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         loader = GlobalHydra.instance().config_loader()
         composer = Composer(loader, loader.load_configuration("config", fixed, RunMode.MULTIRUN))
-        seeker = Seeker(composer, tmp_path, fixed, Space({"seed": Choice(("0", "1"))}, {}), settings)
+        seeker = Seeker(composer, tmp_path, fixed, Space({"seed": Values(("0", "1"))}, {}), settings)
         command = seeker.command(Asked(0, {"seed": "1"}, (), None))
     assert shlex.split(command) == ["python", "run.py", *job, "seed=1"]
 
@@ -286,7 +286,7 @@ def identities(tmp_path: Path) -> Iterator[Callable[[], str]]:
     (tmp_path / "more.txt").write_text("a text\n", "utf-8")
     corpus = f"compression.distill.corpus={tmp_path / 'more.txt'}"
     fixed = [*TINY, corpus, f"store.root={tmp_path / 'store'}"]
-    space = Space({"seed": Choice(("0", "1"))}, {})
+    space = Space({"seed": Values(("0", "1"))}, {})
     settings = Search(objectives={"quality": "maximize"})
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         loader = GlobalHydra.instance().config_loader()

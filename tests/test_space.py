@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pare.errors import ConfigError
-from pare.searching.space import Choice, Interval, Space, Steps, dimension_of, typed
+from pare.searching.space import Interval, Space, Steps, Values, dimension_of, typed
 from pare.searching.trials import forgotten
 from test_trials import SEARCH
 
@@ -19,8 +19,8 @@ def dimension(text: str) -> Any:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a=1,2,2", Choice(("1", "2"))),
-        ("a=choice('x y',[b],{c:1})", Choice((r"x\ y", "[b]", "{c:1}"))),
+        ("a=1,2,2", Values(("1", "2"))),
+        ("a=choice('x y',[b],{c:1})", Values((r"x\ y", "[b]", "{c:1}"))),
         ("a=range(1,4)", Steps((1, 2, 3))),
         ("a=range(3,1,-1)", Steps((2, 3))),
         ("a=range(0.25,0.8,0.25)", Steps((0.25, 0.5, 0.75))),
@@ -28,7 +28,7 @@ def dimension(text: str) -> Any:
         ("a=interval(0,1)", Interval(0.0, 1.0, False, False)),
         ("a=tag(log,interval(1e-4,1e-2))", Interval(1e-4, 1e-2, True, False)),
         ("a=int(interval(1,8))", Interval(1, 8, False, True)),
-        ("+a.b=null", Choice(("null",))),
+        ("+a.b=null", Values(("null",))),
     ],
 )
 def test_sweeps_are_dimensions(text: str, expected: object) -> None:
@@ -70,10 +70,10 @@ CONDITIONS = {
 }
 CONDITIONAL = Space(
     {
-        "student.size": Choice(("8", "16")),  # waits for one that waits for another
-        "compression": Choice(("none", "width", "distill")),
-        "compression.width.keep": Choice(("0.25", "0.5")),
-        "model@compression.distill.student": Choice(("mini", "new")),
+        "student.size": Values(("8", "16")),  # waits for one that waits for another
+        "compression": Values(("none", "width", "distill")),
+        "compression.width.keep": Values(("0.25", "0.5")),
+        "model@compression.distill.student": Values(("mini", "new")),
     },
     CONDITIONS,
 )
@@ -99,14 +99,14 @@ def test_a_condition_may_be_about_what_is_not_searched() -> None:
     def elsewhere(key: str) -> str | None:
         return {"compression": "width"}.get(key)
 
-    space = Space({"compression.width.keep": Choice(("0.5",))}, CONDITIONS, elsewhere)
+    space = Space({"compression.width.keep": Values(("0.5",))}, CONDITIONS, elsewhere)
     assert list(space.points()) == [{"compression.width.keep": "0.5"}]
     assert list(Space(space.dimensions, CONDITIONS).points()) == [{}]
 
 
 def test_keys_that_wait_for_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="waits for"):
-        Space({"a": Choice(("1",)), "b": Choice(("1",))}, {"a": {"b": ("1",)}, "b": {"a": ("1",)}})
+        Space({"a": Values(("1",)), "b": Values(("1",))}, {"a": {"b": ("1",)}, "b": {"a": ("1",)}})
 
 
 @pytest.mark.parametrize(

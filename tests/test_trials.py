@@ -15,7 +15,7 @@ from pare.files import write_json
 from pare.result import STATUS
 from pare.searching.asked import Asked, Found, outcome
 from pare.searching.halving import promoted, ranked
-from pare.searching.space import Choice, Interval, Space, Steps
+from pare.searching.space import Interval, Space, Steps, Values
 from pare.searching.trials import Trials, forgotten, opened
 
 SEARCH = Search(
@@ -24,8 +24,8 @@ SEARCH = Search(
     constraints={"max_drop": 0.1, "max_size_mb": None},
     batch=4,
 )
-SPACE = Space({"x": Interval(0.0, 1.0, False, False), "kind": Choice(("a", "b")), "n": Steps((1, 2, 3))}, {})
-LISTED = Space({"kind": Choice(("a", "b")), "n": Steps((1, 2, 3))}, {})
+SPACE = Space({"x": Interval(0.0, 1.0, False, False), "kind": Values(("a", "b")), "n": Steps((1, 2, 3))}, {})
+LISTED = Space({"kind": Values(("a", "b")), "n": Steps((1, 2, 3))}, {})
 
 
 def found_for(point: Mapping[str, str]) -> Found:

@@ -83,9 +83,9 @@ def tried(root: Path, strategy: tuple[tuple[str, object], ...]) -> tuple[Pipelin
     trials: list[Trial] = []
     found, _ = ways(strategy, HERE, "compression")  # type: ignore[arg-type]
     pipelines = [Pipeline(Store(root), TASK, 0, way.hardware, silent) for way in found]
-    pipeline, choice = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, trials.append, None)
-    assert choice.tried == tuple(trials)
-    assert choice.outcome.final.format == pipeline.hardware.runs
+    pipeline, taken = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, trials.append, None)
+    assert taken.tried == tuple(trials)
+    assert taken.outcome.final.format == pipeline.hardware.runs
     return pipeline, trials
 
 
@@ -104,8 +104,8 @@ def test_a_runtime_that_fails_is_left_out_and_says_why(root: Path) -> None:
     found, _ = ways(INT8[1:2], HERE, "compression")
     found = [replace(way, strategy=impossible) if way.hardware.runs == "openvino" else way for way in found]
     pipelines = [Pipeline(Store(root), TASK, 0, way.hardware, silent) for way in found]
-    _, choice = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, lambda trial: None, None)
-    why = {trial.name: trial.why for trial in choice.tried}
+    _, taken = take_quickest(found, pipelines, FINETUNE, MEASURE, ignore, lambda trial: None, None)
+    why = {trial.name: trial.why for trial in taken.tried}
     assert "differ from PyTorch's" in why["openvino"]
     assert why["onnxruntime"] == why["torch"] == ""
     with pytest.raises(GateFailed, match="hardware=auto: no runtime will do: openvino: export: the graph's"):

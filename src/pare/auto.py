@@ -64,7 +64,7 @@ class Auto:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Taken:
     """The strategy that was taken, what came of it, and everything that was tried."""
 
     strategy: Strategy
@@ -81,7 +81,7 @@ def search(
     on_trial: Callable[[Trial], None],
     expect: Expect | None = None,
     given_up: Sequence[str | None] = (),
-) -> Choice:
+) -> Taken:
     """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is.
 
     Where fine-tuning fails nothing is tried. given_up: of each why it was, where it was tried before.
@@ -112,7 +112,7 @@ def search(
         raise GateFailed(f"compression.auto: none of {len(trials)} strategies will do: {told}")
     best = max(passed, key=lambda name: passed[name][2])
     tried = tuple(replace(trial, taken=trial.name == best) for trial in trials)
-    return Choice(passed[best][0], passed[best][1], tried)
+    return Taken(passed[best][0], passed[best][1], tried)
 
 
 def trial_of(auto: Auto, name: str, metric: str, outcome: Outcome, measured: Measurement) -> Trial:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pare.auto import Choice
+from pare.auto import Taken
 from pare.errors import GateFailed, StageFailed
 from pare.pipeline import Expect, Outcome, Pipeline
 from pare.stages.finetune import Finetune
@@ -20,7 +20,7 @@ def take_quickest(
     on_trial: Callable[[Trial], None],
     expect: Expect | None,
     given_up: Sequence[str | None] = (),
-) -> tuple[Pipeline, Choice]:
+) -> tuple[Pipeline, Taken]:
     """GateFailed, naming all that was tried, where no way ends well; where fine-tuning fails none is gone.
 
     pipelines: one for each way. given_up: of each why it was, where it was tried before.
@@ -53,4 +53,4 @@ def take_quickest(
         )
         trials.append(trial)
         on_trial(trial)
-    return pipelines[best], Choice(ways[best].strategy, ended[best], tuple(trials))
+    return pipelines[best], Taken(ways[best].strategy, ended[best], tuple(trials))

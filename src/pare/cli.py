@@ -113,16 +113,16 @@ def comma_separated(text: str) -> tuple[str, ...]:
 
 def write_report(options: argparse.Namespace) -> int:
     """Needs no PyTorch."""
-    from pare.study.front import limits
+    from pare.study.front import bounds
     from pare.study.reporting import Asked, report
-    from pare.study.tables import Choice
+    from pare.study.tables import Layout
 
     asked = Asked(
-        Choice(options.layout, options.rows, options.cols, options.metrics),
+        Layout(options.layout, options.rows, options.cols, options.metrics),
         group=options.group,
         where=tuple(options.where),
         baseline=tuple(options.baseline),
-        budget=limits(options.max_drop, options.max_latency, options.max_size, options.max_memory),
+        budget=bounds(options.max_drop, options.max_latency, options.max_size, options.max_memory),
         costs=options.axes,
         to=options.to,
         figure=options.figure,

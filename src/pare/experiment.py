@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pare import report
-from pare.auto import Choice, search
+from pare.auto import Taken, search
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
 from pare.choosing import take_quickest
@@ -110,7 +110,7 @@ def write_for_trackers(folder: Path, group: str, title: str, steps: Sequence[Ste
     write_job(folder, group, title, curves, networks)
 
 
-def evaluation_of(job: Job, chosen: Choice, graphs: Sequence[Checkpoint], result: Result) -> Evaluation:
+def evaluation_of(job: Job, chosen: Taken, graphs: Sequence[Checkpoint], result: Result) -> Evaluation:
     """What it takes to judge and measure the result elsewhere."""
     home = Home(
         name=job.name,
@@ -135,7 +135,7 @@ def choose(
     on_step: Callable[[Step], None],
     show: report.Terminal,
     given_up: Sequence[str | None],
-) -> tuple[Pipeline, Choice]:
+) -> tuple[Pipeline, Taken]:
     """The strategy carried out; of `compression=auto` and `hardware=auto` what is taken."""
     pipeline = pipelines[0]
     told = (job.finetune, job.measure, on_step, show.trial, job.expect, given_up)
@@ -146,4 +146,4 @@ def choose(
     if why := next(filter(None, given_up), None):  # by another job, which could do without
         raise StageFailed(why)
     strategy = job.ways[0].strategy
-    return pipeline, Choice(strategy, pipeline.execute(job.finetune, strategy, on_step, job.expect), ())
+    return pipeline, Taken(strategy, pipeline.execute(job.finetune, strategy, on_step, job.expect), ())

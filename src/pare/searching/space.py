@@ -25,7 +25,7 @@ class Asking(Protocol):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Values:
     """Values without an order."""
 
     values: tuple[str, ...]
@@ -78,7 +78,7 @@ class Interval:
         raise ConfigError("an interval has no end; sampler=grid needs choice(…) or range(…)")
 
 
-Dimension: TypeAlias = Choice | Steps | Interval
+Dimension: TypeAlias = Values | Steps | Interval
 
 
 class Space:
@@ -154,8 +154,8 @@ def dimension_of(override: Override) -> Dimension:
         values = tuple(dict.fromkeys(override.sweep_string_iterator()))
         if not values:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no value")
-        return Choice(values)
-    return Choice((override.get_value_element_as_str(),))
+        return Values(values)
+    return Values((override.get_value_element_as_str(),))
 
 
 def typed(value: Any) -> str:

@@ -42,7 +42,7 @@ def front(rows: Sequence[Row], costs: Sequence[str] = (LATENCY,)) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Limit:
+class Bound:
     """option: as it is typed. of: what may be no more than `most`; None where it was not measured."""
 
     option: str
@@ -62,28 +62,28 @@ class Limit:
         return f"{self.option} {self.most:g}"
 
 
-def limits(
+def bounds(
     drop: float | None, latency: float | None, size: float | None, memory: float | None
-) -> list[Limit]:
-    found = [] if drop is None else [Limit("--max-drop", "points", drop, lambda row: round(row.drop, 9))]
+) -> list[Bound]:
+    found = [] if drop is None else [Bound("--max-drop", "points", drop, lambda row: round(row.drop, 9))]
     for option, unit, most, name in (
         ("--max-latency", "ms", latency, LATENCY),
         ("--max-size", "MB", size, SIZE),
         ("--max-memory", "MB", memory, MEMORY),
     ):
         if most is not None:
-            found.append(Limit(option, unit, most, lambda row, name=name: cost_of(row, name)))  # type: ignore[misc]
+            found.append(Bound(option, unit, most, lambda row, name=name: cost_of(row, name)))  # type: ignore[misc]
     return found
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """alone: how many rows the limit lets through; others: how many meet all but this one.
+    """alone: how many rows the bound lets through; others: how many meet all but this one.
 
     nearest: of those, the one that misses it by the least, and by how much.
     """
 
-    limit: Limit
+    bound: Bound
     alone: int
     others: int
     nearest: Row | None
@@ -91,7 +91,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Shortlist:
     """within: the rows that meet the budget; where there are none, the obstacles, and the nearest of all."""
 
     within: Sequence[Row]
@@ -108,29 +108,29 @@ class Choice:
         return min(self.within, key=lambda row: (cost_of(row, LATENCY) or 0, -score_of(row)))
 
 
-def choose(rows: Sequence[Row], budget: Sequence[Limit]) -> Choice:
-    within = [row for row in rows if all(limit.holds(row) for limit in budget)]
+def choose(rows: Sequence[Row], budget: Sequence[Bound]) -> Shortlist:
+    within = [row for row in rows if all(bound.holds(row) for bound in budget)]
     if within:
-        return Choice(within)
-    return Choice((), [obstacle(limit, budget, rows) for limit in budget], nearest_of(rows, budget))
+        return Shortlist(within)
+    return Shortlist((), [obstacle(bound, budget, rows) for bound in budget], nearest_of(rows, budget))
 
 
-def obstacle(limit: Limit, budget: Sequence[Limit], rows: Sequence[Row]) -> Obstacle:
-    others = [row for row in rows if all(each.holds(row) for each in budget if each is not limit)]
-    known = [(by, row) for row in others if (by := limit.excess(row)) is not None]
+def obstacle(bound: Bound, budget: Sequence[Bound], rows: Sequence[Row]) -> Obstacle:
+    others = [row for row in rows if all(each.holds(row) for each in budget if each is not bound)]
+    known = [(by, row) for row in others if (by := bound.excess(row)) is not None]
     by, nearest = min(known, key=lambda each: each[0], default=(None, None))
-    return Obstacle(limit, sum(limit.holds(row) for row in rows), len(others), nearest, by)
+    return Obstacle(bound, sum(bound.holds(row) for row in rows), len(others), nearest, by)
 
 
-def nearest_of(rows: Sequence[Row], budget: Sequence[Limit]) -> Row | None:
+def nearest_of(rows: Sequence[Row], budget: Sequence[Bound]) -> Row | None:
     """Whose worst miss is the least, as a share of what is allowed."""
 
     def miss(row: Row) -> float:
-        misses = [limit.excess(row) for limit in budget]
+        misses = [bound.excess(row) for bound in budget]
         if any(each is None for each in misses):
             return float("inf")
         return max(
-            (each or 0) / max(abs(limit.most), 1e-9) for each, limit in zip(misses, budget, strict=True)
+            (each or 0) / max(abs(bound.most), 1e-9) for each, bound in zip(misses, budget, strict=True)
         )
 
     return min(rows, key=miss, default=None)

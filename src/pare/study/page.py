@@ -18,7 +18,7 @@ from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
-from pare.study.tables import Choice, table_of
+from pare.study.tables import Layout, table_of
 from pare.study.words import WORDS
 
 PLOTLY = "package_data/plotly.min.js"
@@ -80,7 +80,7 @@ def part_data(part: Part) -> dict[str, Any]:
         "digits": {q.name: q.digits for q in known},
         "baselines": baselines(part.rows, known),
         "rows": [row_data(row, known) for row in part.rows],
-        "notes": table_of(part.rows, Choice()).notes,
+        "notes": table_of(part.rows, Layout()).notes,
     }
 
 

@@ -12,12 +12,12 @@ from pare.report import wide_console
 from pare.result import Result
 from pare.study.cells import Table
 from pare.study.collecting import Record, Study, collect, study_of
-from pare.study.front import Limit, choose, front
+from pare.study.front import Bound, choose, front
 from pare.study.keys import LACKING, check_known, value_of
 from pare.study.quantities import LATENCY, MEASURED
 from pare.study.statistics import WHOLE, Key, Part, Row, by_what_differs, judged, parts
-from pare.study.summary import show_choice, show_front, show_table, show_without
-from pare.study.tables import ACROSS_TASKS, COMPARED_ALREADY, Choice, table_of
+from pare.study.summary import show_front, show_shortlist, show_table, show_without
+from pare.study.tables import ACROSS_TASKS, COMPARED_ALREADY, Layout, table_of
 from pare.study.writing import TEXT, write_tables
 
 PAGE, TABLE = "report.html", "table.md"
@@ -29,11 +29,11 @@ TABLES = (*TEXT, ".parquet")
 class Asked:
     """What a report is to show and where it goes. where, baseline: key=value, all of which must hold."""
 
-    choice: Choice = field(default_factory=Choice)
+    layout: Layout = field(default_factory=Layout)
     group: Sequence[str] = ()
     where: Sequence[str] = ()
     baseline: Sequence[str] = ()
-    budget: Sequence[Limit] = ()
+    budget: Sequence[Bound] = ()
     costs: Sequence[str] = (LATENCY,)
     to: Sequence[Path] = ()
     figure: str = "front"
@@ -50,10 +50,10 @@ def report(paths: Sequence[Path], asked: Asked) -> int:
     console = wide_console()
     check_known(named_in(asked), study.done)
     by = {name: WHOLE.get(name) or key_of(name) for name in asked.group}
-    across = asked.choice.layout in ACROSS_TASKS
+    across = asked.layout.name in ACROSS_TASKS
     found = compared(study, {"task": WHOLE["task"], **by} if across else by, asked.baseline)
     shown = parts(study, by, across) if across else found
-    tables = [table_of(part.rows, asked.choice, part.title) for part in shown]
+    tables = [table_of(part.rows, asked.layout, part.title) for part in shown]
     for table in tables:
         show_table(console, table)
     show_without(console, study)
@@ -83,9 +83,9 @@ def show_ranking(console: Console, rows: Sequence[Row], asked: Asked) -> bool:
     if not asked.budget:
         show_front(console, front(rows, asked.costs), len(rows), asked.costs)
         return True
-    choice = choose(rows, asked.budget)
-    show_choice(console, choice, asked.budget, len(rows))
-    return bool(choice.within)
+    found = choose(rows, asked.budget)
+    show_shortlist(console, found, asked.budget, len(rows))
+    return bool(found.within)
 
 
 def check(asked: Asked) -> None:
@@ -103,7 +103,7 @@ def check(asked: Asked) -> None:
     ]
     for option, pairs in (("--where", asked.where), ("--baseline", asked.baseline)):
         problems += [f"{option} {pair}: key=value is needed" for pair in pairs if "=" not in pair]
-    if asked.baseline and (layout := asked.choice.layout) in COMPARED_ALREADY:
+    if asked.baseline and (layout := asked.layout.name) in COMPARED_ALREADY:
         problems.append(f"--baseline: what is compared with what --layout {layout} says already")
     if problems:
         raise ConfigError(problems)
@@ -112,7 +112,7 @@ def check(asked: Asked) -> None:
 def named_in(asked: Asked) -> list[str]:
     """Keys that some job must have."""
     others = [name for name in asked.group if name not in WHOLE]
-    return [*others, *asked.choice.rows, *asked.choice.cols, *keys_of(asked.baseline)]
+    return [*others, *asked.layout.rows, *asked.layout.cols, *keys_of(asked.baseline)]
 
 
 def key_of(name: str) -> Key:
@@ -157,7 +157,7 @@ def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
 
 def default_files(paths: Sequence[Path], asked: Asked) -> list[Path]:
     """In the sweep's own folder, of all of it; of another view, or several sweeps, what is asked for."""
-    is_whole = (asked.choice, asked.where, asked.baseline, asked.language) == (Choice(), (), (), "en")
+    is_whole = (asked.layout, asked.where, asked.baseline, asked.language) == (Layout(), (), (), "en")
     return [paths[0] / PAGE, paths[0] / TABLE] if is_whole and len(paths) == 1 and paths[0].is_dir() else []
 
 
@@ -192,7 +192,7 @@ def write_defaults(console: Console, folder: Path, collected: Callable[[], Study
     try:
         study, asked = collected(), Asked()
         found = compared(study, by_what_differs(study))
-        tables = [table_of(part.rows, asked.choice, part.title) for part in found]
+        tables = [table_of(part.rows, asked.layout, part.title) for part in found]
         if show:
             for table in tables:
                 show_table(console, table)

@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 from pare.study.cells import Cell, Table
 from pare.study.collecting import Study
 from pare.study.commands import deploy, reproduce
-from pare.study.front import Choice, Limit, cost_of, score_of
+from pare.study.front import Bound, Shortlist, cost_of, score_of
 from pare.study.quantities import LATENCY
 from pare.study.statistics import Row
 
@@ -91,25 +91,25 @@ def in_short(row: Row) -> str:
     return f"{100 * score_of(row):.2f} ({change:+.2f}), {times}"
 
 
-def show_choice(console: Console, choice: Choice, budget: Sequence[Limit], every: int) -> None:
+def show_shortlist(console: Console, found: Shortlist, budget: Sequence[Bound], every: int) -> None:
     told = " ".join(map(str, budget))
-    if choice.within:
-        console.print(f"[bold]within {told}[/bold]: {len(choice.within)} of {every}")
-        same = choice.best is choice.fastest
-        show_row(console, choice.best, "best and fastest: " if same else "best: ")
+    if found.within:
+        console.print(f"[bold]within {told}[/bold]: {len(found.within)} of {every}")
+        same = found.best is found.fastest
+        show_row(console, found.best, "best and fastest: " if same else "best: ")
         if not same:
-            show_row(console, choice.fastest, "fastest: ")
+            show_row(console, found.fastest, "fastest: ")
         return
     console.print(f"[bold]within {told}[/bold]: [red]none[/red] of {every}")
-    for each in choice.obstacles:
+    for each in found.obstacles:
         alone = f"{each.alone} of {every} meet it"
         if each.nearest is None:
-            console.print(f"  {each.limit}: {alone}; without it, {each.others} would be left", soft_wrap=True)
+            console.print(f"  {each.bound}: {alone}; without it, {each.others} would be left", soft_wrap=True)
             continue
         console.print(
-            f"  [yellow]{each.limit}[/yellow]: {alone}; without it, {each.others} would be left, of which "
-            f"{escape(each.nearest.name)} misses it by {each.by:.3g} {each.limit.unit}",
+            f"  [yellow]{each.bound}[/yellow]: {alone}; without it, {each.others} would be left, of which "
+            f"{escape(each.nearest.name)} misses it by {each.by:.3g} {each.bound.unit}",
             soft_wrap=True,
         )
-    if choice.nearest is not None:
-        show_row(console, choice.nearest, "nearest to all of it: ")
+    if found.nearest is not None:
+        show_row(console, found.nearest, "nearest to all of it: ")

@@ -13,35 +13,35 @@ from pare.study.statistics import Row, by_stage, estimate, judged
 
 
 @dataclass(frozen=True)
-class Choice:
-    """layout: a name of LAYOUTS. metrics: of the columns; the layout's own where none are named."""
+class Layout:
+    """name: one of LAYOUTS. metrics: of the columns; the layout's own where none are named."""
 
-    layout: str = "jobs"
+    name: str = "jobs"
     rows: Sequence[str] = ()
     cols: Sequence[str] = ()
     metrics: Sequence[str] = ()
 
 
-def table_of(rows: Sequence[Row], choice: Choice, title: str = "") -> Table:
+def table_of(rows: Sequence[Row], layout: Layout, title: str = "") -> Table:
     """rows: of one task on one machine, already judged; the layouts across tasks take those of several."""
     if not rows:
         return Table(title, [Column("configuration", "configuration", False)], [])
-    if choice.layout not in LAYOUTS:
-        raise ConfigError(f"--layout: no {choice.layout!r}; there are {', '.join(LAYOUTS)}")
-    if choice.cols and not choice.rows:
+    if layout.name not in LAYOUTS:
+        raise ConfigError(f"--layout: no {layout.name!r}; there are {', '.join(LAYOUTS)}")
+    if layout.cols and not layout.rows:
         raise ConfigError("--cols: --rows says what the rows are; both are needed")
-    if choice.rows and choice.layout != Choice.layout:
-        raise ConfigError(f"--rows: --layout {choice.layout} has rows of its own; one of the two is needed")
-    if choice.metrics and choice.layout in ACROSS_TASKS:
-        raise ConfigError(f"--metrics: --layout {choice.layout} has columns of its own, one for each task")
-    made = pivot(rows, choice) if choice.rows else LAYOUTS[choice.layout](rows, choice)
+    if layout.rows and layout.name != Layout.name:
+        raise ConfigError(f"--rows: --layout {layout.name} has rows of its own; one of the two is needed")
+    if layout.metrics and layout.name in ACROSS_TASKS:
+        raise ConfigError(f"--metrics: --layout {layout.name} has columns of its own, one for each task")
+    made = pivot(rows, layout) if layout.rows else LAYOUTS[layout.name](rows, layout)
     return replace(made, title=title)
 
 
-def configurations(rows: Sequence[Row], choice: Choice) -> Table:
+def configurations(rows: Sequence[Row], layout: Layout) -> Table:
     """A row a configuration, seeds folded."""
     primary = rows[0].results[0].primary
-    metrics = choice.metrics or (primary, DELTA, SPEEDUP, LATENCY, SIZE)
+    metrics = layout.metrics or (primary, DELTA, SPEEDUP, LATENCY, SIZE)
     return plain_table(rows, metrics, lambda row: row.name)
 
 
@@ -59,18 +59,18 @@ def explained(rows: Sequence[Row], table: Table) -> Table:
 
 def with_baseline(
     metrics: Callable[[Sequence[Row]], Sequence[str]],
-) -> Callable[[Sequence[Row], Choice], Table]:
+) -> Callable[[Sequence[Row], Layout], Table]:
     """The tables of the sources: the uncompressed model first, then what was made of it, with the change."""
 
-    def layout(rows: Sequence[Row], choice: Choice) -> Table:
-        wanted = choice.metrics or metrics(rows)
+    def made(rows: Sequence[Row], layout: Layout) -> Table:
+        wanted = layout.metrics or metrics(rows)
         if any(row.against is not None for row in rows):
             return plain_table(rows, wanted, lambda row: row.name)
         table = plain_table([baseline_row(rows), *rows], wanted, lambda row: row.name)
         note = f"{BASELINE}: of the first configuration; each is compared with its own"
         return replace(table, notes=[note, *table.notes])
 
-    return layout
+    return made
 
 
 def baseline_row(rows: Sequence[Row]) -> Row:
@@ -98,15 +98,15 @@ def known(names: Sequence[str], rows: Sequence[Row]) -> list[str]:
     return found or [f"{results[0].primary}+"]
 
 
-def stages(rows: Sequence[Row], choice: Choice) -> Table:
+def stages(rows: Sequence[Row], layout: Layout) -> Table:
     """The metric on dev after every step."""
-    metric = choice.metrics[0] if choice.metrics else rows[0].results[0].primary
+    metric = layout.metrics[0] if layout.metrics else rows[0].results[0].primary
     there = sorted(
         {name for row in rows for r in row.results for stage in r.stages for name in stage["scores"]}
     )
-    if choice.metrics and (len(choice.metrics) > 1 or metric not in there):
+    if layout.metrics and (len(layout.metrics) > 1 or metric not in there):
         raise ConfigError(
-            f"--metrics {','.join(choice.metrics)}: --layout {choice.layout} shows one score; there are "
+            f"--metrics {','.join(layout.metrics)}: --layout {layout.name} shows one score; there are "
             f"{', '.join(there)}"
         )
     columns = [
@@ -155,7 +155,7 @@ def millions(count: float | None) -> float | None:
     return None if count is None else count / 1e6
 
 
-def ablation(rows: Sequence[Row], choice: Choice) -> Table:
+def ablation(rows: Sequence[Row], layout: Layout) -> Table:
     """The full strategy, then each stage left out; compared with the full one."""
     whole = full_of(rows)
     every = stage_names(whole)
@@ -165,7 +165,7 @@ def ablation(rows: Sequence[Row], choice: Choice) -> Table:
     )
     full = replace(whole, name="full")
     named = [replace(row, name=f"without {', '.join(left_out(row, every))}") for row in others]
-    metrics = choice.metrics or (full.results[0].primary, DELTA, SPEEDUP, LATENCY, SIZE)
+    metrics = layout.metrics or (full.results[0].primary, DELTA, SPEEDUP, LATENCY, SIZE)
     stages = ", ".join(every)
     return plain_table(
         judged([full, *named], full),
@@ -197,7 +197,7 @@ def left_out(row: Row, every: Sequence[str]) -> list[str]:
     return [name for name in every if name not in mine]
 
 
-def clue(rows: Sequence[Row], choice: Choice) -> Table:
+def clue(rows: Sequence[Row], layout: Layout) -> Table:
     """Configurations by tasks: the score of each, their mean, latency and speed-up."""
     tasks = list(dict.fromkeys(row.results[0].task for row in rows))
     configurations = list(dict.fromkeys(row.name for row in rows))
@@ -240,7 +240,7 @@ def clue(rows: Sequence[Row], choice: Choice) -> Table:
 BASELINE = "baseline"
 ACROSS_TASKS = ("clue",)  # layouts that put several tasks into one table
 COMPARED_ALREADY = ("clue", "stages", "template", "ablation")  # with each job's own baseline, or the full one
-LAYOUTS: dict[str, Callable[[Sequence[Row], Choice], Table]] = {
+LAYOUTS: dict[str, Callable[[Sequence[Row], Layout], Table]] = {
     "jobs": configurations,
     "stages": stages,
     "ablation": ablation,
@@ -270,15 +270,15 @@ def end_to_end(rows: Sequence[Row]) -> str:
     return "end_to_end_ms+" if whole else f"{LATENCY}+"
 
 
-def pivot(rows: Sequence[Row], choice: Choice) -> Table:
+def pivot(rows: Sequence[Row], layout: Layout) -> Table:
     """A row for each value of some keys, and columns for each value of others."""
-    metrics = choice.metrics or (rows[0].results[0].primary, SPEEDUP)
+    metrics = layout.metrics or (rows[0].results[0].primary, SPEEDUP)
     wanted = [shown(metric, rows) for metric in metrics]
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in rows:
         place = tuple(
             tuple(value_of(key, *row.jobs[0]) or LACKING for key in keys)
-            for keys in (choice.rows, choice.cols)
+            for keys in (layout.rows, layout.cols)
         )
         at = (place[0], place[1])
         if at in places:
@@ -289,7 +289,7 @@ def pivot(rows: Sequence[Row], choice: Choice) -> Table:
         places[at] = row
     lines = sorted({line for line, _ in places}, key=naturally)
     across = sorted({column for _, column in places}, key=naturally)
-    columns = [Column(key, short(key), False) for key in choice.rows]
+    columns = [Column(key, short(key), False) for key in layout.rows]
     for column in across:
         before = " ".join(column)
         columns += [

@@ -49,7 +49,7 @@ class Node:
         return self.name if self.kind == "stage" else self.kind
 
 
-def short(value: object) -> str:
+def id_of(value: object) -> str:
     return digest(value)[:16]
 
 
@@ -166,7 +166,7 @@ class _Chain:
         before = {role: inputs[role] for role in stage.roles()}
         found = self.find(stage, before)
         node = Node(
-            id=short([self.key(stage, {role: made.node for role, made in before.items()}), self.decided]),
+            id=id_of([self.key(stage, {role: made.node for role, made in before.items()}), self.decided]),
             kind="stage",
             name=name,
             stage=stage.kind,
@@ -202,7 +202,7 @@ class _Chain:
         self.graphs = [self.find(export, {"model": start}) for export in exports]
         scored = [(last.digest, last.format), *((graph, pipeline.hardware.runs) for graph in self.graphs)]
         return Node(
-            id=short(
+            id=id_of(
                 [
                     last.node,
                     [self.key(export, {"model": start.node}) for export in exports],

@@ -26,7 +26,7 @@ from pare.sweep import Orders, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine
 from pare.sweeps.errand import told_by
-from pare.sweeps.estimate import estimate
+from pare.sweeps.forecast import forecast
 from pare.sweeps.plan import Plan, plan_of
 from pare.sweeps.view import View
 from pare.sweeps.work import write_plan
@@ -110,7 +110,7 @@ def planned(grid: Grid, what: str = "job", numbers: Sequence[int] = ()) -> tuple
     shared_out = all(train.device != "cpu" and train.processes == 1 for train in trainings)
     slots = first.engine.slots(first.sweep, threads_of(grid.jobs), gpu_ids() if shared_out else [])
     view = View(plan, grid.apart, slots, what, numbers)
-    view.plan_line(estimate(plan, store, slots.count))
+    view.plan_line(forecast(plan, store, slots.count))
     return plan, view
 
 

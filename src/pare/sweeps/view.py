@@ -14,7 +14,7 @@ from pare.report import wide_console
 from pare.result import Result
 from pare.sweep import Slots
 from pare.sweeps.engine import Working
-from pare.sweeps.estimate import Estimate
+from pare.sweeps.forecast import Forecast
 from pare.sweeps.plan import Node, Plan
 
 SHOWN = 12  # of what runs
@@ -41,14 +41,14 @@ class View:
         self.live: Live | None = None
         self.warnings: set[str] = set()
 
-    def plan_line(self, estimate: Estimate) -> None:
+    def plan_line(self, forecast: Forecast) -> None:
         """Jobs, stages, how many are in the store, how long the rest will take."""
         stages = self.stages()
         kept = sum(node.stored for node in stages)
         told = (
             f"{len(self.plan.needs)} jobs, {self.asked()} stages: {len(stages)} distinct, {kept} in the store"
         )
-        self.console.print(f"{told}; {hands(self.slots)}, {about(estimate)}", soft_wrap=True)
+        self.console.print(f"{told}; {hands(self.slots)}, {about(forecast)}", soft_wrap=True)
 
     def stages(self) -> list[Node]:
         return [node for node in self.plan.nodes.values() if node.kind == "stage"]
@@ -125,12 +125,12 @@ def hands(slots: Slots) -> str:
     return f"{slots.count} worker{'s' if slots.count > 1 else ''}"
 
 
-def about(estimate: Estimate) -> str:
-    known = f"about {span(estimate.seconds)}"
-    if not estimate.unknown:
+def about(forecast: Forecast) -> str:
+    known = f"about {span(forecast.seconds)}"
+    if not forecast.unknown:
         return known
-    unknown = f"{estimate.unknown} steps whose like was never run"
-    return f"{known} and {unknown}" if estimate.seconds else unknown
+    unknown = f"{forecast.unknown} steps whose like was never run"
+    return f"{known} and {unknown}" if forecast.seconds else unknown
 
 
 def span(seconds: float) -> str:

@@ -10,20 +10,20 @@ from pare.sweeps.plan import Node, Plan
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """seconds: of all that is not in the store; unknown: nodes whose like was never run."""
 
     seconds: float
     unknown: int
 
 
-def estimate(plan: Plan, store: Store, slots: int) -> Estimate:
+def forecast(plan: Plan, store: Store, slots: int) -> Forecast:
     known = seconds_before(store)
     missing = [node for node in plan.nodes.values() if not node.stored]
     found = {node.id: seconds_of(node, known) for node in missing}
     compute = sum(found[node.id] or 0.0 for node in missing if not node.alone)
     timed = sum(found[node.id] or 0.0 for node in missing if node.alone)
-    return Estimate(compute / slots + timed, sum(seconds is None for seconds in found.values()))
+    return Forecast(compute / slots + timed, sum(seconds is None for seconds in found.values()))
 
 
 def seconds_before(store: Store) -> Mapping[str, float]:
