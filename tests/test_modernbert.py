@@ -73,10 +73,11 @@ def test_taken_apart_it_computes_what_transformers_computes(bias: bool, tmp_path
     original = AutoModel.from_pretrained(place).eval()
     ids, mask = padded()
     with torch.no_grad():
-        wanted = original(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        found = network.every_layer(ids, mask)
-    assert len(found) == len(wanted) == 5
-    for mine, its in zip(found, wanted, strict=True):
+        original.config.tie_last_hidden_states = False  # what the last layer gives, and not its norm
+        wanted = original(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        found = (*network.every_layer(ids, mask), network.hidden_states(ids, mask))
+    assert len(found) == 6
+    for mine, its in zip(found, (*wanted.hidden_states, wanted.last_hidden_state), strict=True):
         assert (mine - its)[mask.bool()].abs().max() < 1e-5
     assert network.parameter_count() - sum(p.numel() for p in network.heads.parameters()) == sum(
         p.numel() for p in original.parameters()

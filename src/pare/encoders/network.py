@@ -59,17 +59,17 @@ class Network(nn.Module):
         states: Tensor = self._encode(input_ids, attention_mask).last_hidden_state
         return states
 
-    def every_layer(
-        self, input_ids: Tensor, attention_mask: Tensor, normed: bool = True
-    ) -> tuple[Tensor, ...]:
-        """The embeddings and the output of each layer, each (texts, tokens, hidden).
+    def every_layer(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """The embeddings and what each layer makes of them, each (texts, tokens, hidden).
 
-        normed: the last one as the heads read it, which in some families is after a norm of its own.
+        The last one, too: in some families the heads read it after a norm of its own.
         """
         config: Any = self.encoder.config
-        config.tie_last_hidden_states = normed  # where transformers looks, and nothing to be saved
-        encoded = self._encode(input_ids, attention_mask, output_hidden_states=True)
-        del config.tie_last_hidden_states
+        config.tie_last_hidden_states = False  # where transformers looks, and nothing to be saved
+        try:
+            encoded = self._encode(input_ids, attention_mask, output_hidden_states=True)
+        finally:
+            del config.tie_last_hidden_states
         layers: tuple[Tensor, ...] = encoded.hidden_states
         return layers
 

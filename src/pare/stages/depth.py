@@ -84,7 +84,7 @@ def block_influence(network: Network, rows: Sequence[Row], pad_id: int) -> Tenso
     for start in range(0, len(rows), 32):
         batch = collate(rows[start : start + 32], network.outputs, pad_id, torch.device("cpu"))
         with torch.no_grad():
-            states = network.every_layer(batch.ids, batch.mask, normed=False)
+            states = network.every_layer(batch.ids, batch.mask)
         for layer, (before, after) in enumerate(pairwise(states)):
             change = 1 - F.cosine_similarity(before.float(), after.float(), dim=-1)
             totals[layer] += (change * batch.mask).sum()

@@ -21,8 +21,8 @@ def reproduce(row: Row) -> str:
         single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
         return command_line([*overrides, *single])
     seeds = ",".join(str(result.seed) for result in row.results)
-    single = NO_SEARCH if is_of_search(row.first) else ()
-    return command_line(["-m", *without_seed(overrides), f"seed={seeds}", *single])
+    alone = NO_SEARCH if is_of_search(row.first) else ()
+    return command_line(["-m", *without_seed(overrides), f"seed={seeds}", *alone])
 
 
 def is_of_search(record: Record) -> bool:
