@@ -1,6 +1,7 @@
 """One job from its config to its result: the whole story on one screen."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pare.auto import Taken, search
 from pare.bundle import write_bundle
 from pare.checkpoint import Checkpoint
 from pare.choosing import take_quickest
-from pare.comparing import difference
+from pare.comparing import RESAMPLES, difference, draws
 from pare.config import Job, job_of
 from pare.errors import StageFailed
 from pare.evaluation import Evaluation, Home
@@ -47,6 +48,15 @@ def run(
     return result
 
 
+here = cache(environment)
+
+
+def find_once(job: Job) -> None:
+    """What jobs like it would each find anew: processes that are forked from this one have it."""
+    _ = job.task.pairs, job.task.test_rows, here()
+    draws(len(job.task.texts("test")), RESAMPLES)
+
+
 def carry_out(
     job: Job, folder: Path, group: str, title: str, note: Note, given_up: Sequence[str | None]
 ) -> Result:
@@ -76,7 +86,7 @@ def carry_out(
         overrides=job.overrides,
         seed=job.seed,
         task=job.task.name,
-        environment=environment() | {"threads": job.threads},
+        environment=here() | {"threads": job.threads},
         stages=records,
         primary=job.task.primary,
         scores=scores,

@@ -8,6 +8,7 @@ one that ended: answers with its exit status. Where a module cannot be imported,
 when the other side of the socket does.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -97,6 +98,7 @@ class Nursery:
 def serve(module: ModuleType, door: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):  # it ends with the other side of the door
         signal.signal(number, signal.SIG_IGN)
+    gc.freeze()  # a child that looks for garbage would touch, and so copy, all that it shares with us
     with door, suppress(ConnectionError):
         while True:
             message, descriptors, _, _ = socket.recv_fds(door, 64, 3)

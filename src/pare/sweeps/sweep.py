@@ -16,6 +16,7 @@ from pare.build import TARGET
 from pare.composition import one_line, plain
 from pare.config import Job, job_of
 from pare.errors import ConfigError
+from pare.experiment import find_once
 from pare.provenance import gpu_ids
 from pare.result import RESULT, STATUS, Result
 from pare.status import tell_failure
@@ -85,8 +86,8 @@ def sole(folder: Path, store: Path) -> Iterator[None]:
 
 def carry_out(folder: Path, grid: Grid, plan: Plan, view: View) -> None:
     settings = grid.jobs[0].sweep
-    for job in grid.jobs:  # what each process would find anew; those that are forked have it now
-        _ = job.task.pairs, job.task.test_rows
+    for job in grid.jobs:
+        find_once(job)
     for place in grid.folders:  # of an earlier sweep in the same folder, or of a search's lower rung
         for name in (RESULT, STATUS):
             (place / name).unlink(missing_ok=True)
