@@ -15,6 +15,7 @@ from pare.provenance import (
     canonical_json,
     code_digest,
     digest,
+    driver,
     environment,
     file_digest,
     gpu,
@@ -219,6 +220,21 @@ def test_the_gpu_is_the_one_that_cuda_takes(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpu() == found
+
+
+def test_a_gpu_is_asked_for_once_however_many_jobs_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    listed = "echo 'GPU 0: Tesla T4 (UUID: GPU-aa)'"
+    script = f"#!/bin/sh\necho $1 >> {asked}\ncase $1 in -L) {listed};; *) echo 580.65.06;; esac\n"
+    (tmp_path / "nvidia-smi").write_text(script)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for _ in range(3):
+        assert (gpu(), driver(), gpu_ids()) == (("Tesla T4", "GPU-aa"), "580.65.06", ["GPU-aa"])
+    assert sorted(asked.read_text().split()) == ["--query-gpu=driver_version", "-L"]
 
 
 def test_environment_without_any_command_is_strict_json() -> None:

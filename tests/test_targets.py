@@ -118,14 +118,15 @@ def test_another_card_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_what_is_measured_with_another_driver_is_another_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     found = []
     for version in ("580.65.06", "575.57.08"):
         listed = "echo 'GPU 0: NVIDIA H200 (UUID: GPU-1)'"
         script = f"#!/bin/sh\ncase $1 in -L) {listed};; *) echo {version}; echo {version};; esac\n"
-        (tmp_path / "nvidia-smi").write_text(script)
-        (tmp_path / "nvidia-smi").chmod(0o755)
+        (place := tmp_path / version).mkdir()
+        (place / "nvidia-smi").write_text(script)
+        (place / "nvidia-smi").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
         found.append(on("h200").fingerprint())
     assert [one.pop("driver") for one in found] == ["580.65.06", "575.57.08"]
     assert found[0] == found[1]

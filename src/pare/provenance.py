@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cache
 from itertools import takewhile
 from pathlib import Path, PurePath
+from shutil import which
 
 #: keys of a config that say how a job is carried out and told of, and nothing of what it is
 HOW = ("store", "tracker", "sweep", "engine")
@@ -167,12 +168,18 @@ def gpu() -> tuple[str, str] | None:
 
 def driver() -> str | None:
     """NVIDIA's, which has a part in what a GPU computes and how fast."""
-    told = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or ""
+    told = _nvidia_smi(which("nvidia-smi"), "--query-gpu=driver_version", "--format=csv,noheader")
     return next(iter(told.split()), None)
 
 
 def _gpu_lines() -> list[tuple[str, str, str]]:
-    return re.findall(_GPU_LINE, _output("nvidia-smi", "-L") or "")
+    return re.findall(_GPU_LINE, _nvidia_smi(which("nvidia-smi"), "-L"))
+
+
+@cache
+def _nvidia_smi(command: str | None, *arguments: str) -> str:
+    """What does not change while a process runs, asked once: a sweep's plan needs it for each of its jobs."""
+    return "" if command is None else _output(command, *arguments) or ""
 
 
 def _plain(value: object) -> object:
