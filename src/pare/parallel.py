@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pare.errors import ConfigError, StageFailed, TargetError
-from pare.provenance import gpu_ids
+from pare.provenance import gpu_ids, torch_finds_a_gpu
 from pare.stopping import ASKING
 
 
@@ -28,14 +28,6 @@ def agreed(value: float) -> float:
     from accelerate.utils import broadcast_object_list
 
     return float(broadcast_object_list([value])[0])
-
-
-def torch_finds_a_gpu() -> bool:
-    import torch
-
-    # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    return torch.cuda.is_available()
 
 
 def check(processes: int, device: str, setting: str) -> None:

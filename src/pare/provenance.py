@@ -166,6 +166,14 @@ def gpu() -> tuple[str, str] | None:
     return None
 
 
+def torch_finds_a_gpu() -> bool:
+    import torch
+
+    # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    return torch.cuda.is_available()
+
+
 def driver() -> str | None:
     """NVIDIA's, which has a part in what a GPU computes and how fast."""
     told = _nvidia_smi(which("nvidia-smi"), "--query-gpu=driver_version", "--format=csv,noheader")
