@@ -68,7 +68,8 @@ def carry_out(
 
     def on_step(step: Step) -> None:
         done.append(step.name)
-        note(done)
+        if not step.cached:
+            note(done)
         show.step(step)
 
     pipeline, chosen = choose(job, pipelines, on_step, show, given_up)

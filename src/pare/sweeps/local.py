@@ -37,7 +37,8 @@ class Local(EngineSettings):
 
     @contextmanager
     def engine(self, orders: Orders) -> Iterator["Processes"]:
-        with Nursery.forked(work) as nursery:  # data and code that planning read need not be read again
+        work.read_plan(str(orders.plan))
+        with Nursery.forked(work) as nursery:  # what was read so far need not be read again
             yield Processes(nursery, orders)
 
 
@@ -60,6 +61,8 @@ class Processes:
     def __init__(self, nursery: Nursery, orders: Orders) -> None:
         self.nursery, self.plan, self.slots = nursery, orders.plan, orders.slots
         self.settings, self.wanted = orders.sweep, orders.wanted
+        #: for results that are in the store and only have to be written down
+        self.hands = orders.sweep.workers or max(cores(), orders.slots.count)
         self.free = list(orders.slots.gpus)
         self.waiting: dict[str, set[str]] = {}
         self.nodes: dict[str, Node] = {}
@@ -107,9 +110,11 @@ class Processes:
         heapq.heappush(self.ready, (node.alone, -self.wanted[node.id], len(self.nodes), node.id))
 
     def _start(self) -> None:
-        while self.ready and len(self.at_work) < self.slots.count:
+        while self.ready:
             node = self.nodes[self.ready[0][-1]]
             if self.at_work and (node.alone or any(one.node.alone for one in self.at_work.values())):
+                return
+            if len(self.at_work) >= (self.hands if node.kind == "result" else self.slots.count):
                 return
             heapq.heappop(self.ready)
             self.at_work[node.id] = self._fork(node)

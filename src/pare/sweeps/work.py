@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,15 @@ def write_plan(
     ]
     nodes = {name: asdict(node) for name, node in plan.nodes.items()}
     write_json(folder / PLAN, {"group": folder.name, "jobs": told, "nodes": nodes})
+    read_plan.cache_clear()
     return folder / PLAN
+
+
+@cache
+def read_plan(file: str) -> dict[str, Any]:
+    """Once for all processes that are forked from this one: of hundreds of jobs it is long."""
+    found: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+    return found
 
 
 def main() -> None:
@@ -86,7 +95,7 @@ def carried_out(plan_file: str, node_id: str) -> int:
     file = ending_file(plan_file, node_id)
     begun = {"began": began, "host": socket.gethostname(), "pid": os.getpid()}
     write_json(file, begun)  # whatever an earlier attempt said no longer holds
-    plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
+    plan = read_plan(plan_file)
     node = Node(**plan["nodes"][node_id])
     before = [told_by(plan_file, name).get("given_up") for name in node.after]
     code, error, given_up = 0, None, None
