@@ -287,6 +287,23 @@ def test_jobs_that_differ_in_a_file_only_are_both_there(tmp_path: Path, told: To
     assert [row["configuration"] for row in table(tmp_path / "t.csv")] == ["as it is", "as it is (2)"]
 
 
+def test_times_beside_two_ways_to_run_the_same_model_are_apart(tmp_path: Path, told: Told) -> None:
+    for number, how in enumerate(("eager", "compile")):
+        made = job(tmp_path / str(number), f"hardware.compile={how}", ms=0.5)
+        ran = {"providers": {"cpu": 90}, "compiled": {"how": how, "graphs": number, "breaks": 0}}
+        beside = replace(
+            made.baseline_measurement, ran=ran, latency_ms={"p50": 1.0 - 0.2 * number, "p90": 2.0, "n": 9}
+        )
+        replace(made, baseline_measurement=beside).write(tmp_path / str(number))
+    page = tmp_path / "t.html"
+    told(tmp_path, "--baseline", "hardware.compile=eager", "--to", tmp_path / "t.csv", page)
+    (_, row) = table(tmp_path / "t.csv")
+    assert row["speedup"] == "1.0"
+    assert row["speedup.low"] == ""
+    (part,) = json.loads(page.read_text("utf-8").split('id="data">')[1].split("</script>")[0])["parts"]
+    assert [one["values"]["latency_ms"] for one in part["baselines"]] == [[1.0], [0.8]]
+
+
 def test_a_change_is_of_the_seeds_that_both_have(tmp_path: Path, told: Told) -> None:
     for seed, right in enumerate((0.9, 0.9, 0.2)):  # the third was not learnt
         job(tmp_path / f"a{seed}", "a=1", seed=seed, right=right)

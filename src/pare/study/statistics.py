@@ -1,5 +1,6 @@
 """Seeds folded into rows, and how sure the differences between them are."""
 
+import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -154,9 +155,11 @@ def quotient(over: Speedup, under: Speedup) -> Speedup:
 
 
 def baseline_of(result: Result) -> tuple[object, ...]:
-    """What the speed-up of a result is against."""
+    """What the speed-up of a result is against: which model, and what ran it where."""
     m = result.baseline_measurement
-    return result.stages[0].get("key"), m.runtime, m.threads, m.lowering
+    ran = (*sorted(m.ran.get("providers", ())), (m.ran.get("compiled") or {}).get("how"))
+    place = json.dumps(m.fingerprint, sort_keys=True)
+    return result.stages[0].get("key"), m.runtime, m.device, m.precision, m.threads, m.lowering, ran, place
 
 
 @dataclass(frozen=True)
