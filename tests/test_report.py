@@ -287,6 +287,26 @@ def test_jobs_that_differ_in_a_file_only_are_both_there(tmp_path: Path, told: To
     assert [row["configuration"] for row in table(tmp_path / "t.csv")] == ["as it is", "as it is (2)"]
 
 
+def test_seeds_of_before_and_after_an_edit_are_two_rows(tmp_path: Path, told: Told) -> None:
+    """Whatever their order, and whether or not a seed was run both times."""
+    for number, (steps, seed) in enumerate(((100, 0), (100, 2), (900, 1), (900, 0), (900, 2), (100, 3))):
+        folder = tmp_path / str(number)
+        made = job(folder, "a=1", seed=seed, right=steps / 1000)
+        replace(made, key=f"{steps} {seed}").write(folder)
+        data = {
+            "seed": seed,
+            "source": {"folder": f"/copy{number}", "train": f"/copy{number}/fold{seed}.tsv"},
+        }
+        config = {"seed": seed, "name": f"night {number}", "train": {"steps": steps}, "task": data}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    told(tmp_path, "--to", tmp_path / "t.csv")
+    first, second = table(tmp_path / "t.csv")
+    assert (first["configuration"], first["exact_match.n"]) == ("as it is", "3.0")
+    assert (second["configuration"], second["exact_match.n"]) == ("as it is (2)", "3.0")
+    assert float(first["exact_match"]) < 20
+    assert float(second["exact_match"]) > 80
+
+
 def test_times_beside_two_ways_to_run_the_same_model_are_apart(tmp_path: Path, told: Told) -> None:
     for number, how in enumerate(("eager", "compile")):
         made = job(tmp_path / str(number), f"hardware.compile={how}", ms=0.5)

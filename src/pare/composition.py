@@ -12,13 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pare.errors import ConfigError
-from pare.provenance import HOW, digest
+from pare.provenance import UNTRACKED, digest
 
 TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
-#: what does not change a job's result
-UNTRACKED = (*HOW, "name", "measure", "bundle", "expect")
 NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
 
 

@@ -16,6 +16,8 @@ from shutil import which
 
 #: keys of a config that say how a job is carried out and told of, and nothing of what it is
 HOW = ("store", "tracker", "sweep", "engine")
+#: those that do not change its result
+UNTRACKED = (*HOW, "name", "measure", "bundle", "expect")
 _SOURCE_ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
     "torch",

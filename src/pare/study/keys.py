@@ -1,12 +1,15 @@
-"""What a job has for a key that names rows, columns or a baseline."""
+"""What a job has for a key that names rows, columns or a baseline, and for all of its config."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from pare.errors import ConfigError
+from pare.provenance import UNTRACKED
 from pare.result import CONFIG, Result
 from pare.study.collecting import Record, bare
 from pare.study.quantities import TEXTS
@@ -54,9 +57,13 @@ def ends_with(whole: str, key: str) -> bool:
 
 
 def config_of(record: Record) -> Mapping[str, Any]:
-    """Empty where it is not there, as beside a result that came by itself."""
+    """Empty where it is not there, as beside a result that came by itself, or cannot be read."""
     file = record.folder / CONFIG
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER) if file.is_file() else {}
+    try:
+        found = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER) if file.is_file() else {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def from_config(key: str, record: Record) -> str | None:
@@ -77,3 +84,39 @@ def leaves(config: Any, path: str = "") -> "list[tuple[str, Any]]":
     return [
         leaf for key, value in config.items() for leaf in leaves(value, f"{path}.{key}" if path else str(key))
     ]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes a job what it is, by its config, but for the seed and for where its data lies."""
+
+    seed: int
+    values: Mapping[str, Any]  # none where there is no config
+
+    @classmethod
+    def of(cls, record: Record, result: Result) -> "Settings":
+        config = config_of(record)
+        kept = leaves({name: value for name, value in config.items() if name not in (*UNTRACKED, "seed")})
+        values = {
+            key: PurePath(value).name if key.startswith("task.") and isinstance(value, str) else value
+            for key, value in kept
+            if not key.endswith(".folder")
+        }
+        return cls(result.seed, values if config else {})
+
+    def alike(self, other: "Settings") -> bool:
+        """Whether no more than the seed differs, wherever it stands; as far as both are known."""
+        if not self.values or not other.values:
+            return True
+        return self.values.keys() == other.values.keys() and all(
+            value == other.values[key]
+            or seedless(value, self.seed) == seedless(other.values[key], other.seed)
+            for key, value in self.values.items()
+        )
+
+
+def seedless(value: Any, seed: int) -> Any:
+    """As it was before `${seed}` was put in."""
+    if isinstance(value, str):
+        return value.replace(str(seed), "${seed}")
+    return "${seed}" if type(value) is int and value == seed else value

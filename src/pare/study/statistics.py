@@ -35,6 +35,7 @@ from pare.study.collecting import (
     stripped,
     task_of,
 )
+from pare.study.keys import Settings
 from pare.study.quantities import LATENCY, MEASURED, Quantity, score
 from pare.targets.intervals import Speedup, speedup_of
 
@@ -245,19 +246,15 @@ def jobs(numbers: Sequence[int]) -> str:
 
 
 def rows_of(done: Sequence[tuple[Record, Result]]) -> list[Row]:
-    """Jobs with the same overrides but for the seed, named by what sets them apart, besides their tasks.
+    """Jobs with the same overrides and config but for the seed, named by what sets them apart, besides tasks.
 
-    What was run with one seed more than once (a file had changed in between) is a row more each time.
+    What was run again with other settings in its files, or by other code, is a row more each time.
     """
-    groups: dict[tuple[str, ...], list[dict[int, tuple[Record, Result]]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[Record, Result]]] = {}
     for record, result in done:
         same = tuple(sorted(without_seed(plain(record.overrides))))
-        runs = groups.setdefault((result.task, *same), [])
-        run = next((run for run in runs if result.seed not in run), None)
-        if run is None:
-            runs.append(run := {})
-        run[result.seed] = (record, result)
-    rows = [(number, run) for runs in groups.values() for number, run in enumerate(runs, 1)]
+        groups.setdefault((result.task, *same), []).append((record, result))
+    rows = [(number, run) for group in groups.values() for number, run in enumerate(runs_of(group), 1)]
     apart = distinguishing([without_seed(plain(next(iter(run.values()))[0].overrides)) for _, run in rows])
     own = [[o for o in one if not o.startswith("task=")] if len(rows) > 1 else [] for one in apart]
     return [
@@ -268,6 +265,21 @@ def rows_of(done: Sequence[tuple[Record, Result]]) -> list[Row]:
         )
         for mine, (number, run) in zip(own, rows, strict=True)
     ]
+
+
+def runs_of(jobs: Sequence[tuple[Record, Result]]) -> list[dict[int, tuple[Record, Result]]]:
+    """Of jobs with the same overrides those that go together, by seed; each seed once."""
+    if len(jobs) == 1:
+        return [{result.seed: (record, result) for record, result in jobs}]
+    runs: list[tuple[Settings, dict[int, tuple[Record, Result]]]] = []
+    for record, result in jobs:
+        settings = Settings.of(record, result)
+        fitting = [run for first, run in runs if result.seed not in run and settings.alike(first)]
+        if fitting:
+            fitting[-1][result.seed] = (record, result)
+        else:
+            runs.append((settings, {result.seed: (record, result)}))
+    return [run for _, run in runs]
 
 
 def without_seed(overrides: Sequence[str]) -> list[str]:
