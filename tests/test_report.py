@@ -93,6 +93,40 @@ def test_rows_and_columns_by_keys(study: Path, tmp_path: Path, told: Told) -> No
     assert "fall into one cell" in err
 
 
+def test_what_the_signs_mean_is_told_below_columns_by_keys_too(tmp_path: Path, told: Told) -> None:
+    for number, value in enumerate(("x", "y")):
+        job(tmp_path / str(number), "a=1", f"b={value}", answers=False)
+    told(
+        tmp_path,
+        "--rows",
+        "a",
+        "--cols",
+        "b",
+        "--metrics",
+        "delta",
+        "--baseline",
+        "b=x",
+        "--to",
+        tmp_path / "t.md",
+    )
+    assert "changes: against b=x" in (tmp_path / "t.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("asked", [("--rows", "seed"), ("--rows", "quantize,width.keep", "--cols", "seed")])
+def test_a_mean_over_seeds_is_not_called_one_of_them(
+    study: Path, tmp_path: Path, asked: tuple[str, ...], told: Told
+) -> None:
+    code, _, err = told(study, *asked)
+    assert code == 2
+    assert "seed: 'width.keep=0.5 quantize=int8_static' is a mean over 0, 1, 2; --group seed" in err
+    code, _, err = told(study, "--baseline", "seed=0")
+    assert code == 2
+    assert "--baseline seed=0: 0 rows, one is needed" in err
+    view = ("--group", "seed", "--rows", "quantize", "--cols", "width.keep")
+    assert told(study, *view, "--to", tmp_path / "t.csv")[0] == 0
+    assert len(table(tmp_path / "t.csv")) == 3 * 2
+
+
 def test_another_baseline(study: Path, tmp_path: Path, told: Told) -> None:
     chosen = ("--baseline", "quantize=fp16", "--baseline", "width.keep=0.75")
     assert told(study, *chosen, "--to", tmp_path / "t.csv")[0] == 0

@@ -148,7 +148,7 @@ def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
     """The one row that the others are compared with; None for each job's own baseline."""
     if not baseline:
         return None
-    found = [row for row in rows if holds(baseline, *row.jobs[0])]
+    found = [row for row in rows if all(holds(baseline, *job) for job in row.jobs)]
     if len(found) != 1:
         named = f": {'; '.join(row.name for row in found[:4])}" if found else ""
         raise ConfigError(f"--baseline {' '.join(baseline)}: {len(found)} rows, one is needed{named}")

@@ -276,11 +276,7 @@ def pivot(rows: Sequence[Row], layout: Layout) -> Table:
     wanted = [shown(metric, rows) for metric in metrics]
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in rows:
-        place = tuple(
-            tuple(value_of(key, *row.jobs[0]) or LACKING for key in keys)
-            for keys in (layout.rows, layout.cols)
-        )
-        at = (place[0], place[1])
+        at = (values_of("--rows", layout.rows, row), values_of("--cols", layout.cols, row))
         if at in places:
             raise ConfigError(
                 f"--rows, --cols: {places[at].name} and {row.name} fall into one cell "
@@ -303,7 +299,21 @@ def pivot(rows: Sequence[Row], layout: Layout) -> Table:
             found = places.get((line, column))
             made += [get(found) if found else Cell(LACKING) for _, get in wanted]
         cells.append(made)
-    return explained(rows, Table("", columns, with_best(columns, cells)))
+    body = with_best(columns, cells)
+    asked = [column for column, _ in wanted]  # by the names that the notes know
+    return Table("", columns, body, notes_of(rows, Table("", asked, body)))
+
+
+def values_of(option: str, keys: Sequence[str], row: Row) -> tuple[str, ...]:
+    """What the row has for each key; raises ConfigError where its seeds do not agree."""
+    values = []
+    for key in keys:
+        found = sorted({value_of(key, *job) or LACKING for job in row.jobs}, key=lambda one: naturally([one]))
+        if len(found) > 1:
+            told = f"{row.name!r} is a mean over {', '.join(found)}"
+            raise ConfigError(f"{option} {key}: {told}; --group {key} makes a table of each")
+        values.append(found[0])
+    return tuple(values)
 
 
 def naturally(values: Sequence[str]) -> list[tuple[int, float, str]]:
