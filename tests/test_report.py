@@ -159,6 +159,33 @@ def test_a_budget_that_nothing_meets_says_what_is_in_the_way(study: Path, tmp_pa
     assert "nearest to all of it" in out
 
 
+def test_what_was_not_measured_is_said_of_a_budget(tmp_path: Path, told: Told) -> None:
+    """No row is the nearest to a limit on something that nobody knows."""
+    for number, memory in enumerate((None, None, 40.0)):
+        made = job(tmp_path / str(number), f"a={number}")
+        replace(made, measurement=replace(made.measurement, memory_mb=memory)).write(tmp_path / str(number))
+    code, out, _ = told(tmp_path, "--max-memory", 30, "--to", tmp_path / "t.md")
+    assert code == 1
+    assert (
+        "--max-memory 30: 0 of 3 meet it, 2 not measured; without it, 3 would be left, of which a=2 " in out
+    )
+    assert re.search(r"nearest to all of it: a=2: .* ms, 2.00x, memory 40.0 MB$", out, re.MULTILINE)
+    code, out, _ = told(tmp_path / "0", tmp_path / "1", "--max-memory", 30, "--to", tmp_path / "t.md")
+    assert code == 1
+    assert "--max-memory 30: 0 of 2 meet it, 2 not measured; without it, 2 would be left\n" in out
+    assert "nearest" not in out
+
+
+def test_what_is_chosen_by_is_told_of_each_row(study: Path, tmp_path: Path, told: Told) -> None:
+    to = ("--to", tmp_path / "t.md")
+    out = told(study, "--max-size", 2, *to)[1]
+    assert re.search(r"^best: width.keep=0.75 quantize=int8_static: .*x, size 1.65 MB$", out, re.MULTILINE)
+    out = told(study, "--axes", "size_mb,throughput_per_s", *to)[1]
+    lines = [line for line in out.splitlines() if re.match(r"width.keep=\S+ quantize=\w+: ", line)]
+    assert lines
+    assert all(re.search(r"size \d\.\d\d MB, throughput \d+ /s$", line) for line in lines)
+
+
 def test_what_does_not_compare_is_refused_unless_it_is_meant(tmp_path: Path, told: Told) -> None:
     job(tmp_path / "0", "a=1")
     job(tmp_path / "1", "a=2", cpu="B CPU")

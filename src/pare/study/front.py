@@ -43,12 +43,13 @@ def front(rows: Sequence[Row], costs: Sequence[str] = (LATENCY,)) -> list[Row]:
 
 @dataclass(frozen=True)
 class Bound:
-    """option: as it is typed. of: what may be no more than `most`; None where it was not measured."""
+    """option: as it is typed. of: what may be no more than `most`, the cost of that name where it is one."""
 
     option: str
     unit: str
     most: float
-    of: Callable[[Row], float | None]
+    of: Callable[[Row], float | None]  # None where it was not measured
+    cost: str = ""
 
     def excess(self, row: Row) -> float | None:
         """By how much it is missed; 0 where it holds."""
@@ -72,19 +73,21 @@ def bounds(
         ("--max-memory", "MB", memory, MEMORY),
     ):
         if most is not None:
-            found.append(Bound(option, unit, most, lambda row, name=name: cost_of(row, name)))  # type: ignore[misc]
+            found.append(Bound(option, unit, most, lambda row, name=name: cost_of(row, name), name))  # type: ignore[misc]
     return found
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """alone: how many rows the bound lets through; others: how many meet all but this one.
+    """alone: how many rows the bound lets through; unknown: of how many it was not measured.
 
-    nearest: of those, the one that misses it by the least, and by how much.
+    others: how many meet all but this one; nearest: of those, the one that misses it by the least; by: how
+    much.
     """
 
     bound: Bound
     alone: int
+    unknown: int
     others: int
     nearest: Row | None
     by: float | None
@@ -119,18 +122,15 @@ def obstacle(bound: Bound, budget: Sequence[Bound], rows: Sequence[Row]) -> Obst
     others = [row for row in rows if all(each.holds(row) for each in budget if each is not bound)]
     known = [(by, row) for row in others if (by := bound.excess(row)) is not None]
     by, nearest = min(known, key=lambda each: each[0], default=(None, None))
-    return Obstacle(bound, sum(bound.holds(row) for row in rows), len(others), nearest, by)
+    unknown = sum(bound.excess(row) is None for row in rows)
+    return Obstacle(bound, sum(bound.holds(row) for row in rows), unknown, len(others), nearest, by)
 
 
 def nearest_of(rows: Sequence[Row], budget: Sequence[Bound]) -> Row | None:
-    """Whose worst miss is the least, as a share of what is allowed."""
+    """Whose worst miss is the least, as a share of what is allowed; None where no row has all of it."""
 
     def miss(row: Row) -> float:
-        misses = [bound.excess(row) for bound in budget]
-        if any(each is None for each in misses):
-            return float("inf")
-        return max(
-            (each or 0) / max(abs(bound.most), 1e-9) for each, bound in zip(misses, budget, strict=True)
-        )
+        return max((bound.excess(row) or 0) / max(abs(bound.most), 1e-9) for bound in budget)
 
-    return min(rows, key=miss, default=None)
+    known = [row for row in rows if all(bound.excess(row) is not None for bound in budget)]
+    return min(known, key=miss, default=None)

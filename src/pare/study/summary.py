@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as Grid
 
-from pare.study.cells import Cell, Table
+from pare.study.cells import Cell, Table, title_of
 from pare.study.collecting import Study
 from pare.study.commands import deploy, reproduce
 from pare.study.front import Bound, Shortlist, cost_of, score_of
-from pare.study.quantities import LATENCY
+from pare.study.quantities import LATENCY, MEASURED
 from pare.study.statistics import Row
 
 NAMES = 20  # columns that they have where there is too little room
@@ -75,34 +75,45 @@ def show_front(console: Console, rows: Sequence[Row], every: int, costs: Sequenc
     primary = rows[0].results[0].primary
     console.print(f"[bold]the front[/bold]: {len(rows)} of {every}, by {primary} and {', '.join(costs)}")
     for row in rows:
-        show_row(console, row)
+        show_row(console, row, costs)
 
 
-def show_row(console: Console, row: Row, before: str = "") -> None:
-    console.print(f"{before}[bold]{escape(row.name)}[/bold]: {in_short(row)}", soft_wrap=True)
+def show_row(console: Console, row: Row, costs: Sequence[str], before: str = "") -> None:
+    """costs: what is told of it besides score and latency."""
+    console.print(f"{before}[bold]{escape(row.name)}[/bold]: {in_short(row, costs)}", soft_wrap=True)
     console.print(f"    again   {escape(reproduce(row))}", soft_wrap=True)
     if (use := deploy(row)) is not None:
         console.print(f"    deploy  {escape(use)}", soft_wrap=True)
 
 
-def in_short(row: Row) -> str:
+def in_short(row: Row, costs: Sequence[str]) -> str:
     change = round(-row.drop, 9) + 0.0
     times = f"{cost_of(row, LATENCY):.3f} ms, {row.speedup.median:.2f}x"
-    return f"{100 * score_of(row):.2f} ({change:+.2f}), {times}"
+    others = [in_words(row, name) for name in costs if name != LATENCY]
+    return ", ".join([f"{100 * score_of(row):.2f} ({change:+.2f})", times, *others])
+
+
+def in_words(row: Row, name: str) -> str:
+    quantity, cost = MEASURED[name], cost_of(row, name)
+    told = "not measured" if cost is None else f"{cost:.{quantity.digits}f} {quantity.unit}"
+    return f"{title_of(quantity)} {told}"
 
 
 def show_shortlist(console: Console, found: Shortlist, budget: Sequence[Bound], every: int) -> None:
     told = " ".join(map(str, budget))
+    costs = [bound.cost for bound in budget if bound.cost]
     if found.within:
         console.print(f"[bold]within {told}[/bold]: {len(found.within)} of {every}")
         same = found.best is found.fastest
-        show_row(console, found.best, "best and fastest: " if same else "best: ")
+        show_row(console, found.best, costs, "best and fastest: " if same else "best: ")
         if not same:
-            show_row(console, found.fastest, "fastest: ")
+            show_row(console, found.fastest, costs, "fastest: ")
         return
     console.print(f"[bold]within {told}[/bold]: [red]none[/red] of {every}")
     for each in found.obstacles:
         alone = f"{each.alone} of {every} meet it"
+        if each.unknown:
+            alone += f", {each.unknown} not measured"
         if each.nearest is None:
             console.print(f"  {each.bound}: {alone}; without it, {each.others} would be left", soft_wrap=True)
             continue
@@ -112,4 +123,4 @@ def show_shortlist(console: Console, found: Shortlist, budget: Sequence[Bound], 
             soft_wrap=True,
         )
     if found.nearest is not None:
-        show_row(console, found.nearest, "nearest to all of it: ")
+        show_row(console, found.nearest, costs, "nearest to all of it: ")
