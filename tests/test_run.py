@@ -55,7 +55,9 @@ def test_the_result_holds_its_contract(done: Done) -> None:
 
 
 def test_the_folder_says_what_was_run_and_that_it_is_done(done: Done) -> None:
-    assert status_of(done.folder)["state"] == "done"
+    status = status_of(done.folder)
+    assert status["state"] == "done"
+    assert status["overrides"] == result_of(done.folder)["overrides"]
     config = (done.folder / "config.yaml").read_text(encoding="utf-8")
     assert "_target_: pare.stages.width.Width" in config
     assert "${" not in config

@@ -88,6 +88,7 @@ def test_a_status_says_how_a_job_ended(spoiled: tuple[Path, Finished], number: i
     folder = root / "jobs" / str(number)
     status = status_of(folder)
     assert (status["stage"], status["error"]["kind"], status["error"]["message"]) == ("width", kind, message)
+    assert f"compression.width.keep={keep}" in status["overrides"]
     assert ("traceback" in status["error"]) == (kind in ("RuntimeError", "OutOfMemory"))
     assert not (folder / "result.json").exists()
     assert (folder / "config.yaml").is_file()

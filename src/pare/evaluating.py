@@ -45,7 +45,7 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
     if any(folder.iterdir()):
         raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
     show = Terminal()
-    with told(folder, given.home.name, key_of(move.config), move.config):
+    with told(folder, given.home.name, key_of(move.config), move.config, move.overrides):
         result = result_of(given, final, move, hardware, show, folder)
         result.write(folder)
     show.comparison(result, folder)

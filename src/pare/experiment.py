@@ -42,7 +42,7 @@ def run(
     why it was, where the sweep tried it.
     """
     job = job_of(config, overrides)
-    with told(folder, job.name, job.key, job.config) as note:
+    with told(folder, job.name, job.key, job.config, job.overrides) as note:
         result = carry_out(job, folder, group, title, note, given_up)
     mirror(job.config["tracker"], folder)
     return result

@@ -1,7 +1,7 @@
 """What a folder says of the job that fills it: config.yaml, and status.json however the job ends."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,34 @@ def begin(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def tell_failure(
-    folder: Path, name: str, key: str, config: Mapping[str, Any], stage: str, error: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    key: str,
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    stage: str,
+    error: Mapping[str, Any],
 ) -> None:
     """Of a job that could not say so itself."""
     begin(folder, config)
-    status = {"state": "failed", "job": name, "key": key, "stage": stage, "error": error}
+    about = {"job": name, "key": key, "overrides": list(overrides)}
+    status = {"state": "failed", **about, "stage": stage, "error": error}
     write_json(folder / STATUS, status)
 
 
 @contextmanager
-def told(folder: Path, name: str, key: str, config: Mapping[str, Any]) -> Iterator[Note]:
+def told(
+    folder: Path, name: str, key: str, config: Mapping[str, Any], overrides: Sequence[str]
+) -> Iterator[Note]:
     """Yields what takes the stages that are done."""
     begin(folder, config)
-    status: dict[str, Any] = {"state": "running", "job": name, "key": key, "started": time.time()}
+    status: dict[str, Any] = {
+        "state": "running",
+        "job": name,
+        "key": key,
+        "overrides": list(overrides),
+        "started": time.time(),
+    }
     write_json(folder / STATUS, status)
     try:
         yield lambda stages: write_json(folder / STATUS, status | {"stages": stages})

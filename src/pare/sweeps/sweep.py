@@ -262,7 +262,8 @@ class Run:
         stage = error.get("stage", node.what)
         for number in jobs:
             job = self.grid.jobs[number]
-            tell_failure(self.grid.folders[number], job.name, job.key, job.config, stage, error)
+            folder, about = self.grid.folders[number], (job.name, job.key, job.config, job.overrides)
+            tell_failure(folder, *about, stage, error)
         line = first_line(error)
         if error["kind"] == "Hopeless":
             self.view.given_up(jobs, line)
