@@ -1,15 +1,19 @@
 """Sweeps collected and shown: what each job came to, whatever became of it."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from pare.errors import ConfigError
+from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
-from pare.result import PLAN
+from pare.result import PLAN, STATUS
+from pare.status import tell_failure, told
 from pare.study.cells import Cell, Column, Table
 from pare.study.collecting import collect, distinguishing, plain
 from pare.study.summary import show_table
@@ -73,10 +77,85 @@ def test_a_sweep_that_runs_shows_what_is_to_come(tmp_path: Path) -> None:
 
 def test_a_sweep_whose_jobs_lie_deeper(tmp_path: Path) -> None:
     """hydra.sweep.subdir may have folders of folders."""
-    job(tmp_path / "car" / "0", "seed=0")
-    jobs = [{"within": f"car/{n}", "overrides": [f"seed={n}"]} for n in range(2)]
+    job(tmp_path / "car" / "0", "a=1")
+    failed(tmp_path / "car" / "1", "no luck")
+    jobs = [{"within": f"car/{n}", "overrides": ["a=1", f"seed={n}"]} for n in range(3)]
     write_json(tmp_path / PLAN, {"group": "sweep", "jobs": jobs})
-    assert [record.reason for record in collect([tmp_path]).records] == ["", "not started"]
+    records = collect([tmp_path]).records
+    assert [record.reason for record in records] == ["", "failed: no luck", "not started"]
+    assert [record.name for record in records] == ["seed=0", "seed=1", "seed=2"]
+
+
+def test_a_trial_that_failed_batches_ago_is_told_of_by_its_choices(tmp_path: Path) -> None:
+    """The plan is of the last batch; that of the trial itself has been written over."""
+    with pytest.raises(StageFailed), told(tmp_path / "0", "pare", "key", {}, ["a=1", "keep=0.5"]):
+        raise StageFailed("no luck")
+    tell_failure(tmp_path / "1", "pare", "key", {}, ["a=1", "keep=0.25"], "width", {"message": "killed"})
+    job(tmp_path / "2", "a=1", "keep=0.75")
+    write_json(tmp_path / PLAN, {"jobs": [{"within": "2", "overrides": ["a=1", "keep=0.75", "seed=0"]}]})
+    records = collect([tmp_path]).records
+    assert [(record.name, record.reason) for record in records[:2]] == [
+        ("keep=0.5", "failed: no luck"),
+        ("keep=0.25", "failed: killed"),
+    ]
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Inside, this process may no more than any other user."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_that_nobody_may_look_into_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A colleague's, or one that another user's job left behind: the others are shown all the same."""
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # what lies above it belongs to one user
+    sweep = Path("sweep")
+    for number in range(4):
+        job(sweep / str(number), f"a={number}")
+    (sweep / "2" / STATUS).unlink()
+    (sweep / "2" / "result.json").unlink()
+    for number, mode in ((1, 0o000), (2, 0o111)):
+        (sweep / str(number)).chmod(mode)
+    (sweep / "3" / "result.json").chmod(0o000)
+    with nobody():
+        records = collect([sweep]).records
+        with pytest.raises(ConfigError) as error:
+            collect([sweep / "1" / "0"])
+    for number in (1, 2):
+        (sweep / str(number)).chmod(0o755)
+    assert [bool(record.result) for record in records] == [True, False, False, False]
+    assert records[1].reason == f"{sweep / '1' / STATUS}: Permission denied"
+    assert records[2].reason == f"{sweep / '2'}: Permission denied"
+    assert records[3].reason == f"{sweep / '3' / 'result.json'}: Permission denied"
+    assert error.value.problems == (f"{sweep / '1' / '0'}: Permission denied",)
+
+
+@pytest.mark.parametrize("odd", ["null", "[]", "3", '{"state": "running", "stages": 3}', "\udcff"])
+def test_a_status_that_is_none_is_told_of(tmp_path: Path, odd: str) -> None:
+    job(tmp_path / "0", "a=1")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / STATUS).write_text(odd, "utf-8", errors="surrogateescape")
+    records = collect([tmp_path]).records
+    assert [record.reason for record in records] == ["", "status.json cannot be read"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["null", "[]", '{"jobs": null}', '{"jobs": [null]}', '{"jobs": [{"within": 3}]}']
+)
+def test_a_plan_that_is_none_is_told_of(tmp_path: Path, odd: str) -> None:
+    job(tmp_path / "0", "a=1")
+    (tmp_path / PLAN).write_text(odd, "utf-8")
+    found = {record.folder: record.reason for record in collect([tmp_path]).records}
+    assert found == {tmp_path: "plan.json cannot be read", tmp_path / "0": ""}
 
 
 def test_the_same_job_twice_counts_once(tmp_path: Path) -> None:
@@ -85,6 +164,15 @@ def test_the_same_job_twice_counts_once(tmp_path: Path) -> None:
     study = collect([tmp_path])
     assert len(study.records) == 1
     assert "is left out" in study.notes[0]
+
+
+def test_of_the_same_job_twice_the_one_that_ended_later_counts(tmp_path: Path) -> None:
+    """Whichever of the two was copied last."""
+    for ended, name in enumerate(("c", "a", "b")):
+        job(tmp_path / name, "model=micro")
+        write_json(tmp_path / name / STATUS, {"state": "done", "ended": 1e9 + ended})
+        os.utime(tmp_path / name / "result.json", (2e9 - ended, 2e9 - ended))
+    assert [record.folder.name for record in collect([tmp_path]).records] == ["b"]
 
 
 def test_results_may_come_as_files(tmp_path: Path) -> None:

@@ -14,13 +14,18 @@ from pare.result import PLAN, RESULT, STATUS, Result
 
 DONE = "done"
 WITHOUT_JOBS = {"bundle", "nodes", "wandb", "mlruns", "objects"}  # folders in which there are none
+#: what JSON comes to that is not what it should be
+ODD = (ValueError, KeyError, TypeError, AttributeError)
 #: overrides that change no result; `sweep=` does, whose file may set any key
 HOUSEKEEPING = ("tracker=", "engine=", "hydra/", *(f"{key}." for key in (*HOW, "bundle", "hydra")))
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a folder says of its job. apart: the overrides that not all jobs of the study have."""
+    """What a folder says of its job. apart: the overrides that not all jobs of the study have.
+
+    ended: in seconds since 1970; 0 where it is not known.
+    """
 
     number: int
     folder: Path
@@ -28,6 +33,7 @@ class Record:
     apart: Sequence[str]
     result: Result | None
     reason: str  # empty where there is a result
+    ended: float = 0.0
 
     @property
     def name(self) -> str:
@@ -54,10 +60,14 @@ def collect(paths: Sequence[Path]) -> Study:
     """paths: folders of sweeps, of jobs, or above them, and result.json files. Raises ConfigError."""
     problems, found = [], dict[Path, Sequence[str]]()
     for path in paths:
-        jobs = dict(jobs_in(path)) if path.exists() else {}
+        try:
+            path.stat()
+        except OSError as e:
+            problems.append(f"{path}: {'not found' if isinstance(e, FileNotFoundError) else e.strerror}")
+            continue
+        jobs = dict(jobs_in(path))
         if not jobs:
-            told = "no job in it: no result.json, status.json or plan.json" if path.exists() else "not found"
-            problems.append(f"{path}: {told}")
+            problems.append(f"{path}: no job in it: no result.json, status.json or plan.json")
         found |= {folder: overrides for folder, overrides in jobs.items() if folder not in found}
     if problems:
         raise ConfigError(problems)
@@ -110,24 +120,32 @@ def named(apart: Sequence[str]) -> str:
 
 
 def jobs_in(path: Path) -> Iterator[tuple[Path, Sequence[str]]]:
-    """Also those that a sweep has yet to start."""
-    if path.is_file() or any((path / name).is_file() for name in (RESULT, STATUS)):
+    """Also those that a sweep has yet to start, and whatever cannot be looked into."""
+    try:
+        if path.is_file() or any((path / name).is_file() for name in (RESULT, STATUS)):
+            yield path, ()
+            return
+        folders = sorted((each for each in path.iterdir() if each.is_dir()), key=in_order)
+    except OSError:  # what it is, `read` says
         yield path, ()
         return
-    planned = dict(planned_in(path))
-    yield from planned.items()
-    for folder in sorted((each for each in path.iterdir() if each.is_dir()), key=in_order):
-        if folder not in planned and folder.name not in WITHOUT_JOBS:
-            yield from jobs_in(folder)
-
-
-def planned_in(sweep: Path) -> Iterator[tuple[Path, Sequence[str]]]:
-    """The jobs of a sweep as it was planned, wherever its folder lies now."""
+    planned: Mapping[Path, Sequence[str]] = {}
     try:
-        jobs = json.loads((sweep / PLAN).read_text(encoding="utf-8"))["jobs"]
-        yield from [(sweep / job["within"], job["overrides"]) for job in jobs]
-    except (OSError, ValueError, KeyError):
-        return
+        planned = planned_in(path)
+    except (OSError, *ODD):
+        yield path, ()
+    yield from planned.items()
+    for folder in folders:
+        if folder not in planned and folder.name not in WITHOUT_JOBS:
+            yield from (job for job in jobs_in(folder) if job[0] not in planned)
+
+
+def planned_in(sweep: Path) -> dict[Path, Sequence[str]]:
+    """The jobs of a sweep as it was planned, wherever its folder lies now."""
+    if not (sweep / PLAN).is_file():
+        return {}
+    jobs = json.loads((sweep / PLAN).read_text(encoding="utf-8"))["jobs"]
+    return {sweep / job["within"]: list(map(str, job["overrides"])) for job in jobs}
 
 
 def in_order(folder: Path) -> tuple[float, str]:
@@ -135,37 +153,66 @@ def in_order(folder: Path) -> tuple[float, str]:
 
 
 def read(number: int, place: Path, overrides: Sequence[str]) -> Record:
-    """place: a job's folder, or its result under any name."""
-    folder = place.parent if place.is_file() else place
-    result, reason = None, DONE if place.is_file() else reason_of(folder)
-    if reason == DONE:
-        try:
-            result = Result.read(place)
-            reason = problem_of(result)
-        except FileNotFoundError:
-            reason = f"{RESULT} is missing"
-        except PareError as e:
-            reason = str(e)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            reason = f"{RESULT} cannot be read: {type(e).__name__}: {e}"
-    if reason:
-        result = None
-    told = overrides if result is None else result.overrides
-    return Record(number, folder, tuple(told), (), result, reason)
+    """place: a job's folder, or its result under any name. overrides: as they were planned."""
+    folder, file, ended = place, place / RESULT, 0.0
+    result, status = None, dict[str, Any]()
+    try:
+        if place.is_file():
+            folder, file, reason = place.parent, place, DONE
+            if file.name == RESULT:
+                _, status = state_of(folder)
+        else:
+            reason, status = state_of(folder)
+        if isinstance(told := status.get("overrides"), list):
+            overrides = list(map(str, told))
+        if reason == DONE:
+            result = Result.read(file)
+            overrides, reason = list(map(str, result.overrides)), problem_of(result)
+            ended = ended_at(status, file)
+    except FileNotFoundError:
+        reason = f"{RESULT} is missing"
+    except PareError as e:
+        reason = str(e)
+    except OSError as e:
+        reason = f"{e.filename}: {e.strerror}"
+    except ODD as e:
+        reason = f"{file.name} cannot be read: {type(e).__name__}: {e}"
+    return Record(number, folder, tuple(overrides), (), None if reason else result, reason, ended)
+
+
+def ended_at(status: Mapping[str, Any], file: Path) -> float:
+    """A result that came by itself is as old as its file; copying a folder makes all of them new."""
+    ended = status.get("ended")
+    return float(ended) if isinstance(ended, (int, float)) else file.stat().st_mtime
 
 
 def reason_of(folder: Path) -> str:
-    file = folder / STATUS
-    if not file.is_file():
-        return DONE if (folder / RESULT).is_file() else "not started"
+    """DONE, or why there is no result."""
+    return state_of(folder)[0]
+
+
+def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
+    """DONE, or why there is no result; and what its status.json says. Raises OSError."""
+    if not (folder / STATUS).is_file():
+        return without_status(folder), {}
     try:
-        status = json.loads(file.read_text(encoding="utf-8"))
+        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
         state, message = status["state"], status.get("error", {}).get("message", "")
-    except (ValueError, KeyError, AttributeError):
-        return f"{STATUS} cannot be read"
-    if state == "running" and status.get("stages"):
-        return f"running, {status['stages'][-1]} is done"
-    return f"{state}: {message}" if message else str(state)
+        if state == "running" and status.get("stages"):
+            return f"running, {status['stages'][-1]} is done", status
+    except ODD:
+        return f"{STATUS} cannot be read", {}
+    return f"{state}: {message}" if message else str(state), status
+
+
+def without_status(folder: Path) -> str:
+    if (folder / RESULT).is_file():
+        return DONE
+    if (folder / PLAN).is_file():  # or its jobs were there in its place
+        return f"{PLAN} cannot be read"
+    if folder.is_dir():
+        next(folder.iterdir(), None)  # raises where nobody may look
+    return "not started"
 
 
 def problem_of(result: Result) -> str:
@@ -186,16 +233,12 @@ def without_repeats(records: Sequence[Record]) -> tuple[list[Record], list[str]]
         asked = frozenset(plain(record.overrides))  # the key does not know how it was measured
         same = (record.result.key, record.result.seed, asked, str(place_of(record.result)))
         if (before := last.pop(same, None)) is not None:
-            later = max((before, record), key=lambda each: written(each.folder))
+            later = max((before, record), key=lambda each: each.ended)
             earlier = before if later is record else record
             notes.append(f"job {earlier.number} is left out: {later.folder} is the same job, and later")
             record = later
         last[same] = record
     return sorted(last.values(), key=lambda record: record.number), notes
-
-
-def written(folder: Path) -> float:
-    return (folder / RESULT).stat().st_mtime if (folder / RESULT).exists() else 0.0
 
 
 def place_of(result: Result) -> Mapping[str, Any]:
