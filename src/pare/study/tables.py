@@ -9,7 +9,8 @@ from pare.errors import ConfigError
 from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best
 from pare.study.keys import LACKING, short, value_of
 from pare.study.quantities import LATENCY, MEMORY, SIZE, SPEEDUP, quantity_of, score
-from pare.study.statistics import Row, by_stage, estimate, judged
+from pare.study.statistics import Row, by_stage, estimate
+from pare.study.verdicts import judged
 
 
 @dataclass(frozen=True)
