@@ -1,5 +1,6 @@
 """Writers are killed, disks fill and locks are fought over: files stay whole."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -97,6 +98,18 @@ def test_only_want_of_space_is_reported_as_a_full_disk(tmp_path: Path) -> None:
         with pytest.raises(type(other)) as caught, disk_full_reported(tmp_path, "model"):
             raise other
         assert caught.value is other
+
+
+def test_where_nothing_fits_an_error_still_says_what_it_is() -> None:
+    """A disk image that nobody can write to has no room either, nor has /proc."""
+    proc = Path("/proc")
+    for known in (OSError(errno.EROFS, "Read-only file system"), PermissionError(errno.EACCES, "denied")):
+        with pytest.raises(OSError, match=str(known.strerror)) as caught, disk_full_reported(proc, "model"):
+            raise known
+        assert caught.value is known
+    for torchs_or_numpys in (RuntimeError("unexpected pos 64 vs 0"), OSError("9 requested and 4 written")):
+        with pytest.raises(StoreFull), disk_full_reported(proc, "model"):
+            raise torchs_or_numpys
 
 
 def test_a_lock_excludes(tmp_path: Path) -> None:

@@ -503,6 +503,11 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_file_system_without_any_room_is_not_called_full() -> None:
+    with pytest.raises(StoreNotWritable, match=r"/proc/store.*: No such file or directory; a writable"):
+        Store(Path("/proc/store")).check_writable()
+
+
 def test_a_read_only_disk_is_refused(tmp_path: Path) -> None:
     with (
         tmpfs(tmp_path / "disk", "size=300k,ro") as disk,

@@ -134,8 +134,9 @@ def _for_want_of_space(error: BaseException, free: int) -> bool:
         if any(os.strerror(code) in str(cause) for code in _FULL):  # how safetensors says it
             return True
         cause = cause.__cause__ or cause.__context__
-    # torch.save ends a failed write in a RuntimeError that names no reason
-    return isinstance(error, (RuntimeError, OSError)) and free < _NEARLY_FULL_BYTES
+    # torch.save ends a failed write in a RuntimeError that names no reason, numpy in such an OSError
+    silent = isinstance(error, (RuntimeError, OSError)) and getattr(error, "errno", None) is None
+    return silent and free < _NEARLY_FULL_BYTES
 
 
 def unseen_locks(folder: Path, mounts: str) -> str | None:
