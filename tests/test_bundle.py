@@ -12,10 +12,12 @@ import pytest
 from pare.bundle import replacing, write_bundle
 from pare.bundled.predict import Predictor, session_of
 from pare.checkpoint import SHIPPED, Checkpoint, Format
+from pare.errors import StoreFull
 from pare.runtimes.session import RUNTIMES, session_module
 from pare.stages.export import Export
 from pare.targets.hardware import Hardware
 from small import HARDWARE, TASK, pipeline
+from test_files import tmpfs
 
 WITH_GPU = ("tokenizers", "numpy", "nvidia-ml-py")
 
@@ -48,6 +50,16 @@ def test_two_processes_may_write_the_same_bundle(made: Made, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="JSON compliant"):
         write_bundle(folder, graph, False, {"score": float("nan")}, HARDWARE)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_disk_that_fills_keeps_the_bundle_before(made: Made, tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "size=64k") as disk:
+        with replacing(disk / "bundle") as before:
+            (before / "bundle.json").write_text("before", "utf-8")
+        with pytest.raises(StoreFull, match=rf"the disk is full: {disk} has .* MB free, bundle needs more"):
+            write_bundle(disk / "bundle", Checkpoint(made.folder, ""), False, {}, HARDWARE)
+        assert [path.name for path in disk.iterdir()] == ["bundle"]
+        assert (disk / "bundle" / "bundle.json").read_text("utf-8") == "before"
 
 
 def predict(

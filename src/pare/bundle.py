@@ -1,11 +1,9 @@
 """The folder you deploy: graph, tokenizer, labels, and a script; needs no Pare, PyTorch only for programs."""
 
 import errno
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from pare import decoding, feeding
 from pare.bundled import predict
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.evaluation import Evaluation, files_of
-from pare.files import remove, write_json
+from pare.files import beside, remove_whole, write_json
 from pare.provenance import versions
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime, module_file
 from pare.targets import tensorrt
@@ -22,8 +20,6 @@ from pare.targets.hardware import Hardware
 
 RECORD = "bundle.json"
 SCHEMA = "pare/bundle@1"
-#: a folder that nobody wrote into for so long is of a process that was killed
-STALE_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,23 +79,15 @@ def write_bundle(
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `folder` at the end; another process may do the same."""
-    for left in folder.parent.glob(f".{folder.name}.*.unfinished"):
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > STALE_S:
-                remove(left)
-    unfinished = folder.with_name(f".{folder.name}.{os.urandom(4).hex()}.unfinished")
-    try:
-        unfinished.mkdir(parents=True)
+    with beside(folder) as unfinished:
         yield unfinished
         while unfinished.exists():
             try:
-                remove(folder)
+                remove_whole(folder)
                 unfinished.rename(folder)
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another was sooner
                     raise
-    finally:
-        remove(unfinished)
 
 
 def needed(runtime: Runtime, target: Hardware) -> dict[str, str | None]:

@@ -5,8 +5,10 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from pare.errors import ConfigError, DataError, PareError, StoreFull
@@ -14,6 +16,8 @@ from pare.errors import ConfigError, DataError, PareError, StoreFull
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another machine sees
 _NEARLY_FULL_BYTES = 64 * 1024
+#: a file or folder that nobody wrote into for so long is of a process that was killed
+STALE_S = 3600.0
 _held: set[int] = set()
 
 
@@ -100,6 +104,38 @@ def remove(path: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """What of that pattern killed processes left."""
+    for left in folder.glob(pattern):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                remove(left)
+
+
+def aside(folder: Path) -> Path:
+    """Where a folder is filled before it is there, or put before it is removed."""
+    return folder.with_name(f".{folder.name[:100]}.{os.urandom(4).hex()}.unfinished")
+
+
+def remove_whole(folder: Path) -> None:
+    """So that nobody finds half of it there, whenever this ends; another process may be removing it too."""
+    with suppress(FileNotFoundError):
+        remove(folder.rename(aside(folder)))
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """A folder to fill and to rename to `folder`; gone, with all that is in it, where it is not renamed."""
+    remove_stale(folder.parent, f".{escape(folder.name[:100])}.*.unfinished")
+    unfinished = aside(folder)
+    try:
+        with disk_full_reported(folder.parent, folder.name):
+            unfinished.mkdir(parents=True)
+            yield unfinished
+    finally:
+        remove(unfinished)
 
 
 @contextmanager
