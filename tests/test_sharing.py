@@ -4,6 +4,7 @@ PARE_SHARED=/mnt/a:/mnt/b, several mounts of one folder, takes them there; `test
 """
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from pare.store import Store
 from sharing import KEYS, ROUNDS, write
 
+FORK = multiprocessing.get_context("fork")
 SCRIPT = Path(__file__).parent / "sharing.py"
 #: a process of its own process ids, shared memory and host name
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--uts")
@@ -102,6 +104,29 @@ def test_where_locks_do_not_reach_another_machine_the_first_to_publish_is_taken(
 
     entry, cached = here.produce(KEYS[0], "checkpoint", late)
     assert (entry.digest, cached) == (sooner.digest, False)
+    assert here.verify().intact == 1
+    assert list((here.root / "tmp").iterdir()) == []
+
+
+def test_where_locks_do_not_reach_another_machine_neither_takes_the_others_work_away(tmp_path: Path) -> None:
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    here.check_writable()
+    there.root.mkdir()
+    for name in ("objects", "tmp", "quarantine"):
+        (there.root / name).symlink_to(here.root / name)
+
+    def slowly(folder: Path) -> Mapping[str, object]:
+        (folder / "weights.bin").write_bytes(bytes(1000))
+        other = FORK.Process(target=there.produce, args=(KEYS[0], "checkpoint", write))
+        other.start()
+        other.join()
+        assert other.exitcode == 0
+        assert here.peek(KEYS[0])
+        assert [path.name for path in folder.iterdir()] == ["weights.bin"]
+        return {}
+
+    entry, _ = here.produce(KEYS[0], "checkpoint", slowly)
+    assert entry.size_bytes == 100_000  # the other was sooner
     assert here.verify().intact == 1
     assert list((here.root / "tmp").iterdir()) == []
 

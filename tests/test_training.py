@@ -1,9 +1,11 @@
 """The training loop: same seed, same bits; a NaN stops it; dev chooses; a killed run goes on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -265,13 +267,39 @@ def test_a_run_whose_checkpoint_has_changed_starts_anew_and_says_so(
     damaged = bytearray(file.read_bytes())
     damaged[place] ^= 1
     file.write_bytes(damaged)
-    (tmp_path / "training.safetensors.4711").touch()  # of a process that was killed
+    names = (".tmpUo1B9M", ".tmpxY3k20", "training.safetensors.0123abcd")
+    killed, *others = (tmp_path / name for name in names)
+    for unfinished in (killed, *others):
+        unfinished.touch()
+    os.utime(killed, (0, 0))
     network, curve = fitted(training, None, tmp_path)
     assert caplog.messages == [f"{file} is damaged; training starts anew"]
     straight, other = fitted(training)
     assert curve == other
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), straight.parameters(), strict=True))
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert {*tmp_path.iterdir()} == {file, *others}  # which another machine may be writing
+
+
+def test_a_run_goes_on_where_another_machine_has_published_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes away, at any moment, the folder that says where it stands."""
+    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    scratch, over = tmp_path / "scratch", threading.Event()
+
+    def publish() -> None:
+        while not over.is_set():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(scratch.rename(tmp_path / os.urandom(4).hex()))
+
+    other = threading.Thread(target=publish)
+    other.start()
+    try:
+        _, curve = fitted(Training(steps=20, precision="fp32", threads=1), None, scratch)
+    finally:
+        over.set()
+        other.join()
+    assert curve[-1]["step"] == 20
 
 
 def test_a_run_that_hit_a_nan_starts_anew(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pare.files import fsync_path
+from pare.files import fsync_path, remove_stale
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,16 @@ def save_standing(
         "scaler": scaler.state_dict(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{FILE}.{os.getpid()}"
+    temporary = folder / f"{FILE}.{os.urandom(4).hex()}"
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     told = json.dumps(about)
     try:
         save_file(plain, temporary, metadata={"standing": told, "digest": digest_of(told, plain)})
         fsync_path(temporary)
         temporary.replace(folder / FILE)
+    except (FileNotFoundError, SafetensorError):
+        if folder.exists():
+            raise  # else another machine, where locks do not reach it, has published what is trained here
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -66,8 +69,8 @@ def restore_standing(
     folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, scaler: Any
 ) -> Standing:
     """Brings modules and optimizer to where they were; a fresh start where nothing is, or nothing whole."""
-    for left in folder.glob(f"{FILE}.*"):  # by a process that was killed while it wrote
-        left.unlink(missing_ok=True)
+    for unfinished in (f"{FILE}.*", ".tmp*"):  # ours, and those that safetensors fills first
+        remove_stale(folder, unfinished)
     file = folder / FILE
     if not file.is_file():
         return Standing()

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,9 +201,6 @@ class Store:
     ) -> Entry:
         folder = self._folder(key)
         temporary = self._tmp / f"{key}.{os.urandom(4).hex()}"
-        for leftover in self._leftovers(key):
-            if leftover != self.scratch(key):
-                remove(leftover)
         try:
             with disk_full_reported(self.root, f"{kind} {key}"):
                 temporary.mkdir(parents=True)
@@ -213,26 +210,30 @@ class Store:
                     self._drop(key, _Discard(dry_run=False))
                 try:
                     temporary.rename(folder)
+                    entry = load(folder, key)
                 except OSError as error:
                     if error.errno not in _TAKEN:
                         raise
-                    return check(folder, key)  # another machine, where locks do not reach it, was sooner
+                    entry = check(folder, key)  # another machine, where locks do not reach it, was sooner
                 for parent in (folder.parent, self._objects, self.root):
                     fsync_path(parent)
         finally:
             remove(temporary)
-        remove(self.scratch(key))
-        return load(folder, key)
+        with suppress(FileNotFoundError):
+            remove(self._aside(self.scratch(key), key))
+        return entry
 
     def _leftovers(self, key: str) -> list[Path]:
         return [path for path in _children(self._tmp) if path.name.partition(".")[0] == key]
 
     def _drop(self, key: str, discard: "_Discard") -> None:
         folder = self._folder(key)
-        if not discard.dry_run:  # out of sight first: a gc that is killed leaves no half of an entry
-            self._tmp.mkdir(exist_ok=True)
-            folder = folder.rename(self._tmp / f"{key}.{os.urandom(4).hex()}")
-        discard(folder)
+        discard(folder if discard.dry_run else self._aside(folder, key))
+
+    def _aside(self, folder: Path, key: str) -> Path:
+        """Out of sight before it is removed: who is killed leaves no half of it, nobody writes into it."""
+        self._tmp.mkdir(exist_ok=True)
+        return folder.rename(self._tmp / f"{key}.{os.urandom(4).hex()}")
 
     def _last_use(self, key: str, absent: float) -> float:
         for path in (self._folder(key) / MANIFEST, self._folder(key)):
