@@ -294,6 +294,24 @@ def test_gc_keeps_what_a_live_writer_writes(store: Store) -> None:
         os.close(descriptor)
 
 
+def test_gc_keeps_where_an_interrupted_training_stands_for_some_days(store: Store) -> None:
+    def interrupted(days_ago: float) -> Path:
+        scratch = store.scratch(KEY)
+        scratch.mkdir(parents=True)
+        (scratch / "training.safetensors").write_bytes(bytes(5000))
+        os.utime(scratch, 2 * (time.time() - days_ago * 86400,))
+        return scratch
+
+    scratch = interrupted(days_ago=2)
+    assert store.gc().temporary == store.gc(unused_days=30).temporary == ()
+    assert names(scratch) == ["training.safetensors"]
+    assert store.gc(unused_days=1).temporary == (scratch.name,)
+    interrupted(days_ago=8)
+    removed = store.gc()
+    assert (removed.temporary, removed.freed_bytes) == ((scratch.name,), 5000)
+    assert names(store.root / "tmp") == []
+
+
 def test_producers_and_collectors_do_not_disturb_one_another(store: Store) -> None:
     def produce(seed: int) -> None:
         for index in range(40):

@@ -12,7 +12,7 @@ from pathlib import Path
 from pare.artifact import MANIFEST
 from pare.errors import PareError
 from pare.provenance import number_gpus_as_told
-from pare.store import Entry, Store
+from pare.store import SCRATCH_DAYS, Entry, Store
 
 NO_LIMIT = 1_000_000  # tokens
 
@@ -31,8 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions = store.add_subparsers(dest="action", required=True)
     actions.add_parser("ls", help="list what it holds")
     actions.add_parser("verify", help="check every byte; damaged entries are moved out")
-    gc = actions.add_parser("gc", help="remove leftovers, and with --unused-days old entries")
-    gc.add_argument("--unused-days", type=days, default=None, metavar="N")
+    gc = actions.add_parser(
+        "gc",
+        help="remove leftovers, interrupted training once it is "
+        f"{SCRATCH_DAYS:g} days old, and with --unused-days old entries",
+    )
+    gc.add_argument("--unused-days", type=days, default=math.inf, metavar="N")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     get = actions.add_parser("get", help="copy an entry's files, a checkpoint say, to a new folder")
     get.add_argument("key", help="its key, or how the key begins")
@@ -250,7 +254,7 @@ def copy_out(store: Store, start: str, folder: Path) -> int:
     return 0
 
 
-def collect_garbage(store: Store, unused_days: float | None, dry_run: bool) -> int:
+def collect_garbage(store: Store, unused_days: float, dry_run: bool) -> int:
     removed = store.gc(unused_days, dry_run=dry_run)
     kinds = (("leftover", removed.temporary), ("damaged", removed.quarantined), ("unused", removed.unused))
     for kind, names in kinds:

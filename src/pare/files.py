@@ -106,6 +106,20 @@ def remove(path: Path) -> None:
                 path.unlink()
 
 
+class Discard:
+    """Removes folders, or with `dry_run` only adds up their sizes."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+        self.freed_bytes = 0
+
+    def __call__(self, path: Path) -> str:
+        self.freed_bytes += size_of(path)
+        if not self.dry_run:
+            remove(path)
+        return path.name
+
+
 def remove_stale(folder: Path, pattern: str) -> None:
     """What of that pattern killed processes left."""
     for left in folder.glob(pattern):

@@ -1,6 +1,7 @@
 """The store: what a stage made is kept under the key of all it was made from, and never made twice."""
 
 import errno
+import math
 import os
 import re
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
 from pare.errors import ConfigError, StoreNotWritable
-from pare.files import disk_full_reported, fsync_path, locked, look_again, remove, size_of
+from pare.files import Discard, disk_full_reported, fsync_path, locked, look_again, remove
 from pare.provenance import digest
 
 __all__ = ["Entry", "Removed", "Store", "Verified"]
@@ -19,6 +20,8 @@ __all__ = ["Entry", "Removed", "Store", "Verified"]
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 _FOLDERS = ("objects", "tmp", "locks", "quarantine")
+#: a training that was interrupted may be taken up again for so long
+SCRATCH_DAYS = 7.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Store:
             return self._publish(key, kind, write, anew), False
 
     def scratch(self, key: str) -> Path:
-        """Where work on a key may note how far it is: gone with the key's publication, or with `gc`."""
+        """Where work on a key may note how far it is: gone once it is published, or days later with `gc`."""
         return self._tmp / f"{key}.scratch"
 
     @contextmanager
@@ -122,22 +125,23 @@ class Store:
             damaged=tuple(key for key, result in found.items() if isinstance(result, Damaged)),
         )
 
-    def gc(self, unused_days: float | None = None, *, dry_run: bool = False) -> Removed:
+    def gc(self, unused_days: float = math.inf, *, dry_run: bool = False) -> Removed:
         """
         Remove what killed writers left, the quarantine and, where asked, entries unused for so many days.
 
-        Safe beside running writers: a key that another process holds is passed over.
+        Where an interrupted training stands is kept for SCRATCH_DAYS, or for fewer if so asked. Safe beside
+        running writers: a key that another process holds is passed over.
         """
-        oldest = None if unused_days is None else time.time() - unused_days * 86400
-        discard = _Discard(dry_run)
+        oldest, noted = (time.time() - days * 86400 for days in (unused_days, min(unused_days, SCRATCH_DAYS)))
+        discard = Discard(dry_run)
         temporary: list[str] = []
         unused: list[str] = []
         for key in self._known_keys():
             with self._lock(key, wait=False) as free:
                 if not free:
                     continue
-                temporary.extend(map(discard, self._leftovers(key)))
-                if oldest is not None and self._last_use(key, oldest) < oldest:
+                temporary.extend(map(discard, self._leftovers(key, noted)))
+                if self._last_use(key, oldest) < oldest:
                     unused.append(key)
                     self._drop(key, discard)
         quarantined = tuple(map(discard, _children(self._quarantine)))
@@ -207,7 +211,7 @@ class Store:
                 seal(temporary, key, kind, write(temporary))
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 if anew and os.path.lexists(folder):
-                    self._drop(key, _Discard(dry_run=False))
+                    self._drop(key, Discard(dry_run=False))
                 try:
                     temporary.rename(folder)
                     entry = load(folder, key)
@@ -223,10 +227,13 @@ class Store:
             remove(self._aside(self.scratch(key), key))
         return entry
 
-    def _leftovers(self, key: str) -> list[Path]:
-        return [path for path in _children(self._tmp) if path.name.partition(".")[0] == key]
+    def _leftovers(self, key: str, oldest: float) -> list[Path]:
+        """What killed writers left of a key; its scratch only if nothing was noted there since `oldest`."""
+        scratch = self.scratch(key)
+        mine = [path for path in _children(self._tmp) if path.name.partition(".")[0] == key]
+        return [path for path in mine if path != scratch or path.stat().st_mtime < oldest]
 
-    def _drop(self, key: str, discard: "_Discard") -> None:
+    def _drop(self, key: str, discard: Discard) -> None:
         folder = self._folder(key)
         discard(folder if discard.dry_run else self._aside(folder, key))
 
@@ -249,20 +256,6 @@ class Store:
                 return probe.stat().st_dev
         finally:
             probe.unlink(missing_ok=True)
-
-
-class _Discard:
-    """Removes folders, or with `dry_run` only adds up their sizes."""
-
-    def __init__(self, dry_run: bool) -> None:
-        self.dry_run = dry_run
-        self.freed_bytes = 0
-
-    def __call__(self, path: Path) -> str:
-        self.freed_bytes += size_of(path)
-        if not self.dry_run:
-            remove(path)
-        return path.name
 
 
 def _warn(line: str) -> None:
