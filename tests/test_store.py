@@ -1,14 +1,17 @@
 """The store under killed writers, races, flipped bytes and full disks."""
 
 import json
+import logging
 import multiprocessing
 import os
 import random
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -310,6 +313,40 @@ def test_gc_keeps_where_an_interrupted_training_stands_for_some_days(store: Stor
     removed = store.gc()
     assert (removed.temporary, removed.freed_bytes) == ((scratch.name,), 5000)
     assert names(store.root / "tmp") == []
+
+
+def test_who_waits_for_long_is_told_for_what(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pare.files.TELL_AFTER_S", 0.01)
+    ready_read, ready_write = os.pipe()
+    go_read, go_write = os.pipe()
+
+    def write(folder: Path) -> Mapping[str, object]:
+        os.write(ready_write, b".")
+        select.select([go_read], [], [], 10)
+        return fill()(folder)
+
+    class GoOn(logging.Handler):
+        lines: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.lines.append(record.getMessage())
+            os.write(go_write, b".")
+
+    handler = GoOn(logging.WARNING)
+    logging.getLogger("pare").addHandler(handler)
+    writer = FORK.Process(target=store.produce, args=(KEY, "model", write), daemon=True)
+    writer.start()
+    os.read(ready_read, 1)
+    try:
+        assert store.produce(KEY, "model", refuse)[1]
+    finally:
+        logging.getLogger("pare").removeHandler(handler)
+    writer.join()
+    (line,) = handler.lines
+    assert "waiting for another process" in line
+    assert str(store.root / "locks" / KEY) in line
+    for descriptor in (ready_read, ready_write, go_read, go_write):
+        os.close(descriptor)
 
 
 def test_producers_and_collectors_do_not_disturb_one_another(store: Store) -> None:

@@ -18,6 +18,8 @@ _WITHOUT_LOCKS = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone")  # that another mach
 _NEARLY_FULL_BYTES = 64 * 1024
 #: a file or folder that nobody wrote into for so long is of a process that was killed
 STALE_S = 3600.0
+#: who waits longer for another process is told so
+TELL_AFTER_S = 5.0
 _held: set[int] = set()
 
 
@@ -208,6 +210,20 @@ def unseen_locks(folder: Path, mounts: str) -> str | None:
 
 
 @contextmanager
+def telling(line: str) -> Iterator[None]:
+    """A warning, where what is inside takes longer than one would wait without wondering."""
+    import logging
+    from threading import Timer
+
+    timer = Timer(TELL_AFTER_S, logging.getLogger(__name__).warning, (line,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """
     Hold the lock of a file: the kernel frees it the moment its holder ends, however it ends.
@@ -230,7 +246,6 @@ def _acquire(path: Path, mode: int, wait: bool) -> int | None:
             if not wait:
                 _release(descriptor)
                 return None
-            _tell_waiting(path)
             _flock(descriptor, mode)
     except BaseException:
         _release(descriptor)
@@ -243,12 +258,6 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except PermissionError:  # another user's; what may be read may be locked, but over NFS
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-
-
-def _tell_waiting(path: Path) -> None:
-    import logging
-
-    logging.getLogger(__name__).info("waiting for another process that holds %s", path)
 
 
 def _flock(descriptor: int, mode: int) -> bool:

@@ -6,13 +6,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
 from pare.errors import ConfigError, StoreNotWritable
-from pare.files import Discard, disk_full_reported, fsync_path, locked, look_again, remove
+from pare.files import Discard, disk_full_reported, fsync_path, locked, look_again, remove, telling
 from pare.provenance import digest
 
 __all__ = ["Entry", "Removed", "Store", "Verified"]
@@ -161,10 +161,14 @@ class Store:
 
     @contextmanager
     def _lock(self, key: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-        with disk_full_reported(self.root, key):
+        file = self._locks / key
+        with disk_full_reported(self.root, key), ExitStack() as stack:
             self._locks.mkdir(parents=True, exist_ok=True)
-            with locked(self._locks / key, shared=shared, wait=wait) as held:
-                yield held
+            held = stack.enter_context(locked(file, shared=shared, wait=False))
+            if wait and not held:
+                with telling(f"waiting for another process at work on the same, which holds {file}"):
+                    held = stack.enter_context(locked(file, shared=shared))
+            yield held
 
     def _examine(self, key: str, *, use: bool) -> Entry | Damaged | None:
         if not _is_key(key):
