@@ -1,6 +1,7 @@
 """`pare store …` on a store of a few bytes, `pare data …` on a few rows."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from pare.cli import main
 from pare.store import Store
+from test_files import tmpfs
 
 KEYS = [f"{number}" * 16 for number in range(3)]
 
@@ -53,7 +55,7 @@ def test_verify_finds_one_flipped_bit(store: Path, capsys: pytest.CaptureFixture
     flip(data(store, KEYS[1]))
     assert main(["store", "--root", str(store), "verify"]) == 1
     out = capsys.readouterr().out
-    assert f"damaged, moved to quarantine: {KEYS[1]}" in out
+    assert f"damaged: {KEYS[1]}" in out
     assert "2 intact, 1 damaged" in out
     assert main(["store", "--root", str(store), "verify"]) == 0
 
@@ -146,6 +148,57 @@ def test_get_says_what_it_cannot_copy(
         place.mkdir()
     assert main(["store", "--root", str(store), "get", key, str(place)]) in (1, 2)
     assert says in capsys.readouterr().err
+
+
+def test_a_read_only_store_is_verified_and_copied_from(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(data(store, KEYS[1]))
+    (store / "locks" / KEYS[2]).unlink()
+    with tmpfs(tmp_path / "disk", "size=1m") as disk:
+        place, taken = shutil.copytree(store, disk / "store"), tmp_path / "taken"
+        assert os.system(f"mount -o remount,ro {disk}") == 0
+        command = ["store", "--root", str(place)]
+        assert main([*command, "verify"]) == 1
+        said = capsys.readouterr()
+        assert f"damaged: {KEYS[1]}" in said.out
+        assert "2 intact, 1 damaged" in said.out
+        assert main([*command, "get", KEYS[1], str(taken)]) == 1
+        assert not taken.exists()
+        assert main([*command, "get", KEYS[2], str(taken)]) == 0
+        assert (taken / "data").read_bytes() == data(store, KEYS[2]).read_bytes()
+        assert main([*command, "gc", "--unused-days", "0", "--dry-run"]) == 0
+        capsys.readouterr()
+        assert main([*command, "gc", "--unused-days", "0"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {place}/objects/")
+        assert line.endswith(": Read-only file system")
+
+
+def test_get_where_nothing_can_be_written_is_one_line(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "taken", Path("/proc/taken")):
+        assert main(["store", "--root", str(store), "get", KEYS[1], str(place)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: folder: {place.parent}: ")
+        assert line.endswith("a writable folder is needed")
+
+
+def test_get_to_a_full_disk_leaves_nothing_in_the_way_of_the_next(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tmpfs(tmp_path / "disk", "size=16k") as disk:
+        (disk / "filler").write_bytes(bytes(16 * 1024))
+        command = ["store", "--root", str(store), "get", KEYS[1], str(disk / "taken")]
+        assert main(command) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: the disk is full: {disk} has 0.0 MB free, taken needs more")
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+        (disk / "filler").unlink()
+        assert main(command) == 0
+        assert (disk / "taken" / "data").read_bytes() == data(store, KEYS[1]).read_bytes()
 
 
 @pytest.fixture

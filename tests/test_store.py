@@ -608,3 +608,18 @@ def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
     process.start()
     process.join()
     assert "Permission denied; a writable folder is needed" in results.get()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_what_someone_else_made_can_be_read(tmp_path: Path) -> None:
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    store, results = Store(tmp_path / "store"), FORK.SimpleQueue()
+    made, _ = store.produce(KEY, "model", fill())
+
+    def read() -> None:
+        os.setuid(65534)
+        results.put(store.get(KEY))
+
+    run_all([FORK.Process(target=read)])
+    assert results.get() == made

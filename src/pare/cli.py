@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pare.artifact import MANIFEST
-from pare.errors import PareError
+from pare.errors import ConfigError, PareError
+from pare.files import beside, make_writable
 from pare.provenance import number_gpus_as_told
 from pare.store import SCRATCH_DAYS, Entry, Store
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     actions = store.add_subparsers(dest="action", required=True)
     actions.add_parser("ls", help="list what it holds")
-    actions.add_parser("verify", help="check every byte; damaged entries are moved out")
+    actions.add_parser("verify", help="check every byte; damaged entries are moved out where they can be")
     gc = actions.add_parser(
         "gc",
         help="remove leftovers, interrupted training once it is "
@@ -136,6 +137,14 @@ def write_report(options: argparse.Namespace) -> int:
 
 
 def look_after(options: argparse.Namespace) -> int:
+    """What the file system refuses is one line, too."""
+    try:
+        return act(options)
+    except OSError as e:
+        raise ConfigError(f"{e.filename or options.root}: {e.strerror or e}") from None
+
+
+def act(options: argparse.Namespace) -> int:
     if not (options.root / "objects").is_dir():  # gc would empty the quarantine of another's folder
         print(f"error: --root: no store at {options.root}", file=sys.stderr)
         return 2
@@ -230,7 +239,7 @@ def verify(store: Store) -> int:
     """Exit code 1 if anything was damaged."""
     found = store.verify()
     for key in found.damaged:
-        print(f"damaged, moved to quarantine: {key}")
+        print(f"damaged: {key}")
     print(f"{found.intact} intact, {len(found.damaged)} damaged")
     return 1 if found.damaged else 0
 
@@ -241,15 +250,17 @@ def copy_out(store: Store, start: str, folder: Path) -> int:
         told = "no entry" if not keys else f"{len(keys)} entries"
         print(f"error: key: {told} of {store.root} begins with {start!r}", file=sys.stderr)
         return 2
-    entry = store.get(keys[0])
-    if entry is None:
-        print(f"error: key: {keys[0]} is damaged and is now in quarantine", file=sys.stderr)
-        return 1
-    try:
-        shutil.copytree(entry.path, folder, ignore=shutil.ignore_patterns(MANIFEST))
-    except FileExistsError:
+    if os.path.lexists(folder):
         print(f"error: folder: {folder} is there already; a new one is needed", file=sys.stderr)
         return 2
+    make_writable(folder.parent, "folder")
+    entry = store.get(keys[0])
+    if entry is None:
+        print(f"error: key: {keys[0]} is damaged", file=sys.stderr)
+        return 1
+    with beside(folder) as copy:
+        shutil.copytree(entry.path, copy, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
+        copy.rename(folder)
     print(f"{entry.kind} {entry.key[:16]} ({words(entry)}) is in {folder}")
     return 0
 

@@ -155,6 +155,16 @@ def beside(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def unless_read_only() -> Iterator[None]:
+    """What a read-only file system refuses is left undone, and what comes after it inside."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+
+
+@contextmanager
 def disk_full_reported(folder: Path, what: str) -> Iterator[None]:
     """Turn a failure for want of space into StoreFull; every other exception passes unchanged."""
     try:

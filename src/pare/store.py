@@ -12,7 +12,16 @@ from pathlib import Path
 
 from pare.artifact import MANIFEST, Damaged, Entry, check, load, seal
 from pare.errors import ConfigError, StoreNotWritable
-from pare.files import Discard, disk_full_reported, fsync_path, locked, look_again, remove, telling
+from pare.files import (
+    Discard,
+    disk_full_reported,
+    fsync_path,
+    locked,
+    look_again,
+    remove,
+    telling,
+    unless_read_only,
+)
 from pare.provenance import digest
 
 __all__ = ["Entry", "Removed", "Store", "Verified"]
@@ -26,7 +35,7 @@ SCRATCH_DAYS = 7.0
 
 @dataclass(frozen=True)
 class Verified:
-    """How many entries are as they were written, and the keys of those that were not and are now out."""
+    """How many entries are as they were written, and the keys of those that were not."""
 
     intact: int
     damaged: tuple[str, ...]
@@ -55,7 +64,7 @@ class Store:
         self._objects, self._tmp, self._locks, self._quarantine = (self.root / name for name in _FOLDERS)
 
     def get(self, key: str) -> Entry | None:
-        """The entry, every byte verified; None where there is none, or it was damaged and is now out."""
+        """The entry, every byte verified; None where there is none, or it was damaged."""
         found = self._examine(key, use=True)
         return found if isinstance(found, Entry) else None
 
@@ -118,7 +127,7 @@ class Store:
                 continue  # left to `verify`
 
     def verify(self) -> Verified:
-        """Verify every entry; move the damaged ones to quarantine."""
+        """Verify every entry; move the damaged ones to quarantine, unless the disk is read-only."""
         found = {key: self._examine(key, use=False) for key in self._keys()}
         return Verified(
             intact=sum(isinstance(result, Entry) for result in found.values()),
@@ -161,13 +170,14 @@ class Store:
 
     @contextmanager
     def _lock(self, key: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-        file = self._locks / key
+        file, held = self._locks / key, True  # where nobody can write
         with disk_full_reported(self.root, key), ExitStack() as stack:
-            self._locks.mkdir(parents=True, exist_ok=True)
-            held = stack.enter_context(locked(file, shared=shared, wait=False))
-            if wait and not held:
-                with telling(f"waiting for another process at work on the same, which holds {file}"):
-                    held = stack.enter_context(locked(file, shared=shared))
+            with unless_read_only():
+                self._locks.mkdir(parents=True, exist_ok=True)
+                held = stack.enter_context(locked(file, shared=shared, wait=False))
+                if wait and not held:
+                    with telling(f"waiting for another process at work on the same, which holds {file}"):
+                        held = stack.enter_context(locked(file, shared=shared))
             yield held
 
     def _examine(self, key: str, *, use: bool) -> Entry | Damaged | None:
@@ -186,7 +196,8 @@ class Store:
     def _check(self, key: str, use: bool) -> Entry:
         entry = check(self._folder(key), key)
         if use:
-            os.utime(self._folder(key) / MANIFEST)
+            with unless_read_only(), suppress(PermissionError):  # another user's
+                os.utime(entry.path / MANIFEST)
         return entry
 
     def _settle(self, key: str, use: bool) -> Entry | Damaged | None:
@@ -199,9 +210,12 @@ class Store:
         try:
             return self._check(key, use)
         except Damaged as damage:
-            self._quarantine.mkdir(exist_ok=True)
-            folder.rename(self._quarantine / f"{key}.{os.urandom(4).hex()}")
-            _warn(f"artifact {key} was damaged ({damage}): moved to {self._quarantine}")
+            place = "stays there, which is read-only"
+            with unless_read_only():
+                self._quarantine.mkdir(exist_ok=True)
+                folder.rename(self._quarantine / f"{key}.{os.urandom(4).hex()}")
+                place = f"moved to {self._quarantine}"
+            _warn(f"artifact {key} was damaged ({damage}): {place}")
             return damage
 
     def _publish(
