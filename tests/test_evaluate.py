@@ -24,6 +24,7 @@ from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
 from pare.moving import moved
 from pare.study.collecting import collect
+from pare.targets.conditions import lease
 from pare.targets.hardware import Automatic, Hardware
 from small import HARDWARE, OPENVINO
 
@@ -91,6 +92,26 @@ def test_it_scores_as_at_home_without_anything_that_training_needs(
     study = collect([home, tmp_path / "away"])
     assert study.done[0][0].folder == tmp_path / "away"  # the same job, and later
     assert "is left out" in study.notes[0]
+
+
+def test_told_to_end_it_says_so_and_leaves_nothing_behind(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    code = "import sys; from pare.cli import main; sys.exit(main(sys.argv[1:]))"
+    with (
+        lease("cpu"),  # so that it waits once it has begun
+        subprocess.Popen(
+            [sys.executable, "-c", code, "evaluate", str(bundle), "--out", str(tmp_path / "away")],
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, stderr=subprocess.PIPE, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stderr is not None
+        said = [next(line for line in process.stderr if "waits for another measurement" in line)]
+        assert status_of(tmp_path / "away")["state"] == "running"
+        process.terminate()
+        said += process.stderr
+    assert process.returncode == 143, said
+    assert status_of(tmp_path / "away")["state"] == "interrupted"
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_on_other_hardware_it_is_the_job_that_home_would_run_there(

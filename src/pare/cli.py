@@ -13,6 +13,7 @@ from pare.artifact import MANIFEST
 from pare.errors import ConfigError, PareError
 from pare.files import beside, make_writable
 from pare.provenance import number_gpus_as_told
+from pare.stopping import listen
 from pare.store import SCRATCH_DAYS, Entry, Store
 
 NO_LIMIT = 1_000_000  # tokens
@@ -176,6 +177,7 @@ def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None)
     """Needs neither PyTorch nor anything else that training does."""
     from pare.evaluating import evaluate
 
+    listen()
     evaluate(bundle, overrides, folder)
     return 0
 
