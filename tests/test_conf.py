@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from pare.auto import Auto
 from pare.build import build
-from pare.composition import conf_folder, plain
+from pare.composition import TOKEN, conf_folder, plain
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
@@ -33,6 +33,12 @@ EXTRA = {
     "openvino": OPENVINO,
     "openvino_int8": OPENVINO[:1],
 }  # what an option cannot do without
+
+
+def test_twenty_sweeps_of_one_second_have_folders_of_their_own() -> None:
+    """But for less than one time in ten million."""
+    pairs = 20 * 19 / 2
+    assert pairs / 16 ** len(TOKEN) < 1e-7
 
 
 def options(group: str) -> list[str]:

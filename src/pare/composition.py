@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pare.errors import ConfigError
 from pare.provenance import UNTRACKED, digest
 
-TOKEN = secrets.token_hex(2)  # two sweeps started in the same second get different folders
+TOKEN = secrets.token_hex(4)  # sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
 NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
