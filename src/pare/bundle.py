@@ -1,6 +1,7 @@
 """The folder you deploy: graph, tokenizer, labels, and a script; needs no Pare, PyTorch only for programs."""
 
 import errno
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,6 +75,16 @@ def write_bundle(
         )
         if evaluation is not None:
             evaluation.write(unfinished)
+
+
+def remove_bundle(folder: Path, unless: str) -> None:
+    """The bundle in `folder`, if a job left it there whose key is another; whole until it is gone."""
+    try:
+        key = json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, LookupError, TypeError):  # none of ours
+        return
+    if key != unless:
+        remove_whole(folder)
 
 
 @contextmanager

@@ -6,18 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pare.bundle import remove_bundle
 from pare.files import atomic_write_text, write_json
 from pare.report import yaml_of
-from pare.result import CONFIG, RESULT, STATUS
+from pare.result import BUNDLE, CONFIG, RESULT, STATUS
 from pare.rows import ROWS
 
 Note = Callable[[list[str]], None]
 
 
-def begin(folder: Path, config: Mapping[str, Any]) -> None:
+def begin(folder: Path, key: str, config: Mapping[str, Any]) -> None:
+    """A bundle of the same key stays until there is another: it is what this config makes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for earlier in (RESULT, ROWS):  # of a run in the same folder
+    for earlier in (STATUS, RESULT, ROWS):  # of a run in the same folder
         (folder / earlier).unlink(missing_ok=True)
+    remove_bundle(folder / BUNDLE, unless=key)
     atomic_write_text(folder / CONFIG, yaml_of(config))
 
 
@@ -31,7 +34,7 @@ def tell_failure(
     error: Mapping[str, Any],
 ) -> None:
     """Of a job that could not say so itself."""
-    begin(folder, config)
+    begin(folder, key, config)
     about = {"job": name, "key": key, "overrides": list(overrides)}
     status = {"state": "failed", **about, "stage": stage, "error": error}
     write_json(folder / STATUS, status)
@@ -42,7 +45,7 @@ def told(
     folder: Path, name: str, key: str, config: Mapping[str, Any], overrides: Sequence[str]
 ) -> Iterator[Note]:
     """Yields what takes the stages that are done."""
-    begin(folder, config)
+    begin(folder, key, config)
     status: dict[str, Any] = {
         "state": "running",
         "job": name,
