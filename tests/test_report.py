@@ -532,6 +532,24 @@ def test_latex_compiles_as_it_is(study: Path, tmp_path: Path, told: Told) -> Non
     assert "Overfull" not in made.stdout
 
 
+def test_the_page_in_chinese_explains_its_signs_in_chinese(tmp_path: Path, told: Told) -> None:
+    for seed in range(2):
+        made = job(tmp_path / str(seed), seed=seed)
+        git = {"commit": "0123abc", "dirty": seed == 1}
+        replace(made, environment={**made.environment, "git": git}).write(tmp_path / str(seed))
+    page = tmp_path / "t.html"
+    assert told(tmp_path, "--lang", "zh", "--to", page)[0] == 0
+    data = json.loads(page.read_text("utf-8").split('id="data">')[1].split("</script>")[0])
+    (part,) = data["parts"]
+    assert part["rows"][0]["name"] == "原样"
+    assert part["notes"][0] == "± 为 2 个随机种子的标准差"
+    assert not [note for note in part["notes"] if re.search("against|seeds|noise|bootstrap", note)]
+    assert [each["is"]["commit"] for each in data["environments"]] == [
+        "0123abc",
+        "0123abc （有未提交的改动）",
+    ]
+
+
 @pytest.mark.slow
 def test_figures_in_both_languages(study: Path, tmp_path: Path, told: Told) -> None:
     if shutil.which("chromium") is None and shutil.which("google-chrome") is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pare.result import Result
 from pare.study.quantities import SPEEDUP, TEXTS, Quantity, quantity_of
 from pare.study.statistics import SURE, Estimate, Row
+from pare.study.words import word
 
 NOISE = "≈"
 DELTA = "delta"  # of the primary metric
@@ -175,26 +176,28 @@ def with_best(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list
     return marked
 
 
-def notes_of(rows: Sequence[Row], table: Table) -> list[str]:
+def notes_of(rows: Sequence[Row], table: Table, language: str = "en") -> list[str]:
     """What the signs of the table mean, as far as they are in it."""
+
+    def told(name: str, **what: object) -> str:
+        return word(name, language).format(**what)
+
     marks = {cell.mark for row in table.rows for cell in row}
-    against = " / ".join(
-        sorted({row.against.name if row.against else "each job's own baseline" for row in rows})
-    )
+    names = {row.against.name if row.against else told("own_baseline") for row in rows}
+    against = " / ".join(sorted(names))
     found = []
     if any(cell.spread for row in table.rows for cell in row):
-        counts = sorted({len(row.jobs) for row in rows})
-        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
-        found.append(f"± is the standard deviation over {seeds} seeds")
+        counts = {len(row.jobs) for row in rows}
+        found.append(told("note_spread", seeds=counts.pop() if len(counts) == 1 else "n"))
     if marks - {"", NOISE}:
         found.append("* p < 0.05, ** p < 0.01, *** p < 0.001")
     if NOISE in marks:
-        found.append(f"{NOISE} inside the noise: p ≥ {SURE:g}")
+        found.append(told("note_noise", sign=NOISE, sure=f"{SURE:g}"))
     if marks - {""}:
-        tests = sorted({row.verdict.test for row in rows if row.verdict is not None})
+        tests = sorted({word(row.verdict.test, language) for row in rows if row.verdict is not None})
         family = sum(row.p is not None for row in rows)
-        corrected = f", corrected for {family} comparisons (Holm)" if family > 1 else ""
-        found.append(f"p: {' / '.join(tests)}, against {against}{corrected}")
+        corrected = told("note_corrected", count=family) if family > 1 else ""
+        found.append(told("note_p", tests=" / ".join(tests), against=against, corrected=corrected))
     elif any(column.name == DELTA or column.name.endswith("+") for column in table.columns):
-        found.append(f"changes: against {against}")
+        found.append(told("note_changes", against=against))
     return found

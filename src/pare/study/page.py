@@ -12,14 +12,14 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.files import atomic_write_text
 from pare.result import Result
-from pare.study.cells import mark_of
+from pare.study.cells import mark_of, notes_of
 from pare.study.collecting import Study
 from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
 from pare.study.tables import Layout, table_of
-from pare.study.words import WORDS
+from pare.study.words import WORDS, word
 
 PLOTLY = "package_data/plotly.min.js"
 
@@ -44,6 +44,7 @@ def write_page(file: Path, study: Study, parts: Sequence[Part], language: str) -
 
 
 FILES = ("page.html", "page.css", "page.js")
+AS_IT_IS = "as it is"  # what a row is called that nothing sets apart
 
 
 def harmless(data: Mapping[str, Any]) -> str:
@@ -58,14 +59,14 @@ def data_of(study: Study, parts: Sequence[Part], language: str) -> dict[str, Any
         "written": time.strftime("%Y-%m-%d %H:%M"),
         "jobs": len(study.records),
         "done": len(study.done),
-        "parts": [part_data(part) for part in parts],
+        "parts": [part_data(part, language) for part in parts],
         "without": [{"job": r.number, "name": r.name, "why": r.reason} for r in study.without],
         "notes": [*study.notes, *caveats(study)],
-        "environments": environments(study),
+        "environments": environments(study, language),
     }
 
 
-def part_data(part: Part) -> dict[str, Any]:
+def part_data(part: Part, language: str) -> dict[str, Any]:
     results = [result for row in part.rows for result in row.results]
     primary = results[0].primary
     scores = [primary, *sorted({name for result in results for name in result.scores} - {primary})]
@@ -79,16 +80,17 @@ def part_data(part: Part) -> dict[str, Any]:
         "higher": [q.name for q in known if q.higher],
         "digits": {q.name: q.digits for q in known},
         "baselines": baselines(part.rows, known),
-        "rows": [row_data(row, known) for row in part.rows],
-        "notes": table_of(part.rows, Layout()).notes,
+        "rows": [row_data(row, known, language) for row in part.rows],
+        "notes": notes_of(part.rows, table_of(part.rows, Layout()), language),
     }
 
 
-def row_data(row: Row, quantities: Sequence[Quantity]) -> dict[str, Any]:
+def row_data(row: Row, quantities: Sequence[Quantity], language: str) -> dict[str, Any]:
     speedup = row.speedup
     verdict = row.verdict
+    plain = row.name.startswith(AS_IT_IS)
     return {
-        "name": row.name,
+        "name": row.name.replace(AS_IT_IS, word(AS_IT_IS, language)) if plain else row.name,
         "seeds": len(row.jobs),
         "choices": dict(row.choices),
         "values": {q.name: shown(q, [q.of(result) for result in row.results]) for q in quantities},
@@ -138,13 +140,14 @@ def baselines(rows: Sequence[Row], quantities: Sequence[Quantity]) -> list[dict[
     ]
 
 
-def environments(study: Study) -> list[dict[str, Any]]:
+def environments(study: Study, language: str) -> list[dict[str, Any]]:
     """Each that differs, with the jobs that ran in it."""
     found: dict[str, dict[str, Any]] = {}
     for record, result in study.done:
         environment = {name: value for name, value in result.environment.items() if name != "git"}
-        commit = (result.environment.get("git") or {}).get("commit")
-        told = {**environment, "commit": commit}
+        git = result.environment.get("git") or {}
+        changed = f" {word('with_changes', language)}" if git.get("dirty") else ""
+        told = {**environment, "commit": git.get("commit") and f"{git['commit']}{changed}"}
         same = found.setdefault(json.dumps(told, sort_keys=True), {"is": told, "jobs": []})
         same["jobs"].append(record.number)
     return list(found.values())
