@@ -65,6 +65,23 @@ def test_seeds_become_means_with_their_deviation(study: Path, tmp_path: Path, to
     )
 
 
+def test_rows_say_of_how_many_seeds_they_are_where_some_failed(tmp_path: Path, told: Told) -> None:
+    for value, seeds in ((1, 3), (2, 2), (3, 1)):
+        for seed in range(seeds):
+            job(tmp_path / f"{value}{seed}", f"a={value}", seed=seed)
+    to = ("--to", tmp_path / "t.md", tmp_path / "t.csv")
+    names = [["a=1 (n=3)", "a=2 (n=2)", "a=3 (n=1)"], ["(n=3)", "(n=2)", "(n=1)"]]
+    for view, wanted in (((), names[0]), (("--layout", "stages"), names[0]), (("--rows", "a"), names[1])):
+        assert told(tmp_path, *view, *to)[0] == 0
+        text = (tmp_path / "t.md").read_text("utf-8")
+        assert [name for name in wanted if name in text] == wanted
+        assert "± is the standard deviation over n seeds" in text
+    told(tmp_path, *to)
+    assert [row["configuration"] for row in table(tmp_path / "t.csv")] == ["a=1", "a=2", "a=3"]
+    assert told(tmp_path, "--where", "a=2", *to)[0] == 0
+    assert "n=2" not in (tmp_path / "t.md").read_text("utf-8")  # the note says it of all
+
+
 def test_a_difference_inside_the_noise_is_shown_as_such(tmp_path: Path, told: Told) -> None:
     job(tmp_path / "0", "a=same", right=0.92, rows=300)
     job(tmp_path / "1", "a=worse", right=0.80, rows=300)
@@ -337,7 +354,9 @@ def test_a_stage_that_some_seeds_needed_stands_where_they_have_it(tmp_path: Path
         ("a=2", "finetune"), ("a=2", "export"),
     ]  # fmt: skip
     lines = [line for line in (tmp_path / "t.md").read_text("utf-8").splitlines() if line.startswith("| ")]
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| a=1", "| ", "| ", "| ", "| a=2", "| "]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| a=1 (n=2)", "| ", "| ", "| ", "| a=2 (n=1)", "| "
+    ]  # fmt: skip
     assert [line.split(" | ")[1] for line in lines[2:5]] == ["finetune", "qat (1 of 2 seeds)", "width"]
 
 

@@ -176,6 +176,15 @@ def with_best(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list
     return marked
 
 
+def counted(row: Row, rows: Sequence[Row]) -> str:
+    """Of how many seeds it is, where not all rows are of as many."""
+    return f"(n={len(row.jobs)})" if len({len(each.jobs) for each in rows}) > 1 else ""
+
+
+def with_count(cell: Cell, row: Row, rows: Sequence[Row]) -> Cell:
+    return replace(cell, extra=f"{cell.extra} {counted(row, rows)}".strip()) if cell.text else cell
+
+
 def notes_of(rows: Sequence[Row], table: Table, language: str = "en") -> list[str]:
     """What the signs of the table mean, as far as they are in it."""
 

@@ -94,7 +94,7 @@ const axis = (title) => ({ title: { text: title }, gridcolor: colour("line"), ze
 const CONFIG = { responsive: true, displayModeBar: false };
 const escaped = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 const hover = (row) => {
-  const lines = [`<b>${escaped(row.name).replaceAll(" ", "<br>")}</b>`];
+  const lines = [`<b>${escaped(row.name).replaceAll(" ", "<br>")}</b>`, ...(row.counted ? [row.counted] : [])];
   for (const name of [part.primary, "delta", "speedup", ...part.costs]) {
     if (value(row, name) !== null) lines.push(`${word(name)}: ${told(row, name)}${beside(row, name)}`);
   }
@@ -153,7 +153,7 @@ const drawFront = () => {
 const listFront = (front, across, up) => {
   at("front-list").replaceChildren(...front.map((row) => {
     const item = make("li");
-    item.append(make("strong", row.name), ` ${told(row, up)}, ${word(across)} ${told(row, across)}`, copyButton(row));
+    item.append(make("strong", row.name), ` ${row.counted} ${told(row, up)}, ${word(across)} ${told(row, across)}`, copyButton(row));
     return item;
   }));
 };
@@ -244,9 +244,8 @@ const drawTable = () => {
     line.row = row;
     line.words = row.name.toLowerCase();
     for (const name of columns()) {
-      if (name === "name") { line.append(make("td", row.name, { class: "text" })); continue; }
-      const cell = make("td", told(row, name));
-      const more = value(row, name) === null ? "" : beside(row, name);
+      const cell = name === "name" ? make("td", row.name, { class: "text" }) : make("td", told(row, name));
+      const more = name === "name" ? row.counted && ` ${row.counted}` : value(row, name) === null ? "" : beside(row, name);
       if (more) cell.append(make("small", more));
       line.append(cell);
     }

@@ -12,7 +12,7 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.files import atomic_write_text
 from pare.result import Result
-from pare.study.cells import mark_of, notes_of
+from pare.study.cells import counted, mark_of, notes_of
 from pare.study.collecting import Study
 from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
@@ -80,17 +80,18 @@ def part_data(part: Part, language: str) -> dict[str, Any]:
         "higher": [q.name for q in known if q.higher],
         "digits": {q.name: q.digits for q in known},
         "baselines": baselines(part.rows, known),
-        "rows": [row_data(row, known, language) for row in part.rows],
+        "rows": [row_data(row, part.rows, known, language) for row in part.rows],
         "notes": notes_of(part.rows, table_of(part.rows, Layout()), language),
     }
 
 
-def row_data(row: Row, quantities: Sequence[Quantity], language: str) -> dict[str, Any]:
+def row_data(row: Row, rows: Sequence[Row], quantities: Sequence[Quantity], language: str) -> dict[str, Any]:
     speedup = row.speedup
     verdict = row.verdict
     plain = row.name.startswith(AS_IT_IS)
     return {
         "name": row.name.replace(AS_IT_IS, word(AS_IT_IS, language)) if plain else row.name,
+        "counted": counted(row, rows),
         "seeds": len(row.jobs),
         "choices": dict(row.choices),
         "values": {q.name: shown(q, [q.of(result) for result in row.results]) for q in quantities},

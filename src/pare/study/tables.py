@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pare.errors import ConfigError
-from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best
+from pare.study.cells import DELTA, Cell, Column, Table, notes_of, number, shown, with_best, with_count
 from pare.study.keys import LACKING, short, value_of
 from pare.study.quantities import LATENCY, MEMORY, SIZE, SPEEDUP, quantity_of, score
 from pare.study.statistics import Row, by_stage, estimate
@@ -49,7 +49,7 @@ def configurations(rows: Sequence[Row], layout: Layout) -> Table:
 def plain_table(rows: Sequence[Row], metrics: Sequence[str], name: Callable[[Row], str]) -> Table:
     wanted = [shown(metric, rows) for metric in metrics]
     columns = [Column("configuration", "configuration", False), *(column for column, _ in wanted)]
-    cells = [[Cell(name(row)), *(get(row) for _, get in wanted)] for row in rows]
+    cells = [[with_count(Cell(name(row)), row, rows), *(get(row) for _, get in wanted)] for row in rows]
     return explained(rows, Table("", columns, with_best(columns, cells)))
 
 
@@ -123,7 +123,8 @@ def stages(rows: Sequence[Row], layout: Layout) -> Table:
     for row in rows:
         for name, each in by_stage(row.results).items():
             some = "" if len(each) == len(row.jobs) else f"({len(each)} of {len(row.jobs)} seeds)"
-            cells.append([Cell(row.name), Cell(name, extra=some), *stage_cells(each, metric)])
+            whole = with_count(Cell(row.name), row, rows)
+            cells.append([whole, Cell(name, extra=some), *stage_cells(each, metric)])
     return explained(rows, Table("", columns, cells))
 
 
@@ -213,8 +214,8 @@ def clue(rows: Sequence[Row], layout: Layout) -> Table:
     for name in configurations:
         mine = {row.results[0].task: row for row in rows if row.name == name}
         scores = [
-            number(mine[task].estimate(score(mine[task].results[0].primary)), score(""))
-            if task in mine
+            with_count(number(row.estimate(score(row.results[0].primary)), score("")), row, rows)
+            if (row := mine.get(task))
             else Cell()
             for task in tasks
         ]
@@ -298,7 +299,8 @@ def pivot(rows: Sequence[Row], layout: Layout) -> Table:
         made = [Cell(value) for value in line]
         for column in across:
             found = places.get((line, column))
-            made += [get(found) if found else Cell(LACKING) for _, get in wanted]
+            own = [get(found) if found else Cell(LACKING) for _, get in wanted]
+            made += [with_count(own[0], found, rows), *own[1:]] if found else own
         cells.append(made)
     body = with_best(columns, cells)
     asked = [column for column, _ in wanted]  # by the names that the notes know
