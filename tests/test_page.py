@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pare.cli import main
-from studies import failed, grid
+from studies import failed, grid, job
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
@@ -50,10 +50,32 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "report.html"
 
 
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trials that chose a share, another file each, and a distance that some lack; of one a seed failed."""
+    root = tmp_path_factory.mktemp("search")
+    for number in range(24):
+        distance = () if number % 4 == 0 else (f"depth.far={number}",)
+        overrides = (f"compression.width.keep={0.2 + 0.029 * number:.4g}", f"path=of {number}", *distance)
+        job(root / str(number), *overrides, right=0.7 + 0.008 * number, ms=0.2 + 0.03 * number, rows=50)
+    job(root / "24", *overrides, seed=1, ms=0.9, rows=50)
+    assert main(["report", str(root)]) == 0
+    return root / "report.html"
+
+
 @pytest.fixture
 def page(browser: Any, study: Path) -> Iterator[Any]:
-    """Opened anew; nothing may have gone wrong in it by the end."""
-    browser.get(study.as_uri())
+    yield from opened(browser, study)
+
+
+@pytest.fixture
+def searched(browser: Any, search: Path) -> Iterator[Any]:
+    yield from opened(browser, search)
+
+
+def opened(browser: Any, file: Path) -> Iterator[Any]:
+    """Anew; nothing may have gone wrong in it by the end."""
+    browser.get(file.as_uri())
     ready = "return document.documentElement.dataset.ready"  # the driver may come back before it is
     waiting.WebDriverWait(browser, 60).until(lambda it: it.execute_script(ready) == "true")
     yield browser
@@ -119,6 +141,47 @@ def test_the_chart_works_with_the_keyboard(page: Any) -> None:
     assert copied(page).startswith("width.keep=0.25 quantize=int8_static: exact_match ")
     press(page, "#front-chart", right, enter)
     until(page, "return document.getElementById('said').textContent.includes('run.py')")
+
+
+def test_after_another_axis_the_keyboard_copies_nothing_untold(page: Any) -> None:
+    left, right, enter = "\ue012", "\ue014", "\ue007"
+    press(page, "#front-chart", left)
+    assert copied(page).startswith("width.keep=0.75 quantize=fp16: exact_match ")  # the last from the left
+    choose(page, "across", "size_mb")
+    said = copied(page)
+    press(page, "#front-chart", enter)
+    assert copied(page) == said
+    press(page, "#front-chart", right)
+    assert copied(page).startswith("width.keep=0.25 quantize=int8_static: exact_match ")
+
+
+def test_configurations_sort_by_the_size_of_their_numbers(page: Any) -> None:
+    for shares in (
+        ["0.25", "0.25", "0.5", "0.5", "0.75", "0.75"],
+        ["0.75", "0.75", "0.5", "0.5", "0.25", "0.25"],
+    ):
+        press(page, "#table thead th:first-child button", "\ue007")
+        assert [name.split(" ")[0].removeprefix("width.keep=") for name in names(page)] == shares
+
+
+def test_what_a_search_chose_is_an_axis_and_a_scale(searched: Any) -> None:
+    choose(searched, "colour", "width.keep")
+    assert script(searched, "return document.querySelectorAll('#front-chart .cbaxis').length") > 0
+    legend = "return [...document.querySelectorAll('#front-chart .legendtext')].map((x) => x.textContent)"
+    assert script(searched, legend) == ["baseline"]
+    choose(searched, "colour", "depth.far")
+    assert script(searched, legend) == ["depth.far=–", "baseline"]
+    shut = "return [...document.querySelectorAll('#colour option:disabled')].map((x) => x.textContent)"
+    assert script(searched, shut) == ["path (24 values)"]
+    assert "path (24 values)" in script(searched, "return document.getElementById('too-many').textContent")
+    script(searched, "document.getElementById('parallel').scrollIntoView()")
+    axes = "[...document.querySelectorAll('#parallel-chart .axis-title')].map((x) => x.textContent)"
+    assert until(searched, f"const found = {axes}; return found.length && found")[:2] == ["keep", "far"]
+
+
+def test_of_how_many_seeds_a_row_is(searched: Any) -> None:
+    assert {name.rpartition(" ")[2] for name in names(searched)} == {"(n=1)", "(n=2)"}
+    assert "(n=2)" in script(searched, "return document.getElementById('front-list').textContent")
 
 
 def test_the_table_sorts_and_filters(page: Any) -> None:

@@ -17,7 +17,10 @@ import yaml
 
 from commands import ROOT
 from pare.cli import main
-from pare.study.reporting import after_sweep
+from pare.study.collecting import collect
+from pare.study.figures import parallel_figure
+from pare.study.reporting import after_sweep, compared
+from pare.study.statistics import Row
 from pare.targets.intervals import Speedup
 from studies import failed, grid, job
 
@@ -549,6 +552,32 @@ def test_latex_compiles_as_it_is(study: Path, tmp_path: Path, told: Told) -> Non
     made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout[-2000:]
     assert "Overfull" not in made.stdout
+
+
+def searched(root: Path) -> list[Row]:
+    """As a search leaves it: a share, a rate over powers of ten that some lack, and a file for each trial."""
+    for number in range(24):
+        rate = () if number % 3 == 0 else (f"train.lr={10 ** (-5 + number / 8):.4g}",)
+        job(
+            root / str(number), f"compression.width.keep={0.2 + 0.7 * (number / 23) ** 2:.4g}", *rate,
+            f"model.path=model-{number}", f"compression/quantize={('fp16', 'none')[number % 2]}", rows=20,
+        )  # fmt: skip
+    (part,) = compared(collect([root]), {})
+    return list(part.rows)
+
+
+def test_what_a_search_chose_stands_at_its_size(tmp_path: Path) -> None:
+    """Numbers are an axis however many there are, and what has no room is named."""
+    figure = parallel_figure(searched(tmp_path), "latency_ms", "en")
+    axes = {axis["label"]: axis for axis in figure["data"][0]["dimensions"]}
+    assert list(axes) == ["keep", "quantize", "lr", "latency p50, ms", "size, MB", "exact_match"]
+    assert axes["keep"]["values"][:2] == [0.2, pytest.approx(0.2013)]
+    assert "tickvals" not in axes["keep"]  # round numbers will do
+    ticks = dict(zip(axes["lr"]["ticktext"], axes["lr"]["tickvals"], strict=True))
+    assert ticks["0.0001"] == -4
+    assert min(axes["lr"]["values"]) == axes["lr"]["values"][0] == ticks["–"] < -5  # has none
+    assert axes["quantize"]["ticktext"] == ["fp16", "none"]
+    assert "path (24 values)" in figure["layout"]["annotations"][0]["text"]
 
 
 def test_the_page_in_chinese_explains_its_signs_in_chinese(tmp_path: Path, told: Told) -> None:

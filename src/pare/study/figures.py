@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import ConfigError
+from pare.study.choices import NUMBER, choices_of
 from pare.study.front import cost_of, front, score_of
 from pare.study.page import baselines, stages
 from pare.study.quantities import LATENCY, MEASURED, SIZE, score
 from pare.study.statistics import Part, Row
-from pare.study.tables import naturally
 from pare.study.words import word
 
 WIDE, HIGH = 640, 420  # pixels of 1/96 inch: as wide as a page's text
+AXIS = 105  # pixels that each of many axes needs for its name
 SHARPNESS = 3  # dots of a PNG for each of them
 FAMILY = {
     "en": "Helvetica, Arial, sans-serif",
@@ -45,7 +46,8 @@ def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, langua
     from choreographer.errors import ChromeNotFoundError
 
     figure = FIGURES[kind](parts[0].rows, cost, language)
-    options = {"format": file.suffix[1:], "width": WIDE, "height": HIGH, "scale": SHARPNESS}
+    wide = max(WIDE, AXIS * len(figure["data"][0].get("dimensions", ())))
+    options = {"format": file.suffix[1:], "width": wide, "height": HIGH, "scale": SHARPNESS}
     try:
         kaleido.write_fig_sync(figure, path=file, opts=options)
     except ChromeNotFoundError:
@@ -140,25 +142,27 @@ def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
 def parallel_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     """Everything that was chosen, and what came of it."""
     primary = rows[0].results[0].primary
-    choices = [row.choices for row in rows]
-    dimensions: list[dict[str, Any]] = []
-    for name in dict.fromkeys(name for chosen in choices for name in chosen):
-        values = [chosen.get(name, "–") for chosen in choices]
-        ticks = sorted(set(values), key=lambda value: naturally([value]))
-        places = list(map(ticks.index, values))
-        told = {"tickvals": list(range(len(ticks))), "ticktext": ticks}
-        dimensions.append({"label": name.rpartition(".")[2], "values": places, **told})
+    choices = choices_of(rows)
+    dimensions = [axis.drawn() for axis in choices.axes]
     for name in dict.fromkeys((cost, LATENCY, SIZE)):
         costs = [cost_of(row, name) for row in rows]
         if None not in costs:
-            dimensions.append({"label": word(name, language), "values": costs})
+            dimensions.append({"label": word(name, language), "values": costs, "tickformat": NUMBER})
     scores = [100 * score_of(row) for row in rows]
-    dimensions.append({"label": word(primary, language), "values": scores})
+    dimensions.append({"label": word(primary, language), "values": scores, "tickformat": NUMBER})
     line = {"color": scores, "colorscale": "Viridis"}
     names: Sequence[str] = dimensions[0].get("ticktext", [""])
     longest = max(len(name) for name in names)  # they stand left of it
     margin = {"l": min(300, max(70, 20 + 6 * longest)), "r": 50, "t": 60, "b": 30}
     made = {**layout(language, "", ""), "margin": margin}
+    if choices.too_many:
+        left = ", ".join(
+            f"{key} ({count} {word('values', language)})" for key, count in choices.too_many.items()
+        )
+        text = f"{word('too_many', language)}: {left}"
+        place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "yanchor": "top", "yshift": -20}
+        made["annotations"] = [{"text": text, "showarrow": False, "font": {"size": 11}, **place}]
+        margin["b"] = 50
     return {"data": [{"type": "parcoords", "dimensions": dimensions, "line": line}], "layout": made}
 
 

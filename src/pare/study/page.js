@@ -12,7 +12,12 @@ const make = (tag, text, attributes = {}) => {
 const naturally = (a, b) => { // numbers by size, before words
   const numbers = [a, b].map(Number);
   if (numbers.every((x) => !Number.isNaN(x))) return numbers[0] - numbers[1];
-  return Number.isNaN(numbers[0]) - Number.isNaN(numbers[1]) || a.localeCompare(b);
+  return Number.isNaN(numbers[0]) - Number.isNaN(numbers[1]) || a.localeCompare(b, undefined, { numeric: true });
+};
+const pieceByPiece = (a, b) => {
+  const [ours, theirs] = [a, b].map((name) => name.split(/[ =]/));
+  const apart = ours.findIndex((piece, i) => piece !== theirs[i]);
+  return apart < 0 || theirs[apart] === undefined ? ours.length - theirs.length : naturally(ours[apart], theirs[apart]);
 };
 const fill = (select, names, label = word) => {
   select.replaceChildren(...names.map((name) => make("option", label(name), { value: name })));
@@ -82,136 +87,6 @@ const copyButton = (row) => {
   return made;
 };
 
-// ---- charts
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const layout = (more) => ({
-  paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-  font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 13 },
-  margin: { l: 60, r: 20, t: 20, b: 55 }, hoverlabel: { align: "left" }, ...more,
-});
-const axis = (title) => ({ title: { text: title }, gridcolor: colour("line"), zerolinecolor: colour("line"), automargin: true });
-const CONFIG = { responsive: true, displayModeBar: false };
-const escaped = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
-const hover = (row) => {
-  const lines = [`<b>${escaped(row.name).replaceAll(" ", "<br>")}</b>`, ...(row.counted ? [row.counted] : [])];
-  for (const name of [part.primary, "delta", "speedup", ...part.costs]) {
-    if (value(row, name) !== null) lines.push(`${word(name)}: ${told(row, name)}${beside(row, name)}`);
-  }
-  return lines.join("<br>");
-};
-const PALETTE = { // distinguishable in both themes and with red-green blindness
-  light: ["#0b5cad", "#b4511c", "#1a7f37", "#8250a8", "#00707a", "#99315f", "#6b5d00", "#4d5560"],
-  dark: ["#7ab8ff", "#ffac7a", "#6fd58a", "#d1a8ff", "#5fd0dc", "#ff9cc4", "#d9c85a", "#b7c0ca"],
-};
-const SCALES = { light: [[0, "#c9642c"], [0.5, "#6b5fa8"], [1, "#0b3f85"]], dark: [[0, "#ff9b85"], [0.5, "#b79cff"], [1, "#8ff0d0"]] };
-const SHAPES = ["circle", "square", "triangle-up", "cross", "x", "hexagon", "star", "triangle-down"];
-const theme = () => document.documentElement.dataset.theme;
-let points = []; // of the front's chart, from left to right: {row, curve, point}
-
-const drawFront = () => {
-  const across = at("across").value, up = at("up").value, by = at("colour").value;
-  const front = frontOf(part.rows, across, up);
-  const groups = new Map();
-  for (const row of part.rows) {
-    if (value(row, across) === null || value(row, up) === null) continue;
-    const group = by ? row.choices[by] ?? "–" : front.includes(row) ? words.on_front : words.others;
-    groups.set(group, [...(groups.get(group) ?? []), row]);
-  }
-  const names = [...groups.keys()].sort(naturally);
-  const traces = names.map((name, i) => {
-    const rows = groups.get(name);
-    const plain = by ? PALETTE[theme()][i % 8] : colour(name === words.on_front ? "front" : "other");
-    return {
-      type: "scatter", mode: "markers", name: by ? `${by}=${name}` : name,
-      x: rows.map((row) => value(row, across)), y: rows.map((row) => value(row, up)),
-      text: rows.map(hover), hovertemplate: "%{text}<extra></extra>",
-      marker: { color: plain, symbol: by ? SHAPES[i % 8] : "circle", opacity: 0.9,
-        size: rows.map((row) => (front.includes(row) ? 12 : 7)), line: { width: 1, color: colour("ground") } },
-    };
-  });
-  points = names.flatMap((name, curve) => groups.get(name).map((row, point) => ({ row, curve, point })))
-    .sort((a, b) => value(a.row, across) - value(b.row, across));
-  const base = part.baselines.filter((each) => each.values[across] && each.values[up]);
-  if (base.length) traces.push({
-    type: "scatter", mode: "markers", name: words.baseline,
-    x: base.map((each) => each.values[across][0]), y: base.map((each) => each.values[up][0]),
-    hovertemplate: `${words.baseline}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>`,
-    marker: { color: colour("base"), symbol: "diamond", size: 13 },
-  });
-  traces.push({
-    type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: colour("front"), width: 1.5, shape: "linear", dash: "dot" },
-    x: front.map((row) => value(row, across)), y: front.map((row) => value(row, up)),
-  });
-  Plotly.react("front-chart", traces, layout({
-    xaxis: axis(word(across)), yaxis: axis(word(up)), hovermode: "closest",
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, margin: { l: 60, r: 20, t: 50, b: 55 },
-  }), CONFIG);
-  listFront(front, across, up);
-  for (const line of at("table").tBodies[0].rows) line.classList.toggle("on-front", front.includes(line.row));
-};
-const listFront = (front, across, up) => {
-  at("front-list").replaceChildren(...front.map((row) => {
-    const item = make("li");
-    item.append(make("strong", row.name), ` ${row.counted} ${told(row, up)}, ${word(across)} ${told(row, across)}`, copyButton(row));
-    return item;
-  }));
-};
-const rowAt = (curve, point) => points.find((each) => each.curve === curve && each.point === point)?.row;
-
-const drawStages = () => {
-  const row = part.rows[Number(at("row").value)];
-  const steps = row.stages.filter((stage) => stage.score !== null);
-  const changes = steps.map((stage, i) => 100 * (stage.score - (i ? steps[i - 1].score : 0)));
-  const scores = steps.map((stage) => 100 * stage.score);
-  const low = Math.min(...scores), high = Math.max(...scores), room = Math.max(1, (high - low) * 0.25);
-  Plotly.react("stages-chart", [{
-    type: "waterfall", x: steps.map((stage) => stage.name), y: changes,
-    measure: steps.map((_, i) => (i ? "relative" : "absolute")),
-    text: changes.map((change, i) => (i ? `${change > 0 ? "+" : ""}${change.toFixed(2)}` : scores[0].toFixed(2))),
-    customdata: scores, hovertemplate: "%{x}: %{customdata:.2f}<extra></extra>", textposition: "outside", cliponaxis: false,
-    connector: { line: { color: colour("other"), width: 1 } }, totals: { marker: { color: colour("other") } },
-    increasing: { marker: { color: colour("up") } }, decreasing: { marker: { color: colour("down") } },
-  }], layout({
-    xaxis: axis(""), yaxis: { ...axis(`${part.primary} ${words.on_dev}`), range: [Math.max(0, low - room), high + room] }, showlegend: false,
-  }), CONFIG);
-  simple("stages-table", [words.stage, `${part.primary} ${words.on_dev}`, words.since_before, words.params_m, words.size_mb],
-    row.stages.map((stage) => {
-      const i = steps.indexOf(stage);
-      const some = stage.seeds < row.seeds ? ` (${stage.seeds} ${words.of} ${row.seeds})` : ""; // others went without
-      return [stage.name + some, stage.score === null ? "" : (100 * stage.score).toFixed(2), i > 0 ? `${changes[i] > 0 ? "+" : ""}${changes[i].toFixed(2)}` : "",
-        stage.params === null ? "" : (stage.params / 1e6).toFixed(2), stage.size === null ? "" : stage.size.toFixed(2)];
-    }));
-};
-
-const hasWebgl = () => {
-  try { return Boolean(document.createElement("canvas").getContext("webgl")); } catch { return false; }
-};
-const drawParallel = () => {
-  if (!hasWebgl()) {
-    at("parallel-chart").textContent = words.no_webgl;
-    at("parallel-chart").style.cssText = "height: auto; padding: 1rem; min-width: 0";
-    return;
-  }
-  const chosen = [...new Set(part.rows.flatMap((row) => Object.keys(row.choices)))];
-  const dimensions = chosen.map((name) => {
-    const values = part.rows.map((row) => row.choices[name] ?? "–");
-    const ticks = [...new Set(values)].sort(naturally);
-    return { label: name.split(/[./]/).pop(), values: values.map((x) => ticks.indexOf(x)), tickvals: ticks.map((_, i) => i), ticktext: ticks };
-  }).filter((dimension) => dimension.ticktext.length > 1 && dimension.ticktext.length <= 20);
-  for (const name of [...part.scores.slice(0, 1), "speedup", "latency_ms", "size_mb", "memory_mb"]) {
-    const values = part.rows.map((row) => value(row, name));
-    if (values.every((x) => x !== null)) dimensions.push({ label: word(name), values });
-  }
-  const longest = Math.max(...(dimensions[0]?.ticktext ?? [""]).map((text) => text.length)); // of its leftmost names
-  Plotly.react("parallel-chart", [{
-    type: "parcoords", dimensions, labelfont: { size: 12 }, tickfont: { color: colour("ink") }, rangefont: { color: colour("faint") },
-    line: { color: part.rows.map((row) => value(row, part.primary)), colorscale: SCALES[theme()], showscale: true,
-      colorbar: { title: { text: part.primary }, thickness: 12 } },
-    unselected: { line: { color: colour("line"), opacity: 0.3 } },
-  }], layout({ margin: { l: Math.min(300, Math.max(70, 20 + 6 * longest)), r: 30, t: 60, b: 25 } }), CONFIG);
-};
-
 // ---- tables
 
 const simple = (id, heads, lines) => {
@@ -261,7 +136,7 @@ const sortBy = (name) => {
   const of = (line) => (name === "name" ? line.row.name : value(line.row, name));
   const compare = (a, b) => {
     if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1; // what is not known is last either way
-    const order = typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
+    const order = typeof a === "string" ? pieceByPiece(a, b) : a - b;
     return sorted.down ? -order : order;
   };
   const body = at("table").tBodies[0];
@@ -299,10 +174,12 @@ const drawCharts = () => {
 const showPart = () => {
   part = data.parts[Number(at("part").value) || 0];
   sorted = { by: null, down: false };
-  const choices = [...new Set(part.rows.flatMap((row) => Object.keys(row.choices)))];
   fill(at("across"), [...part.costs, "speedup"]);
   fill(at("up"), [...part.scores, "delta"]);
-  fill(at("colour"), ["", ...choices], (name) => name || words.none);
+  const left = Object.entries(part.too_many).map(([key, count]) => `${key} (${count} ${words.values})`);
+  fill(at("colour"), ["", ...part.axes.map((each) => each.key)], (name) => name || words.none);
+  at("colour").append(...left.map((text) => make("option", text, { disabled: "" })));
+  at("too-many").textContent = left.length ? `${words.too_many}: ${left.join(", ")}` : "";
   fill(at("row"), part.rows.map((_, i) => String(i)), (i) => part.rows[Number(i)].name);
   at("row").value = String(part.rows.indexOf(frontOf(part.rows, at("across").value, at("up").value).pop()));
   drawTable();
@@ -358,11 +235,10 @@ const begin = () => {
     const row = rowAt(event.points[0].curveNumber, event.points[0].pointNumber);
     if (row) copy(row.again);
   });
-  let place = -1;
   chart.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step && points.length) {
-      place = (place + step + points.length) % points.length;
+      place = place < 0 && step < 0 ? points.length - 1 : (place + step + points.length) % points.length;
       const { row, curve, point } = points[place];
       Plotly.Fx.hover(chart, [{ curveNumber: curve, pointNumber: point }]);
       say(`${row.name}: ${word(at("up").value)} ${told(row, at("up").value)}, ${word(at("across").value)} ${told(row, at("across").value)}`);

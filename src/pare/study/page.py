@@ -13,6 +13,7 @@ from pare.errors import ConfigError
 from pare.files import atomic_write_text
 from pare.result import Result
 from pare.study.cells import counted, mark_of, notes_of
+from pare.study.choices import choices_of
 from pare.study.collecting import Study
 from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
@@ -35,6 +36,7 @@ def write_page(file: Path, study: Study, parts: Sequence[Part], language: str) -
         ("language", {"en": "en", "zh": "zh-CN"}[language]),
         ("style", own["page.css"]),
         ("data", harmless(data_of(study, parts, language))),
+        ("charts", own["charts.js"]),
         ("script", own["page.js"]),
         ("plotly", drawing),
     ):
@@ -43,7 +45,7 @@ def write_page(file: Path, study: Study, parts: Sequence[Part], language: str) -
     atomic_write_text(file, page)
 
 
-FILES = ("page.html", "page.css", "page.js")
+FILES = ("page.html", "page.css", "charts.js", "page.js")
 AS_IT_IS = "as it is"  # what a row is called that nothing sets apart
 
 
@@ -67,6 +69,7 @@ def data_of(study: Study, parts: Sequence[Part], language: str) -> dict[str, Any
 
 
 def part_data(part: Part, language: str) -> dict[str, Any]:
+    choices = choices_of(part.rows)
     results = [result for row in part.rows for result in row.results]
     primary = results[0].primary
     scores = [primary, *sorted({name for result in results for name in result.scores} - {primary})]
@@ -82,6 +85,8 @@ def part_data(part: Part, language: str) -> dict[str, Any]:
         "baselines": baselines(part.rows, known),
         "rows": [row_data(row, part.rows, known, language) for row in part.rows],
         "notes": notes_of(part.rows, table_of(part.rows, Layout()), language),
+        "axes": [{"key": axis.key, "scaled": axis.scaled, **axis.drawn()} for axis in choices.axes],
+        "too_many": choices.too_many,
     }
 
 
