@@ -543,15 +543,45 @@ def test_parquet_holds_the_same_numbers(study: Path, tmp_path: Path, told: Told)
     ]
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More configurations, of three stages each, than a page has rows."""
+    root = tmp_path_factory.mktemp("long")
+    for number in range(48):
+        job(root / str(number), f"task.name=数据_{number}", rows=20, stages=("finetune", "width", "export"))
+    return root
+
+
+def test_a_table_longer_than_a_page_is_cut_in_latex(long: Path, tmp_path: Path, told: Told) -> None:
+    told(long, "--layout", "stages", "--to", tmp_path / "t.tex")
+    parts = (tmp_path / "t.tex").read_text("utf-8").split(r"\begin{table}")[1:]
+    assert [part.count(r"\\") - 1 for part in parts] == [29, 29, 29, 29, 28]
+    assert all(r"configuration & stage & exact\_match on dev" in part for part in parts)
+    first = [part.split("\\midrule\n")[1].split(" & ")[0] for part in parts]
+    assert first[:2] == [r"task.name=数据\_0", r"task.name=数据\_9"]  # named again where it goes on
+    assert [part.count("(continued)") for part in parts] == [0, 1, 1, 1, 1]
+
+
+def compiled(engine: str, folder: Path) -> str:
+    """What LaTeX says of t.tex."""
+    if shutil.which(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    command = [engine, "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout[-2000:]
+    return (folder / "t.log").read_text("utf-8", errors="replace")
+
+
 @pytest.mark.slow
 def test_latex_compiles_as_it_is(study: Path, tmp_path: Path, told: Told) -> None:
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
     told(study, "--metrics", "exact_match+,delta,speedup,size_mb+", "--to", tmp_path / "t.tex")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stdout[-2000:]
-    assert "Overfull" not in made.stdout
+    assert "Overfull" not in compiled("pdflatex", tmp_path)
+
+
+@pytest.mark.slow
+def test_latex_has_room_for_long_tables_and_chinese(long: Path, tmp_path: Path, told: Told) -> None:
+    told(long, "--metrics", "exact_match,size_mb", "--to", tmp_path / "t.tex")
+    assert not re.search("Overfull|too large|Missing character", compiled("xelatex", tmp_path))
 
 
 def searched(root: Path) -> list[Row]:

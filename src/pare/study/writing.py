@@ -2,13 +2,16 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pare.errors import ConfigError
 from pare.files import atomic_write_text
 from pare.study.cells import NOISE, Cell, Column, Table
 
+PAGE = 32  # rows of a table that a page of a paper has room for, with its caption and notes
 #: in LaTeX's text
 TEX = {
     "\\": r"\textbackslash{}",
@@ -85,10 +88,22 @@ def cjk(body: str) -> str:
 
 
 def latex_of(table: Table) -> str:
+    """What is longer than a page is cut into several tables, since one that floats cannot break."""
+    pages = max(1, math.ceil(len(table.rows) / PAGE))
+    size = math.ceil(len(table.rows) / pages)
+    cuts = [slice(page * size, (page + 1) * size) for page in range(pages)]
+    parts = [replace(table, rows=table.rows[cut], notes=()) for cut in cuts]
+    parts[-1] = replace(parts[-1], notes=table.notes)
+    return "\n".join(latex_part(part, is_first=part is parts[0]) for part in parts)
+
+
+def latex_part(table: Table, is_first: bool) -> str:
     shape = "".join("r" if column.numeric else "l" for column in table.columns)
-    lines = [r"\begin{table}[ht]", r"\centering"]
-    if table.title:
+    lines = [r"\begin{table}[htp]", r"\centering"]
+    if table.title and is_first:
         lines.append(rf"\caption{{{tex(table.title)}}}")
+    elif table.title:
+        lines += [r"\addtocounter{table}{-1}", rf"\caption[]{{{tex(table.title)} (continued)}}"]
     lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule"]
     lines += [" & ".join(tex(column.title) for column in table.columns) + r" \\", r"\midrule"]
