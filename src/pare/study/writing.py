@@ -3,13 +3,16 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pare.errors import ConfigError
 from pare.files import atomic_write_text
 from pare.study.cells import NOISE, Cell, Column, Table
+from pare.study.choices import number_of
 
 PAGE = 32  # rows of a table that a page of a paper has room for, with its caption and notes
 #: in LaTeX's text
@@ -41,8 +44,8 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def markdown_of(table: Table) -> str:
-    lines = [f"### {table.title}", ""] if table.title else []
-    lines.append(row_of(column.title for column in table.columns))
+    lines = [f"### {escaped(table.title)}", ""] if table.title else []
+    lines.append(row_of(escaped(column.title) for column in table.columns))
     lines.append(row_of("---:" if column.numeric else "---" for column in table.columns))
     for row in table.shown():
         lines.append(row_of(map(marked, row)))
@@ -149,10 +152,28 @@ def numbers(column: Column, cell: Cell) -> Mapping[str, str | float | None]:
 def csv_text(tables: Sequence[Table]) -> str:
     names, rows = flat(tables)
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(literal, names))
+    writer.writerows([literal(row.get(name)) for name in names] for row in rows)
     return out.getvalue()
+
+
+def literal(value: str | float | None) -> str | float | None:
+    """With a quote before it where a spreadsheet would take it for a formula, as it would `+task.pair=b`."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) and number_of(value) is None:
+        return f"'{value}"
+    return value
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A name beside it, for a library that writes by itself: the file is whole, or as it was."""
+    temporary = file.with_name(f".{file.stem[:100]}.{os.urandom(6).hex()}{file.suffix}")
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_parquet(file: Path, tables: Sequence[Table]) -> None:
@@ -163,7 +184,8 @@ def write_parquet(file: Path, tables: Sequence[Table]) -> None:
         raise ConfigError(f"{file}: pyarrow is not installed (pip install -e '.[report]')") from None
     names, rows = flat(tables)
     columns = {name: [row.get(name) for row in rows] for name in names}
-    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    with replacing(file) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
 
 
 TEXT: Mapping[str, Callable[[Sequence[Table]], str]] = {".md": markdown, ".tex": latex, ".csv": csv_text}
