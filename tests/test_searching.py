@@ -230,6 +230,19 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
             ["sweep.search.when.train.stepps: neither searched nor in rungs; there are compression, "],
         ),
         (
+            [
+                "+sweep.search.when={compression.width.keep:"
+                "{compression:[prune_distil_quantize],compresion:[int8],model:[tinny]}}"
+            ],
+            [
+                "sweep.search.when.compression.width.keep.compression: found 'prune_distil_quantize'; "
+                "there are int8, prune_distill_quantize, vocabulary_student_int8",
+                "sweep.search.when.compression.width.keep.compresion: neither searched nor in the config; "
+                "searched are compression, ",
+                "sweep.search.when.compression.width.keep.model: found 'tinny'; there are ",
+            ],
+        ),
+        (
             ["sweep.search.sampler=grid", "compression.width.keep=interval(0.2,0.9)"],
             ["compression.width.keep: an interval has no end; sampler=grid needs choice(…) or range(…)"],
         ),

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from pare.aims import Search
+from pare.build import build
 from pare.errors import ConfigError
 from pare.searching.space import Interval, Space, Steps, Values, dimension_of, typed
 from pare.searching.trials import forgotten
@@ -27,6 +29,7 @@ def dimension(text: str) -> Any:
         ("a=range(0.1,0.5,0.1)", Steps((0.1, 0.2, 0.3, 0.4))),
         ("a=interval(0,1)", Interval(0.0, 1.0, False, False)),
         ("a=tag(log,interval(1e-4,1e-2))", Interval(1e-4, 1e-2, True, False)),
+        ("a=true,null", Values(("true", "null"))),
         ("a=int(interval(1,8))", Interval(1, 8, False, True)),
         ("+a.b=null", Values(("null",))),
     ],
@@ -102,6 +105,17 @@ def test_a_condition_may_be_about_what_is_not_searched() -> None:
     space = Space({"compression.width.keep": Values(("0.5",))}, CONDITIONS, elsewhere)
     assert list(space.points()) == [{"compression.width.keep": "0.5"}]
     assert list(Space(space.dimensions, CONDITIONS).points()) == [{}]
+
+
+@pytest.mark.parametrize("condition", [True, "true"])
+def test_a_condition_may_be_about_what_is_true_or_false(condition: Any) -> None:
+    switch, steps = dimension("switch=true,false"), dimension("steps=5")
+    searched = Space({"switch": switch, "steps": steps}, {"steps": {"switch": [condition]}})
+    assert list(searched.points()) == [{"switch": "true", "steps": "5"}, {"switch": "false"}]
+    settings = {"objectives": {"quality": "maximize"}, "when": {"steps": {"switch": [condition]}}}
+    problems: list[str] = []
+    build(settings, "sweep.search", problems, Search)
+    assert problems == []
 
 
 def test_keys_that_wait_for_each_other_are_refused() -> None:

@@ -56,7 +56,7 @@ class Search:
     objectives: Mapping[str, Direction | None]
     constraints: Mapping[str, float | None] = field(default_factory=dict)
     slack: float | None = 0.05
-    when: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    when: Mapping[str, Mapping[str, tuple[str | bool | None, ...]]] = field(default_factory=dict)
     rungs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     factor: int = 3
     storage: str | None = None

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 import pare
@@ -23,14 +22,15 @@ from pare.files import make_writable
 from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
 from pare.searching.asked import Asked, Found, outcome
+from pare.searching.choices import space_of
 from pare.searching.findings import limits_of, tell_findings
 from pare.searching.halving import promoted
-from pare.searching.space import Point, Space, dimension_of, typed
+from pare.searching.space import Point, Space, typed
 from pare.store import Store
 from pare.study.commands import command_line
 from pare.study.reporting import after_search
 from pare.sweeps.composing import Composer
-from pare.sweeps.sweep import COMMON, Grid, carry_out, check_apart, job_and_folder, planned, sole
+from pare.sweeps.sweep import Grid, carry_out, check_apart, job_and_folder, planned, sole
 from pare.tracking.mirroring import mirror
 from pare.tracking.record import is_study
 
@@ -87,47 +87,6 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
                 after_search(seeker.folder)
                 mirror(job.config["tracker"], seeker.folder)
     return []
-
-
-def space_of(
-    loader: Any, master: DictConfig, arguments: Sequence[str], settings: Search
-) -> tuple[list[str], Space]:
-    """What is the same in all trials, and what is not."""
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
-    last = {override.get_key_element(): override for override in parsed}
-    asked = {
-        key: override
-        for key, override in last.items()
-        if override.is_sweep_override() or key.lstrip("+") in settings.when
-    }
-    bare = {key.lstrip("+") for key in asked}
-    problems = [
-        f"sweep.search.when.{key}: neither searched nor in rungs; there are {', '.join(sorted(bare))}"
-        for key in settings.when
-        if key not in bare and key not in settings.rungs
-    ]
-    problems += [f"sweep.search.rungs.{key}: is searched too" for key in settings.rungs if key in bare]
-    problems += [f"{key}: all trials have it in common" for key in bare if key.partition(".")[0] in COMMON]
-    if not asked:
-        problems.append(
-            "sweep.search: nothing to choose; give a key some values, compression.width.keep=0.25,0.5"
-        )
-    if problems:
-        raise ConfigError(problems)
-
-    def elsewhere(key: str) -> str | None:
-        chosen = master.hydra.runtime.choices.get(key)
-        found = chosen if isinstance(chosen, str) else OmegaConf.select(master, key.replace("/", "."))
-        return None if found is None else str(found)
-
-    space = Space({key: dimension_of(override) for key, override in asked.items()}, settings.when, elsewhere)
-    if settings.sampler == "grid":
-        for key, dimension in space.dimensions.items():
-            try:
-                dimension.all()
-            except ConfigError as e:
-                raise ConfigError(f"{key}: {e}") from None
-    return [str(o.input_line) for key, o in last.items() if key not in asked], space
 
 
 def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) -> str:

@@ -87,10 +87,14 @@ class Space:
     def __init__(
         self,
         dimensions: Mapping[str, Dimension],
-        when: Mapping[str, Mapping[str, Sequence[str]]],
+        when: Mapping[str, Mapping[str, Sequence[object]]],
         elsewhere: Callable[[str], str | None] = lambda key: None,
     ) -> None:
-        self.when, self.elsewhere = when, elsewhere
+        self.elsewhere = elsewhere
+        self.when = {
+            key: {other: [written(value) for value in values] for other, values in conditions.items()}
+            for key, conditions in when.items()
+        }
         places = {key.lstrip("+"): key for key in dimensions}
         needs = {key: [places[k] for k in when.get(bare, ()) if k in places] for bare, key in places.items()}
         try:  # whoever waits for others comes after them
@@ -151,11 +155,18 @@ def dimension_of(override: Override) -> Dimension:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no number")
         return Steps(numbers)
     if override.is_sweep_override():
-        values = tuple(dict.fromkeys(override.sweep_string_iterator()))
+        values = tuple(dict.fromkeys(map(written, override.sweep_string_iterator())))
         if not values:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no value")
         return Values(values)
-    return Values((override.get_value_element_as_str(),))
+    return Values((written(override.get_value_element_as_str()),))
+
+
+def written(value: object) -> str:
+    """As people type it: Hydra's syntax makes True of `true`."""
+    if value is None:
+        return "null"
+    return {"True": "true", "False": "false"}.get(str(value), str(value))
 
 
 def typed(value: Any) -> str:
