@@ -243,6 +243,10 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
             ],
         ),
         (
+            ["sweep.search=true"],
+            ["sweep.search: found True; settings, as sweep=search has them, or null are needed"],
+        ),
+        (
             ["sweep.search.sampler=grid", "compression.width.keep=interval(0.2,0.9)"],
             ["compression.width.keep: an interval has no end; sampler=grid needs choice(…) or range(…)"],
         ),

@@ -29,6 +29,7 @@ def dimension(text: str) -> Any:
         ("a=range(0.1,0.5,0.1)", Steps((0.1, 0.2, 0.3, 0.4))),
         ("a=interval(0,1)", Interval(0.0, 1.0, False, False)),
         ("a=tag(log,interval(1e-4,1e-2))", Interval(1e-4, 1e-2, True, False)),
+        ("a=shuffle(a,b,c,d,e,f,g,h,i,j,k,l)", Values(tuple("abcdefghijkl"))),
         ("a=true,null", Values(("true", "null"))),
         ("a=int(interval(1,8))", Interval(1, 8, False, True)),
         ("+a.b=null", Values(("null",))),
@@ -38,10 +39,18 @@ def test_sweeps_are_dimensions(text: str, expected: object) -> None:
     assert dimension(text) == expected
 
 
-@pytest.mark.parametrize("text", ["a=interval(2,1)", "a=tag(log,interval(0,1))", "a=range(3,1)"])
+@pytest.mark.parametrize(
+    "text", ["a=interval(2,1)", "a=tag(log,interval(0,1))", "a=range(3,1)", "a=range(0,5,0)"]
+)
 def test_a_dimension_without_values_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^a="):
         dimension(text)
+
+
+def test_a_range_of_more_numbers_than_can_be_listed_is_refused() -> None:
+    assert len(dimension("a=range(0,10000)").all()) == 10_000
+    with pytest.raises(ConfigError, match=r"^a=range\(0,10001\): holds more than 10000 .* int\(interval"):
+        dimension("a=range(0,10001)")
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,12 @@ BESIDE = (*HOW, "name", "bundle", "hydra")
 def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[Any]:
     """arguments: the space, and what is the same in all trials; later ones win."""
     problems: list[str] = []
-    settings = build(
-        OmegaConf.to_container(master.sweep.search, resolve=True), "sweep.search", problems, Search
-    )
+    node = master.sweep.search
+    if not isinstance(node, DictConfig):
+        raise ConfigError(
+            f"sweep.search: found {node!r}; settings, as sweep=search has them, or null are needed"
+        )
+    settings = build(OmegaConf.to_container(node, resolve=True), "sweep.search", problems, Search)
     if problems:
         raise ConfigError(problems)
     fixed, space = space_of(loader, master, arguments, settings)

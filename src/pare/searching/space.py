@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, TypeAlias
 
-from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
 
 from pare.errors import ConfigError
 
 #: what was chosen, as it stands on a command line; keys that are not there have no value
 Point: TypeAlias = dict[str, str]
+#: numbers of a range
+MOST = 10_000
 
 
 class Asking(Protocol):
@@ -150,11 +159,20 @@ def dimension_of(override: Override) -> Dimension:
             )
         return Interval(low, high, log, isinstance(low, int) and isinstance(high, int))
     if isinstance(value, RangeSweep):
-        numbers = tuple(sorted(map(rounded, itertools.islice(value.range(), 10_000))))
+        if not value.step:
+            raise ConfigError(f"{key}={override.get_value_string()}: a step other than 0 is needed")
+        numbers = tuple(sorted(map(rounded, itertools.islice(value.range(), MOST + 1))))
+        if len(numbers) > MOST:
+            raise ConfigError(
+                f"{key}={override.get_value_string()}: holds more than {MOST} numbers; interval(…) has any, "
+                "and int(interval(…)) whole ones"
+            )
         if not numbers:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no number")
         return Steps(numbers)
     if override.is_sweep_override():
+        if isinstance(value, ChoiceSweep):
+            value.shuffle = False  # each process would have another order, and so another search
         values = tuple(dict.fromkeys(map(written, override.sweep_string_iterator())))
         if not values:
             raise ConfigError(f"{key}={override.get_value_string()}: holds no value")
