@@ -297,26 +297,29 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path: Path) -> None:
     assert finished.stderr.splitlines() == [expected]
 
 
+SETTINGS = Search(objectives={"quality": "maximize", "latency_ms": "minimize"})
+SPACE = Space({"seed": Values(("0", "1")), "train.steps": Values(("25", "50"))}, {})
+
+
 @pytest.fixture
-def identities(tmp_path: Path) -> Iterator[Callable[[], str]]:
-    """Identities of one search, whose distillation has a corpus."""
+def identities(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Identities of searches; distillation has a corpus, and there is a strategy of one's own."""
     (tmp_path / "more.txt").write_text("a text\n", "utf-8")
     corpus = f"compression.distill.corpus={tmp_path / 'more.txt'}"
     fixed = [*TINY, corpus, f"store.root={tmp_path / 'store'}"]
-    space = Space({"seed": Values(("0", "1"))}, {})
-    settings = Search(objectives={"quality": "maximize"})
+    path = f"hydra.searchpath=[file://{tmp_path}]"
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
         loader = GlobalHydra.instance().config_loader()
 
-        def identity() -> str:
-            master = loader.load_configuration("config", fixed, RunMode.MULTIRUN)
+        def identity(settings: Search = SETTINGS, space: Space = SPACE) -> str:
+            master = loader.load_configuration("config", [path, *fixed], RunMode.MULTIRUN)
             return identity_of(master, job_and_folder(Composer(loader, master), 0, fixed)[0], space, settings)
 
         yield identity
 
 
 def test_a_search_is_of_all_that_its_stages_are_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identities: Callable[[], str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identities: Callable[..., str]
 ) -> None:
     first = identities()
     assert identities() == first
@@ -325,6 +328,13 @@ def test_a_search_is_of_all_that_its_stages_are_of(
     assert second != first
     monkeypatch.setenv("PARE_THREADS", "2")  # which is 1 for tests
     assert identities() not in (first, second)
+
+
+def test_a_search_in_another_order_is_another_one(identities: Callable[..., str]) -> None:
+    """Values of objectives are kept in order, and points of a grid are counted."""
+    turned = replace(SETTINGS, objectives=dict(reversed(list(SETTINGS.objectives.items()))))
+    other = Space(dict(reversed(list(SPACE.dimensions.items()))), {})
+    assert len({identities(), identities(turned), identities(space=other)}) == 3
 
 
 def journals(root: Path) -> list[str]:

@@ -103,7 +103,8 @@ def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) ->
     return digest(
         {
             "search": replace(settings, trials=1, storage=None),
-            "space": {key: str(dimension) for key, dimension in space.dimensions.items()},
+            "objectives": list(settings.directions.items()),  # in order, as a trial's values are kept
+            "space": [(key, str(dimension)) for key, dimension in space.dimensions.items()],  # a grid's order
             "config": {str(key): value for key, value in config.items() if key not in BESIDE},
             "stages": [cached.key(stage, {}) for stage in job.stages],  # with weights, data and threads
             "hardware": job.hardware.fingerprint(),
