@@ -305,6 +305,8 @@ SPACE = Space({"seed": Values(("0", "1")), "train.steps": Values(("25", "50"))},
 def identities(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Identities of searches; distillation has a corpus, and there is a strategy of one's own."""
     (tmp_path / "more.txt").write_text("a text\n", "utf-8")
+    (tmp_path / "compression").mkdir()
+    (tmp_path / "compression" / "mine.yaml").write_text("defaults:\n  - export: onnx\n", "utf-8")
     corpus = f"compression.distill.corpus={tmp_path / 'more.txt'}"
     fixed = [*TINY, corpus, f"store.root={tmp_path / 'store'}"]
     path = f"hydra.searchpath=[file://{tmp_path}]"
@@ -328,6 +330,14 @@ def test_a_search_is_of_all_that_its_stages_are_of(
     assert second != first
     monkeypatch.setenv("PARE_THREADS", "2")  # which is 1 for tests
     assert identities() not in (first, second)
+
+
+def test_a_search_is_of_the_files_that_its_trials_may_choose(
+    tmp_path: Path, identities: Callable[..., str]
+) -> None:
+    first = identities()
+    (tmp_path / "compression" / "mine.yaml").write_text("defaults:\n  - export: fp16\n", "utf-8")
+    assert identities() != first
 
 
 def test_a_search_in_another_order_is_another_one(identities: Callable[..., str]) -> None:

@@ -3,6 +3,7 @@
 What is chosen by are scores on dev and what was measured on the target; test is told, and never looked at.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -106,12 +107,26 @@ def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) ->
             "objectives": list(settings.directions.items()),  # in order, as a trial's values are kept
             "space": [(key, str(dimension)) for key, dimension in space.dimensions.items()],  # a grid's order
             "config": {str(key): value for key, value in config.items() if key not in BESIDE},
+            "files": config_files(master),
             "stages": [cached.key(stage, {}) for stage in job.stages],  # with weights, data and threads
             "hardware": job.hardware.fingerprint(),
             "code": [file_digest(file) for file in sorted(Path(pare.__file__).parent.rglob("*.py"))],
             "packages": environment()["packages"],
         }
     )
+
+
+def config_files(master: DictConfig) -> list[tuple[str, str]]:
+    """All files that a trial's config may be composed of, and what is in them."""
+    groups = {re.split("[/@]", group)[0] for group in master.hydra.runtime.choices} - {*BESIDE}
+    roots = [Path(one.path) for one in master.hydra.runtime.config_sources if one.schema == "file"]
+    files = {
+        (str(file.relative_to(root)), file_digest(file))
+        for root in roots
+        for group in groups
+        for file in (root / group).rglob("*.yaml")
+    }
+    return sorted(files)
 
 
 class Seeker:
