@@ -15,6 +15,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from commands import ROOT, TINY, Finished, fresh, result_of, run
 from pare.aims import Search
@@ -152,6 +153,47 @@ def test_a_trial_made_again_is_a_job_of_this_machine(tmp_path: Path) -> None:
         seeker = Seeker(composer, tmp_path, fixed, Space({"seed": Values(("0", "1"))}, {}), settings)
         command = seeker.command(Asked(0, {"seed": "1"}, (), None))
     assert shlex.split(command) == ["python", "run.py", *job, "seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "point", "expected"),
+    [
+        (
+            ["experiment=hierarchical_widths", "sweep=search"],
+            {"compression": "int8"},
+            ["experiment=hierarchical_widths", "compression=int8", "hydra.mode=RUN"],
+        ),
+        (
+            ["sweep=mine"],
+            {"seed": "1"},
+            ["sweep=mine", "seed=1", "hydra.mode=RUN", "engine=local"],
+        ),
+    ],
+)
+def test_a_trial_made_again_is_one_job_with_all_that_the_sweep_s_file_sets(
+    tmp_path: Path, overrides: list[str], point: dict[str, str], expected: list[str]
+) -> None:
+    defaults = "defaults:\n  - override /measure: strict\n  - override /engine: slurm\n"
+    path = write_sweep(tmp_path, f"{defaults}bundle: {{evaluation: false}}\n{HALVED}")
+    settings = Search(objectives={"quality": "maximize"})
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [path, *overrides], RunMode.MULTIRUN)
+        seeker = Seeker(Composer(loader, master), tmp_path, overrides, Space({}, {}), settings)
+        words = shlex.split(seeker.command(Asked(0, point, (), None)))
+    assert words == ["python", "run.py", path, *expected]
+    chosen = [f"{key}={value}" for key, value in point.items()]
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        loader = GlobalHydra.instance().config_loader()
+        alone = loader.load_configuration("config", words[2:], RunMode.RUN)
+        trial = loader.load_configuration("config", [path, *overrides, *chosen], RunMode.MULTIRUN)
+    assert alone.hydra.mode == RunMode.RUN
+    assert alone.hydra.runtime.choices.engine == "local"
+    for config in (alone, trial):
+        OmegaConf.set_struct(config, False)
+        for key in ("hydra", "sweep", "engine"):
+            del config[key]
+    assert alone == trial
 
 
 def test_the_same_search_again_has_nothing_to_do(grid: tuple[Path, tuple[str, ...], Finished]) -> None:

@@ -16,19 +16,18 @@ import pare
 from pare.aims import Search
 from pare.build import build
 from pare.cached import Cached
-from pare.composition import key_of, override_keys, plain
 from pare.config import Job
 from pare.errors import ConfigError, SweepFailed
 from pare.files import make_writable
 from pare.progress import silent
 from pare.provenance import HOW, digest, environment, file_digest
+from pare.searching.again import again
 from pare.searching.asked import Asked, Found, outcome
 from pare.searching.choices import space_of
 from pare.searching.findings import limits_of, tell_findings
 from pare.searching.halving import promoted
 from pare.searching.space import Point, Space, typed
 from pare.store import Store
-from pare.study.commands import command_line
 from pare.study.reporting import after_search
 from pare.sweeps.composing import Composer
 from pare.sweeps.sweep import Grid, carry_out, check_apart, job_and_folder, planned, sole
@@ -237,16 +236,7 @@ class Seeker:
 
     def command(self, one: Asked) -> str:
         """What makes the whole trial again, alone."""
-        overrides = self.overrides(one.point, self.settings.heights - 1)
-        keys = override_keys(overrides)
-        swept = ("sweep", "engine")  # what is for sweeps only
-        kept = [o for o, key in zip(overrides, keys, strict=True) if key.partition(".")[0] not in swept]
-        whole, _ = job_and_folder(self.composer, one.number, overrides)
-        with self.composer.job(one.number, kept) as composed:
-            if key_of(plain(composed.config)) != whole.key:  # the sweep's file sets more than how to search
-                kept = [*(o for o, key in zip(overrides, keys, strict=True) if key == "sweep"), *kept]
-                kept.append("hydra.mode=RUN")
-        return command_line(kept)
+        return again(self.composer, one.number, self.overrides(one.point, self.settings.heights - 1))
 
 
 def grid_of(asked: Sequence[Asked], jobs: Mapping[int, tuple[Job, Path]]) -> Grid:
