@@ -235,7 +235,6 @@ sweep:
     trials: null
     objectives: {quality: maximize}
     constraints: {max_drop: -1}
-    slack: 0
     rungs: {train.steps: [3, 6]}
     factor: 2
 """
@@ -254,6 +253,30 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
     configs = [file.read_text("utf-8") for file in (tmp_path / "jobs").glob("*/config.yaml")]
     assert sorted("  steps: 3\n" in config for config in configs) == [False, True]
     assert sorted("  steps: 6\n" in config for config in configs) == [False, True]
+
+
+RUNGS = "+sweep.search.rungs={compression.distill.train.steps: [100, 300, 900]}"
+WHERE = (
+    "+sweep.search.when={compression.distill.train.steps: "
+    "{compression: [prune_distill_quantize, vocabulary_student_int8]}}"
+)
+
+
+def test_rungs_of_a_key_that_some_strategies_lack_need_a_condition(tmp_path: Path) -> None:
+    grid = ("sweep.dry_run=true", "sweep.search.sampler=grid", "compression=int8,prune_distill_quantize")
+    without = search(tmp_path, "jobs", *grid, RUNGS)
+    assert without.returncode == 2
+    (line,) = without.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "compression.distill" in line
+    assert line.endswith(" (trials 0, 1, 2)")
+    assert "trial 3: " in without.stdout
+    finished = search(tmp_path, "jobs", *grid, RUNGS, WHERE)
+    assert finished.returncode == 0, finished.stderr
+    assert "trial 0: " in finished.stdout
+    told = (ROOT / "docs" / "sweeps.md").read_text("utf-8")
+    assert f"'{RUNGS}'" in told
+    assert f"'{WHERE}'" in told
 
 
 @pytest.mark.parametrize(

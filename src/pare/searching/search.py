@@ -64,9 +64,9 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
     number, (job, _) = next(iter(jobs.items()))
     one = next(one for one in first if one.number == number)
     for rung in range(1, settings.heights):  # or the search would find out after hours
-        _, wrong = seeker.composed([one], rung)
-        if wrong:
-            raise ConfigError(f"{problem} (rung {rung})" for problem in wrong[number])
+        _, there = seeker.composed([one], rung)
+        if there:
+            raise ConfigError(f"{problem} (rung {rung})" for problem in there[number])
     once = {str(one.point): jobs[one.number] for one in first if one.number in jobs}.values()
     check_apart([place for _, place in once], [job.overrides for job, _ in once])
     if job.sweep.dry_run:
@@ -74,6 +74,9 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
         planned(grid, "trial", list(jobs))
         for number, apart in zip(jobs, grid.apart, strict=True):
             print(f"trial {number}: {' '.join(apart)}")
+        higher = [seeker.composed(first, rung)[1] for rung in range(1, settings.heights)]
+        if told := mistakes([wrong, *higher]):
+            raise ConfigError(told)
         return []
     identity = identity_of(master, job, space, settings)
     file = job.store / "searches" / f"{identity[:16]}.journal"
@@ -90,6 +93,22 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
                 after_search(seeker.folder)
                 mirror(job.config["tracker"], seeker.folder)
     return []
+
+
+def mistakes(rungs: Sequence[Mapping[int, Sequence[str]]]) -> list[str]:
+    """What is wrong with trials, each thing once. rungs: on each, by number."""
+    found: dict[str, set[int]] = {}
+    for wrong in rungs:
+        for number, problems in wrong.items():
+            for problem in problems:
+                found.setdefault(problem, set()).add(number)
+    return [f"{problem} ({numbered(sorted(who))})" for problem, who in found.items()]
+
+
+def numbered(who: Sequence[int]) -> str:
+    """The first few of these trials."""
+    more = f" and {len(who) - 3} more" if len(who) > 3 else ""
+    return f"trial{'s' if len(who) > 1 else ''} {', '.join(map(str, who[:3]))}{more}"
 
 
 def identity_of(master: DictConfig, job: Job, space: Space, settings: Search) -> str:
@@ -232,7 +251,7 @@ class Seeker:
         }
         chosen = [f"{key}={value}" for key, value in {**point, **cut}.items()]
         # what was taught for a short time has not shown yet what it loses
-        return [*self.fixed, *chosen, *([] if is_last else ["sweep.search.slack=null"])]
+        return [*self.fixed, *chosen, *([] if is_last else ["++sweep.search.slack=null"])]
 
     def command(self, one: Asked) -> str:
         """What makes the whole trial again, alone."""
