@@ -1,7 +1,7 @@
 """The trials of a search in Optuna's hands: asked in batches, told how they ended, kept in a file.
 
 Whoever searches holds the file's lock, so a trial that is running there when it is opened is one that was
-killed: it is asked again.
+killed: it runs again. One that had not all its values yet is taken out, and asked as if for the first time.
 """
 
 import json
@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pare.aims import Quantities, Search
@@ -28,7 +29,7 @@ from pare.searching.asked import Asked, Found
 from pare.searching.space import Point, Space
 
 NAME = "search"
-POINT, FOUND, RUNGS, IDENTITY = "point", "found", "rungs", "identity"
+POINT, FOUND, RUNGS, IDENTITY, END = "point", "found", "rungs", "identity", "end"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # what there is to say is said here
 
@@ -44,27 +45,27 @@ class Trials:
         )
 
     def batch(self) -> list[Asked]:
-        """Those that still run, or new ones; none at the end."""
-        if running := self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            return [self.ask(trial.number) for trial in running]
-        begun = len(self.study.trials)
-        points: list[Point | None] = [None] * self.search.batch
+        """Those that still run with those that a kill left unasked, or new ones; none at the end."""
+        running = [one for one in self.all() if one.found is None]
+        begun = len(self.study.get_trials(deepcopy=False))
+        end = self.study.user_attrs.get(END, 0)
+        if not running and begun >= end:  # noted before any is asked, so that a kill takes away none
+            end = begun + self.search.batch
+            self.study.set_user_attr(END, end)
+        if self.search.trials is not None:
+            end = min(end, self.search.trials)
         if self.search.sampler == "grid":
-            points = list(islice(self.space.points(), begun, begun + self.search.batch))
-        left = None if self.search.trials is None else max(0, self.search.trials - begun)
-        self.study.sampler = sampler_of(self.search, begun)
-        return [self.ask(None, point) for point in points[:left]]
+            return running + [self.ask(point) for point in islice(self.space.points(), begun, end)]
+        return running + [self.ask() for _ in range(begun, end)]
 
-    def ask(self, number: int | None, point: Point | None = None) -> Asked:
-        """A new trial, or one that is there and may have been killed before all was asked."""
-        if number is not None and self.search.sampler == "grid":
-            point = next(islice(self.space.points(), number, None))
-        if point is not None:
-            self.study.sampler = Given(point)
-        trial = self.study.ask() if number is None else self.trial(number)
+    def ask(self, point: Point | None = None) -> Asked:
+        """A new trial. point: what it has, where that is not for the sampler to say."""
+        number = len(self.study.get_trials(deepcopy=False))
+        self.study.sampler = sampler_of(self.search, number) if point is None else Given(point)
+        trial = self.study.ask()
         chosen = self.space.ask(trial)
         trial.set_user_attr(POINT, chosen)
-        return Asked(trial.number, chosen, trial.user_attrs.get(RUNGS, ()), None)
+        return Asked(trial.number, chosen, (), None)
 
     def trial(self, number: int) -> Trial:
         study = self.storage.get_study_id_from_name(NAME)
@@ -139,9 +140,9 @@ class Given(BaseSampler):
         return float(text)
 
 
-def sampler_of(search: Search, begun: int) -> BaseSampler:
-    """Seeded anew for each batch: who goes on after a kill asks what would have been asked without it."""
-    seed = random.Random(f"{search.seed} {begun}").getrandbits(32)
+def sampler_of(search: Search, number: int) -> BaseSampler:
+    """Seeded anew for each trial: who goes on after a kill asks what would have been asked without it."""
+    seed = random.Random(f"{search.seed} {number}").getrandbits(32)
     if search.sampler == "tpe":
         return TPESampler(seed=seed, constant_liar=True)  # or the trials of a batch would be all alike
     if search.sampler == "nsga2":
@@ -175,14 +176,26 @@ def storage_of(file: Path) -> JournalStorage:
     try:
         if file.exists():
             text = file.read_bytes()
-            whole = text.rfind(b"\n") + 1
-            for line in text[:whole].splitlines():
-                json.loads(line)["op_code"]  # Optuna would pass over a last line that is none
-            if whole < len(text):
+            if (whole := asked_by(text)) < len(text):
                 os.truncate(file, whole)  # a process was killed while it wrote the rest
         return JournalStorage(Journal(str(file), Ours(str(file))))
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ConfigError(f"sweep.search.storage: {file} cannot be read as one: {e}") from None
+
+
+def asked_by(text: bytes) -> int:
+    """Up to where a journal is whole: without half a line, and without a trial that lacks some values."""
+    place = whole = 0
+    asking = False
+    for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
+        entry = json.loads(line)  # Optuna would pass over a last line that is none
+        asking = asking or entry["op_code"] == JournalOperation.CREATE_TRIAL
+        place += len(line)
+        if entry["op_code"] == JournalOperation.SET_TRIAL_USER_ATTR and POINT in entry["user_attr"]:
+            asking = False
+        if not asking:
+            whole = place
+    return whole
 
 
 class Journal(JournalFileBackend):
