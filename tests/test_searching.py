@@ -279,6 +279,32 @@ def test_rungs_of_a_key_that_some_strategies_lack_need_a_condition(tmp_path: Pat
     assert f"'{WHERE}'" in told
 
 
+TWICE = """
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      seed: choice(0)
+sweep:
+  search:
+    sampler: grid
+    trials: null
+    objectives: {quality: maximize}
+"""
+
+
+def test_what_ran_out_of_time_is_tried_again_by_the_same_command(tmp_path: Path) -> None:
+    where = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'jobs'}")
+    command = ("sweep=mine", write_sweep(tmp_path / "conf", TWICE), *FEW, *where, "compression=none")
+    hasty = run(*command, "sweep.timeout_s=0.01", "sweep.grace_s=0")
+    assert hasty.returncode == 1
+    assert "error: 1 of 1 trials failed; the same command tries 1 of them again" in hasty.stderr
+    assert [trial["state"] for trial in searched(tmp_path, "jobs")["trials"]] == ["failed"]
+    finished = run(*command)
+    assert finished.returncode == 0, finished.stderr
+    assert [trial["state"] for trial in searched(tmp_path, "jobs")["trials"]] == ["complete"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "lines"),
     [

@@ -148,6 +148,26 @@ def test_a_kill_while_a_batch_is_asked_changes_nothing(
         assert to_the_end(tmp_path / str(killed), search) == expected
 
 
+def test_what_failed_for_a_passing_reason_runs_again_once_the_file_is_opened_again(tmp_path: Path) -> None:
+    search, file = replace(SEARCH, sampler="grid", trials=None), tmp_path / "j"
+    with opened(file, search, LISTED, "this") as trials:
+        first, second, *others = trials.batch()
+        trials.tell(first, Found("failed", "killed by SIGKILL", passing=True))
+        trials.tell(second, Found("failed", "no such luck"))
+        tell_all(trials, others)
+        last = trials.batch()
+        assert [one.number for one in last] == [4, 5]  # not at once
+        tell_all(trials, last)
+        assert trials.batch() == []
+        assert [one.found.state for one in trials.all() if one.found][:2] == ["failed", "failed"]
+    with opened(file, search, LISTED, "this") as trials:
+        (again,) = trials.batch()
+        assert (again.number, again.point) == (first.number, first.point)
+        trials.tell(again, found_for(again.point))
+        assert trials.batch() == []
+        assert [one.found.state for one in trials.all() if one.found][:2] == ["complete", "failed"]
+
+
 def test_a_file_is_of_one_search_at_a_time_and_of_one_thing(tmp_path: Path) -> None:
     file = tmp_path / "search.journal"
     with opened(file, SEARCH, SPACE, "this") as trials:
@@ -237,13 +257,18 @@ def test_limits_are_shares_of_what_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"),
+    ("kind", "state", "passing"),
     [
-        ("StageFailed", "failed"), ("Timeout", "failed"), ("Hopeless", "pruned"),
-        ("MachineFailed", None), ("Preempted", None), ("StoreFull", None),
+        ("StageFailed", "failed", False), ("Hopeless", "pruned", False),
+        ("Timeout", "failed", True), ("Killed", "failed", True), ("OutOfMemory", "failed", True),
+        ("Exited", "failed", True),
+        ("MachineFailed", None, None), ("Preempted", None, None), ("StoreFull", None, None),
     ],
 )  # fmt: skip
-def test_what_is_not_the_trials_fault_is_tried_again(kind: str, state: str | None, tmp_path: Path) -> None:
+def test_what_is_not_the_trials_fault_is_tried_again(
+    kind: str, state: str | None, passing: bool | None, tmp_path: Path
+) -> None:
     write_json(tmp_path / STATUS, {"state": "failed", "error": {"kind": kind, "message": "x"}})
     found = outcome(SEARCH, None, tmp_path)
     assert (found and found.state) == state
+    assert (found and found.passing) == passing

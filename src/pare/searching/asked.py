@@ -15,11 +15,16 @@ from pare.study.quantities import MEASURED
 GIVEN_UP = ("GateFailed", "Hopeless")
 #: those that say nothing of the trial: its machine was lost, or somebody ended it
 NOT_ITS_FAULT = ("StoreFull", "MachineFailed", "Preempted", "Cancelled")
+#: those that may not come again: the same command tries such a trial once more
+PASSING = ("Timeout", "Killed", "OutOfMemory", "Exited")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a trial came to. why: it was given up, or failed. test: its score there, told and never used."""
+    """What a trial came to. why: it was given up, or failed. test: its score there, told and never used.
+
+    passing: it failed for a reason that may be gone by the next time.
+    """
 
     state: Literal["complete", "pruned", "failed"]
     why: str = ""
@@ -27,6 +32,7 @@ class Found:
     metric: str = ""
     test: float | None = None
     folder: str = ""
+    passing: bool = False
 
     @property
     def known(self) -> Quantities:
@@ -56,7 +62,8 @@ def outcome(settings: Search, result: Result | None, folder: Path) -> Found | No
         return None
     error = status["error"]
     state: Literal["pruned", "failed"] = "pruned" if error["kind"] in GIVEN_UP else "failed"
-    return Found(state, error["message"], {"drop": error["drop"]} if "drop" in error else None)
+    drop = {"drop": error["drop"]} if "drop" in error else None
+    return Found(state, error["message"], drop, passing=error["kind"] in PASSING)
 
 
 def quantities_of(result: Result) -> dict[str, float | None]:

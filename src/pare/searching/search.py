@@ -168,8 +168,10 @@ class Seeker:
         finally:
             tell_findings(self.folder, self.settings, trials.all(), trials.front(), self.command)
         told = trials.all()
-        if failed := [one for one in told if one.found and one.found.state == "failed"]:
-            raise SweepFailed(f"{len(failed)} of {len(told)} trials failed")
+        if failed := [one.found for one in told if one.found and one.found.state == "failed"]:
+            passing = sum(found.passing for found in failed)
+            more = f"; the same command tries {passing} of them again" if passing else ""
+            raise SweepFailed(f"{len(failed)} of {len(told)} trials failed{more}")
         if not trials.front():
             kept = limits_of(self.settings)
             raise SweepFailed(f"none of {len(told)} trials {f'keeps {kept}' if kept else 'ended well'}")

@@ -80,6 +80,8 @@ class Trials:
     def tell(self, asked: Asked, found: Found) -> None:
         trial = self.trial(asked.number)
         trial.set_user_attr(FOUND, asdict(found))
+        if found.passing:
+            return  # Optuna takes up no trial that it was told of
         for name, excess in self.search.excesses(found.known).items():
             if name not in trial.constraints:
                 trial.set_constraint(name, excess)
@@ -89,6 +91,12 @@ class Trials:
             self.report(trial, asked.rungs)
             state = TrialState.PRUNED if found.state == "pruned" else TrialState.FAIL
             self.study.tell(asked.number, state=state)
+
+    def take_up(self) -> None:
+        """What failed for a passing reason runs again."""
+        for trial in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            if trial.user_attrs.get(FOUND):
+                self.trial(trial.number).set_user_attr(FOUND, None)
 
     def report(self, trial: Trial, rungs: Sequence[Quantities]) -> None:
         """What TPE learns from a trial that was given up; it asks for one objective only."""
@@ -114,7 +122,7 @@ class Trials:
 
 
 def asked_of(trial: FrozenTrial) -> Asked:
-    told = trial.user_attrs.get(FOUND) if trial.state.is_finished() else None
+    told = trial.user_attrs.get(FOUND)
     found = None if told is None else Found(**told)
     return Asked(trial.number, trial.user_attrs.get(POINT, {}), trial.user_attrs.get(RUNGS, ()), found)
 
@@ -169,6 +177,7 @@ def opened(file: Path, search: Search, space: Space, identity: str) -> Iterator[
                 "data, hardware or code; name another file"
             )
         trials.study.set_user_attr(IDENTITY, identity)
+        trials.take_up()
         yield trials
 
 
