@@ -247,9 +247,11 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
     assert "error: none of 2 trials keeps max_drop -1" in finished.stderr
     assert "2 trials: 2 pruned" in finished.stdout
     assert ": given up, export: exact_match is 0.00 points below" in finished.stdout
-    why = sorted(trial["why"] for trial in searched(tmp_path, "jobs")["trials"])
-    assert why[0].startswith("export: exact_match is 0.00 points below the fine-tuned model on dev")
-    assert why[1] == "rung 0: not among the best 1 of 2"
+    hopeless, beaten = sorted(searched(tmp_path, "jobs")["trials"], key=lambda trial: trial["why"])
+    assert hopeless["why"].startswith("export: exact_match is 0.00 points below the fine-tuned model on dev")
+    assert beaten["why"] == "rung 0: not among the best 1 of 2"
+    assert beaten["quantities"]["size_mb"] > 0
+    assert not {"quality", "drop"} & set(beaten["quantities"])  # which more training may mend
     configs = [file.read_text("utf-8") for file in (tmp_path / "jobs").glob("*/config.yaml")]
     assert sorted("  steps: 3\n" in config for config in configs) == [False, True]
     assert sorted("  steps: 6\n" in config for config in configs) == [False, True]

@@ -168,6 +168,19 @@ def test_what_failed_for_a_passing_reason_runs_again_once_the_file_is_opened_aga
         assert [one.found.state for one in trials.all() if one.found][:2] == ["complete", "failed"]
 
 
+def test_a_generation_is_of_those_that_come_up_all_rungs() -> None:
+    space = Space({f"k{n}": Values(tuple(map(str, range(40)))) for n in range(4)}, {})
+    trials = forgotten(replace(SEARCH, sampler="nsga2", batch=6, rungs={"steps": (1, 2)}), space)
+    first = trials.batch()
+    for one in first[:2]:
+        trials.tell(one, Found("complete", "", {"quality": 0.5, "latency_ms": 1.0, "drop": 0.0}))
+    for one in first[2:]:
+        trials.tell(one, Found("pruned", "rung 0: not among the best 2 of 6"))
+    parents = {pair for one in first[:2] for pair in one.point.items()}
+    children = [pair for one in trials.batch() for pair in one.point.items()]
+    assert sum(pair in parents for pair in children) > len(children) / 2
+
+
 def test_a_file_is_of_one_search_at_a_time_and_of_one_thing(tmp_path: Path) -> None:
     file = tmp_path / "search.journal"
     with opened(file, SEARCH, SPACE, "this") as trials:

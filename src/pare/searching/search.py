@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import pare
-from pare.aims import Search
+from pare.aims import SCORED, Search
 from pare.build import build
 from pare.cached import Cached
 from pare.config import Job
@@ -210,7 +210,8 @@ class Seeker:
         for one in up:
             if one.number not in best:
                 why = f"rung {rung}: not among the best {len(best)} of {len(pool)}"
-                trials.tell(one, Found("pruned", why))
+                measured = {name: value for name, value in pool[one.number].items() if name not in SCORED}
+                trials.tell(one, Found("pruned", why, measured))  # more training may mend a score, not a size
                 print(f"trial {one.number}: given up, {why}", flush=True)
         return [one for one in up if one.number in best]
 

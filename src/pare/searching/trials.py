@@ -154,7 +154,8 @@ def sampler_of(search: Search, number: int) -> BaseSampler:
     if search.sampler == "tpe":
         return TPESampler(seed=seed, constant_liar=True)  # or the trials of a batch would be all alike
     if search.sampler == "nsga2":
-        return NSGAIISampler(seed=seed, population_size=max(2, search.batch))
+        whole = search.batch // search.factor ** (search.heights - 1)  # only these become parents
+        return NSGAIISampler(seed=seed, population_size=max(2, whole))
     return RandomSampler(seed=seed)
 
 
