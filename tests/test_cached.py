@@ -1,16 +1,20 @@
 """What keys in the store are made of: all that a result depends on, and nothing else."""
 
+import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from commands import ROOT, TINY, fresh
 from pare import provenance
 from pare.cached import code_of
 from pare.checkpoint import Checkpoint
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate
+from pare.store import Store
 from pare.targets.hardware import Hardware, Provider
 from pare.targets.tensorrt import PACKAGES
 from pare.tasks.classify import Classify
@@ -18,6 +22,7 @@ from pare.tasks.several import Several
 from pare.tasks.sources import Generated
 from small import TASK, pipeline
 
+SLOW = pytest.mark.slow
 TENSORRT: tuple[Provider, ...] = ("TensorrtExecutionProvider",)
 
 
@@ -57,3 +62,37 @@ def test_what_becomes_of_a_failure_is_no_part_of_what_a_stage_makes(root: Path) 
     plain = Quantize()
     dear = replace(plain, gate=Gate(on_fail="escalate"), escalation=Qat())
     assert pipeline(root).key(plain, {"model": "a"}) == pipeline(root).key(dear, {"model": "a"})
+
+
+#: appended to the module that fine-tunes: an edit of others by somebody else, while it does
+EDITING = """
+import os
+_fine_tune = Finetune.run
+
+def _edited_meanwhile(self, inputs, context):
+    _fine_tune(self, inputs, context)
+    for file in os.environ.get("EDITED", "").split():
+        with open(file, "a") as opened:
+            opened.write("# edited\\n")
+
+Finetune.run = _edited_meanwhile
+"""
+
+
+@pytest.mark.parametrize("where", ["hydra.run.dir={}/0", pytest.param("-m hydra.sweep.dir={}", marks=SLOW)])
+def test_what_is_edited_meanwhile_is_not_the_code_that_ran(tmp_path: Path, where: str) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    package = tmp_path / "src" / "pare"
+    with (package / "stages" / "finetune.py").open("a") as file:
+        file.write(EDITING)
+    edited = [str(package / file) for file in ("stages/export.py", "targets/scoring.py", "targets/peak.py")]
+    told = (*where.format(tmp_path / "jobs").split(), f"store.root={tmp_path / 'store'}", "compression=none")
+    made = []
+    for changed in (edited, []):
+        finished = fresh(*told, *TINY, env={"PYTHONPATH": str(package.parent), "EDITED": " ".join(changed)})
+        assert finished.returncode == 0, finished.stderr
+        entries = Store(tmp_path / "store").entries()
+        # which baseline is scored on test depends on which was quicker
+        made.append(Counter(entry.kind for entry in entries if entry.meta.get("split") != "test"))
+    assert made[0] == {"checkpoint": 3, "scores": 2, "measurement": 1}
+    assert made[1] == {"checkpoint": 5, "scores": 4, "measurement": 2}

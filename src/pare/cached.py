@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from inspect import getmro
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
@@ -29,6 +30,9 @@ from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
 
 SCORES, MEASUREMENT = "scores.json", "measurement.json"
+#: the modules by which checkpoints are scored, and measured
+SCORING = "pare.targets.scoring"
+MEASURING = ("pare.targets.measuring", "pare.targets.arm", "pare.targets.peak")
 
 
 def code_of(value: Any) -> list[str]:
@@ -43,6 +47,16 @@ def code_of(value: Any) -> list[str]:
     elif isinstance(value, tuple):
         parts = value
     return sorted({*own, *(module for part in parts for module in code_of(part))})
+
+
+def read_code(task: Task, stages: Iterable[Stage], targets: Iterable[Hardware]) -> None:
+    """The code and versions that keys name, read once: what is edited or installed later is not what runs."""
+    every: list[Stage] = [Export(), *stages]
+    every += [stage.escalation for stage in every if stage.escalation is not None]
+    for module in (SCORING, *MEASURING, *code_of((task, *every))):
+        code_digest(module)
+    libraries = [part.packages for part in every] + [target.packages for target in targets]
+    versions(["torch", *chain.from_iterable(libraries)])
 
 
 def is_decided_by_measuring(stage: Stage) -> TypeGuard[Export]:
@@ -119,7 +133,7 @@ class Cached:
                 "device": self.hardware.device,
                 "chip": self.chip,
                 "engine": self.hardware.engine,
-                "code": code_digest("pare.targets.scoring"),
+                "code": code_digest(SCORING),
                 "versions": versions(("torch",) if format_ == "torch" else self.hardware.packages),
             }
         )
@@ -168,7 +182,7 @@ class Cached:
                 **what,
                 "data": self.task.fingerprint(),
                 "settings": asdict(replace(settings, fresh=False)),
-                "code": [code_digest(f"pare.targets.{module}") for module in ("measuring", "arm", "peak")],
+                "code": [code_digest(module) for module in MEASURING],
             }
         )
 

@@ -10,6 +10,7 @@ import torch
 from pare import report
 from pare.auto import Taken, search
 from pare.bundle import write_bundle
+from pare.cached import read_code
 from pare.checkpoint import Checkpoint
 from pare.choosing import take_quickest
 from pare.comparing import RESAMPLES, difference, draws
@@ -51,15 +52,23 @@ def run(
 here = cache(environment)
 
 
+def read_once(job: Job) -> None:
+    """What keys and the result say of code and libraries, as they are now, before hours of work."""
+    read_code(job.task, job.stages, [way.hardware for way in job.ways])
+    here()
+
+
 def find_once(job: Job) -> None:
     """What jobs like it would each find anew: processes that are forked from this one have it."""
-    _ = job.task.pairs, job.task.test_rows, here()
+    read_once(job)
+    _ = job.task.pairs, job.task.test_rows
     draws(len(job.task.texts("test")), RESAMPLES)
 
 
 def carry_out(
     job: Job, folder: Path, group: str, title: str, note: Note, given_up: Sequence[str | None]
 ) -> Result:
+    read_once(job)
     torch.set_num_threads(job.threads)  # whatever PyTorch does; not only what trains
     store = Store(job.store)
     show = report.Terminal()

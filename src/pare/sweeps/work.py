@@ -26,7 +26,7 @@ import torch
 
 from pare.config import Job, job_of
 from pare.errors import GateFailed, Hopeless, PareError, StageFailed, TargetError
-from pare.experiment import run
+from pare.experiment import read_once, run
 from pare.files import write_json
 from pare.nursery import end_with
 from pare.pipeline import Pipeline
@@ -128,6 +128,7 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[
         run(told["config"], told["overrides"], Path(told["folder"]), group, told["title"], before)
         return None
     job = job_of(told["config"], told["overrides"])
+    read_once(job)
     torch.set_num_threads(job.threads)
     way = job.ways[node.way]
     pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
