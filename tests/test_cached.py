@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,29 @@ from commands import ROOT, TINY, fresh
 from pare import provenance
 from pare.cached import code_of
 from pare.checkpoint import Checkpoint
+from pare.ondemand import Rows
+from pare.pipeline import Pipeline
+from pare.progress import silent
+from pare.stages.depth import Depth
+from pare.stages.distill import Distill
+from pare.stages.export import Export
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
+from pare.stages.sensitivity import Sensitivity
 from pare.stages.stage import Gate
+from pare.stages.vocabulary import Vocabulary
+from pare.stages.width import Width
+from pare.stages.width_sensitivity import WidthSensitivity
 from pare.store import Store
 from pare.targets.hardware import Hardware, Provider
+from pare.targets.measurement import Measure
 from pare.targets.tensorrt import PACKAGES
 from pare.tasks.classify import Classify
+from pare.tasks.example import Example
+from pare.tasks.mine import Mine
 from pare.tasks.several import Several
-from pare.tasks.sources import Generated
-from small import TASK, pipeline
+from pare.tasks.sources import Generated, Splits
+from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
 
 SLOW = pytest.mark.slow
 TENSORRT: tuple[Provider, ...] = ("TensorrtExecutionProvider",)
@@ -96,3 +110,85 @@ def test_what_is_edited_meanwhile_is_not_the_code_that_ran(tmp_path: Path, where
         made.append(Counter(entry.kind for entry in entries if entry.meta.get("split") != "test"))
     assert made[0] == {"checkpoint": 3, "scores": 2, "measurement": 1}
     assert made[1] == {"checkpoint": 5, "scores": 4, "measurement": 2}
+
+
+WORDS = ("open", "close", "stop")
+
+
+def of_words(root: Path, corrected: str = "") -> Pipeline:
+    """On files whose labels are numbers of words; corrected: the split of which one label is another."""
+    files = {}
+    for split, count in (("train", 60), ("dev", 9), ("test", 9)):
+        rows = [f"{WORDS[i % 3]} {split} {i}\t{i % 3}" for i in range(count)]
+        rows[-1] = rows[-1][:-1] + ("0" if split == corrected else "2")
+        file = root / f"{split}.tsv"
+        file.write_text("\n".join(["text\tlabel", *rows, ""]), encoding="utf-8")
+        files[split] = str(file)
+    task = Mine(name="words", max_length=16, **files)
+    return Pipeline(Store(root / "store"), task, 0, HARDWARE, silent)
+
+
+def test_a_label_of_test_that_is_corrected_costs_scores_on_test_alone(tmp_path: Path) -> None:
+    finetune = replace(FINETUNE, train=QUICK)
+
+    def carried_out(corrected: str) -> tuple[list[bool], list[bool], str]:
+        """Which stages were in the store, which scores of what they make were, and what is measured."""
+        there = of_words(tmp_path, corrected)
+        scored: list[bool] = []
+        outcome = there.execute(finetune, [("export", Export())], ignore)
+        final = outcome.final
+        for split in ("dev", "test"):
+            scored.append(there.scored(final.digest, final.format, split))
+            there.score(final, split)
+        measured = there.measured_key(there.what_is_measured(final.digest, []), Measure())
+        return [step.cached for step in outcome.steps], scored, measured
+
+    cached, scored, measured = carried_out("")
+    assert (cached, scored) == ([False, False], [True, False])
+    assert carried_out("") == ([True, True], [True, True], measured)
+    assert carried_out("test") == ([True, True], [True, False], measured)
+    # nothing looks at dev in so short a training: it makes the same network
+    assert carried_out("dev") == ([False, False], [True, True], measured)
+    assert carried_out("train")[:2] == ([False, False], [True, False])
+
+
+class Sealed(Rows[Example]):
+    """Rows that nobody may read any more, once it is said."""
+
+    def __init__(self, rows: Sequence[Example]) -> None:
+        self.rows, self.sealed = rows, False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, number: int) -> Example:
+        assert not self.sealed, "a stage read test"
+        return self.rows[number]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(Generated):
+    def read(self) -> Splits:
+        splits = super().read()
+        return {**splits, "test": Sealed(splits["test"])}
+
+
+def test_no_stage_reads_test(tmp_path: Path) -> None:
+    source = Watched(train=200, dev=40, test=20, unlabelled=20)
+    there = Pipeline(Store(tmp_path), replace(TASK, source=source), 0, HARDWARE, silent)
+    there.task.fingerprint("test")
+    test = there.task.examples("test")
+    assert isinstance(test, Sealed)
+    test.sealed = True
+    looked = replace(QUICK, evaluate_every=2)
+    strategy = (
+        ("vocabulary", Vocabulary()),
+        ("depth", Depth(layers=1, keep="importance", rows=32)),
+        ("width_sensitivity", WidthSensitivity(rows=32)),
+        ("width", Width(keep=0.5, rows=32)),
+        ("distill", Distill(train=looked)),
+        ("export", Export()),
+        ("sensitivity", Sensitivity(by="layer", calibration_rows=32, threads=1)),
+        ("quantize", Quantize(calibration_rows=32, gate=Gate(on_fail="keep"))),
+    )
+    assert there.execute(replace(FINETUNE, train=looked), strategy, ignore).final.format == "onnx"

@@ -100,7 +100,7 @@ class Cached:
                 "stage": alone,
                 "sources": stage.sources(),
                 "inputs": inputs,
-                "task": self.task_identity(),
+                "task": self.task_identity("train", "dev", "unlabelled"),
                 "seed": self.seed,
                 "code": {module: code_digest(module) for module in code_of(alone)},
                 "versions": versions(stage.packages),
@@ -129,7 +129,7 @@ class Cached:
             {
                 "checkpoint": checkpoint,
                 "split": split,
-                "task": self.task_identity(),
+                "task": self.task_identity("train", split),  # train: whose lengths TensorRT is told
                 "device": self.hardware.device,
                 "chip": self.chip,
                 "engine": self.hardware.engine,
@@ -180,7 +180,7 @@ class Cached:
         return digest(
             {
                 **what,
-                "data": self.task.fingerprint(),
+                "texts": [self.task.test_texts, self.task.fingerprint("train")],  # train: as for scores
                 "settings": asdict(replace(settings, fresh=False)),
                 "code": [code_digest(module) for module in MEASURING],
             }
@@ -217,10 +217,11 @@ class Cached:
         target = target or self.hardware
         return target.fitted(checkpoint, self.task.texts("train"), self.store.root / "cache")
 
-    def task_identity(self) -> dict[str, Any]:
-        """Which data and which code of the task a result comes from."""
+    def task_identity(self, *splits: Split) -> dict[str, Any]:
+        """Which rows, settings and code of the task make what is made of these splits."""
         code = {module: code_digest(module) for module in code_of(self.task)}
-        return {**self.task.identity(), "code": code}
+        rows = {split: self.task.fingerprint(split) for split in splits}
+        return {**self.task.identity(), "rows": rows, "code": code}
 
     def baseline_graphs(self, strategy: Strategy, baseline: Checkpoint) -> list[Checkpoint]:
         """The fine-tuned model in the target's runtime, in every lowering: the fastest is the baseline."""

@@ -61,7 +61,7 @@ def read_once(job: Job) -> None:
 def find_once(job: Job) -> None:
     """What jobs like it would each find anew: processes that are forked from this one have it."""
     read_once(job)
-    _ = job.task.pairs, job.task.test_rows
+    _ = job.task.pairs, job.task.test_rows, job.task.test_texts
     draws(len(job.task.texts("test")), RESAMPLES)
 
 

@@ -43,8 +43,8 @@ class Several(Task):
         if self.primary not in (known := self.metrics()):
             raise DataError(f"task.primary: found {self.primary!r}; one of {known} is needed")
 
-    def fingerprint(self) -> str:
-        return digest({name: task.fingerprint() for name, task in self.tasks.items()})
+    def fingerprint(self, split: Split) -> str:
+        return digest({name: task.fingerprint(split) for name, task in self.tasks.items()})
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "tasks": {name: task.identity() for name, task in self.tasks.items()}}

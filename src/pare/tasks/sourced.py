@@ -9,7 +9,7 @@ from typing import Any
 from pare.errors import DataError
 from pare.ondemand import changed
 from pare.outputs import Output
-from pare.provenance import digest, digest_of_rows
+from pare.provenance import digest_of_rows
 from pare.tasks.example import Example
 from pare.tasks.sources import Source, Splits
 from pare.tasks.task import LABELLED, Split, Task
@@ -54,12 +54,12 @@ class Sourced(Task):
     def heads(self) -> tuple[Output, ...]:
         """The outputs, from what is in the data."""
 
-    def fingerprint(self) -> str:
-        return self._fingerprint
+    def fingerprint(self, split: Split) -> str:
+        return self._fingerprints[split]
 
     @cached_property
-    def _fingerprint(self) -> str:
-        return digest({split: digest_of_rows(map(plain, rows)) for split, rows in self.data.items()})
+    def _fingerprints(self) -> dict[str, str]:
+        return {split: digest_of_rows(map(plain, rows)) for split, rows in self.data.items()}
 
     def examples(self, split: Split) -> Sequence[Example]:
         return self.data[split]

@@ -11,7 +11,7 @@ from pare.decoding import Text
 from pare.judging import Judge
 from pare.metrics import Share
 from pare.outputs import Labels, Output
-from pare.provenance import split_digest
+from pare.provenance import digest_of_rows, split_digest
 from pare.tasks.columns import texts_of
 from pare.tasks.example import Encoded, Example
 
@@ -36,13 +36,12 @@ class Task(ABC):
         """Reads what there is to read; raises DataError for what a run would trip over later."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """A digest of the data itself: other rows, other fingerprint."""
+    def fingerprint(self, split: Split) -> str:
+        """A digest of the rows of a split: other rows, other fingerprint."""
 
     def identity(self) -> dict[str, Any]:
-        """All that results depend on: other values, other keys in the store."""
+        """All that results depend on besides rows: other values, other keys in the store."""
         return {
-            "data": self.fingerprint(),
             "max_length": self.max_length,
             "primary": self.primary,
             "outputs": [asdict(output) for output in self.outputs()],
@@ -65,6 +64,11 @@ class Task(ABC):
     def test_rows(self) -> str:
         """The name of the rows of test: what is scored on others is no comparison."""
         return split_digest(self.texts("test"), self.truths("test"))
+
+    @cached_property
+    def test_texts(self) -> str:
+        """The name of the texts of test, whatever is true of them."""
+        return digest_of_rows(self.texts("test"))
 
     @abstractmethod
     def outputs(self) -> tuple[Output, ...]:
