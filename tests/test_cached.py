@@ -34,7 +34,7 @@ from pare.tasks.example import Example
 from pare.tasks.mine import Mine
 from pare.tasks.several import Several
 from pare.tasks.sources import Generated, Splits
-from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
+from small import FINETUNE, HARDWARE, OPENVINO, QUICK, TASK, TORCH, ignore, pipeline
 
 SLOW = pytest.mark.slow
 TENSORRT: tuple[Provider, ...] = ("TensorrtExecutionProvider",)
@@ -192,3 +192,13 @@ def test_no_stage_reads_test(tmp_path: Path) -> None:
         ("quantize", Quantize(calibration_rows=32, gate=Gate(on_fail="keep"))),
     )
     assert there.execute(replace(FINETUNE, train=looked), strategy, ignore).final.format == "onnx"
+
+
+def test_networks_are_scored_once_whatever_the_target(root: Path, finetuned: Checkpoint) -> None:
+    """By PyTorch on the CPU; what runs in the target's runtime is scored there."""
+    pipeline(root).score(finetuned, "dev")
+    gpu = Hardware(name="gpu", device="cuda")
+    for hardware in (OPENVINO, TORCH, gpu, replace(gpu, providers=TENSORRT)):
+        assert pipeline(root, hardware=hardware).scored(finetuned.digest, "torch", "dev")
+    keys = {pipeline(root, hardware=one).score_key("0123", one.runs, "dev") for one in (HARDWARE, gpu)}
+    assert len(keys) == 2

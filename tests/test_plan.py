@@ -113,6 +113,13 @@ def test_gates_that_may_decide_otherwise_share_nothing_after_them(loader: Any, t
     assert names == {"finetune": 1, "width": 2, "distill": 2, "export": 2}
 
 
+def test_a_gate_before_the_export_decides_alike_for_all_runtimes(loader: Any, tmp_path: Path) -> None:
+    gated = [*WIDTHS[0], "compression.width.gate={max_drop: 1, on_fail: skip}"]
+    runtimes = [gated, [*gated, "hardware=openvino", "compression/export=openvino"]]
+    names = Counter(node.name for node in plan_for(loader, tmp_path, runtimes).nodes.values() if node.stage)
+    assert names == {"finetune": 1, "width": 1, "distill": 1, "export": 2}
+
+
 def test_what_the_store_has_is_known_before_anything_runs(loader: Any, tmp_path: Path) -> None:
     overrides = [*WIDTHS[0], f"store.root={tmp_path / 'store'}"]
     master = master_of(loader, tmp_path)

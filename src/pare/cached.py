@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
-from functools import cached_property
 from inspect import getmro
 from itertools import chain
 from pathlib import Path
@@ -125,23 +124,19 @@ class Cached:
 
     def score_key(self, checkpoint: str, format_: Format, split: Split) -> str:
         """checkpoint: its digest. Another chip rounds in another way, INT8 most of all."""
+        target, here = self.hardware, format_ != self.hardware.runs
         return digest(
             {
                 "checkpoint": checkpoint,
                 "split": split,
                 "task": self.task_identity("train", split),  # train: whose lengths TensorRT is told
-                "device": self.hardware.device,
-                "chip": self.chip,
-                "engine": self.hardware.engine,
+                "device": "cpu" if here else target.device,
+                "chip": [cpu()] if here or target.device == "cpu" else [*gpus(), driver()],
+                "engine": "torch" if here else target.engine,
                 "code": code_digest(SCORING),
-                "versions": versions(("torch",) if format_ == "torch" else self.hardware.packages),
+                "versions": versions(("torch",) if here else target.packages),
             }
         )
-
-    @cached_property
-    def chip(self) -> Sequence[str | None]:
-        """With its driver, where it has one."""
-        return (*gpus(), driver()) if self.hardware.device == "cuda" else (cpu(),)
 
     def scored(self, checkpoint: str, format_: Format, split: Split) -> bool:
         """Whether the store has these scores."""

@@ -117,6 +117,7 @@ def environment() -> dict[str, object]:
     }
 
 
+@cache
 def cpu() -> str | None:
     import platform
 

@@ -159,9 +159,8 @@ class _Chain:
             self.decided.append("judged")
         if stage.gate is not None or measures:
             hardware = self.pipeline.hardware
-            self.decided.append(
-                [stage.gate, stage.escalation, hardware.engine, hardware if measures else None]
-            )
+            engine = hardware.engine if stage.produces == hardware.runs else "torch"
+            self.decided.append([stage.gate, stage.escalation, engine, hardware if measures else None])
         inputs = {"model": self.made[-1], "baseline": self.made[0]} if self.made else {}
         before = {role: inputs[role] for role in stage.roles()}
         found = self.find(stage, before)
