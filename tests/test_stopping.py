@@ -24,3 +24,20 @@ def test_one_request_may_come_twice(seconds: int, said: str) -> None:
     code = SCRIPT.format(seconds=seconds)
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stdout) == (143, said), finished.stderr
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_hurries_in_something_patient_does_not_wait(before: bool) -> None:
+    """For a request that comes before it, or in it."""
+    ask = "os.kill(os.getpid(), signal.SIGTERM)"
+    code = (
+        "import os, signal, pare.stopping as stopping\n"
+        "stopping.listen()\n"
+        "with stopping.patient():\n"
+        f"    {ask if before else None}\n"
+        "    with stopping.hurried():\n"
+        f"        {None if before else ask}\n"
+        '        print("in peace", flush=True)\n'
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (143, ""), finished.stderr

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from pare.errors import ConfigError, NonFiniteLoss
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
-from pare.progress import Progress, silent
+from pare.progress import Advance, Progress, silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
@@ -235,6 +235,35 @@ def test_a_killed_run_goes_on_at_the_same_step_to_the_same_bits(tmp_path: Path) 
     straight, other = fitted(training, lambda network: next(scores))
     assert curve == other
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+
+
+def test_a_run_that_is_asked_to_end_in_a_look_at_dev_ends_there_and_begins_with_it(tmp_path: Path) -> None:
+    """However long the look takes: whoever asks kills what has not ended in time."""
+    training = Training(steps=10, evaluate_every=4, patience=1, precision="fp32")
+    code = (
+        "import os, pathlib, signal, pare.stopping, test_training as t\n"
+        "pare.stopping.listen()\n"
+        "looks = iter([0.5, None])\n"
+        "def judge(network):\n"
+        "    score = next(looks)\n"
+        "    for number in () if score else (signal.SIGTERM, signal.SIGKILL):\n"
+        "        os.kill(os.getpid(), number)\n"
+        "    return score\n"
+        f"t.fitted({training!r}, judge, pathlib.Path({str(tmp_path)!r}))\n"
+    ).replace("Training(", "t.Training(")
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, check=False)
+    assert done.returncode == 143
+    steps: list[int] = []
+
+    @contextmanager
+    def watched(title: str, total: int) -> Iterator[Advance]:
+        yield lambda more, state: steps.append(more)
+
+    _, curve = fitted(training, lambda network: 0.4, tmp_path, progress=watched)
+    assert steps == [8, 0]  # it was out of patience
+    scores = iter([0.5, 0.4])
+    assert curve == fitted(training, lambda network: next(scores))[1]
 
 
 @pytest.mark.parametrize("rank", [0, 1])

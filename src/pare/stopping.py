@@ -55,3 +55,16 @@ def patient() -> Iterator[None]:
         _patient, number, _asked = False, _asked, None
         if number is not None:
             _end(number)
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Inside, in what is patient otherwise, a request to end does not wait; nor does one that came before."""
+    global _patient
+    before, _patient = _patient, False
+    try:
+        if _asked is not None:
+            _end(_asked)
+        yield
+    finally:
+        _patient = before

@@ -24,7 +24,7 @@ from pare.errors import NonFiniteLoss
 from pare.outputs import Output
 from pare.progress import Progress
 from pare.resuming import FILE, Standing, restore_standing, save_standing
-from pare.stopping import asked, patient
+from pare.stopping import asked, hurried, patient
 
 SAVE_EVERY_S = 30.0  # how much work a kill may cost
 
@@ -228,11 +228,31 @@ def fit(
     every = max(1, total // 100)
     taught, together = in_parallel(lesson, device)
     saved = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        if scratch is not None and parallel.rank() == 0:
+            save_standing(scratch, standing, lesson, optimizer, scaler)
+        saved = time.monotonic()
+
+    def is_due(step: int) -> bool:
+        """Whether dev is looked at once so many steps are taken."""
+        last = step == total and standing.best is not None
+        return judge is not None and step > 0 and (step % look_every == 0 or last)
+
     with progress(title, total) as advance, quick_attention(lesson, device, precision), patient():
         advance(standing.step, "")
         if judge is not None and starts_well and standing.best is None:
-            look(judge, lesson, standing)
-        for step in range(standing.step, total):
+            look(judge, lesson, standing, save)
+        for step in range(standing.step, total + 1):
+            # first of all: a run that was asked to end in a look begins with it
+            if judge is not None and is_due(step) and "dev" not in (point := standing.history[-1]):
+                point["dev"] = look(judge, lesson, standing, save)
+                advance(0, f"loss {point['loss']:.3f}, dev {point['dev']:.4f}")
+                if is_out_of_patience(standing, training.patience, look_every):
+                    break
+            if step == total:
+                break
             rate = training.learning_rate * learning_rate_at(step, total, training.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -254,19 +274,13 @@ def fit(
             scaler.step(optimizer)
             scaler.update()
             standing.step = step + 1
-            point = {"step": step + 1, "loss": round(value, 6), "learning_rate": rate}
-            ends = step + 1 == total
-            if judge is not None and ((step + 1) % look_every == 0 or (ends and standing.best)):
-                point["dev"] = look(judge, lesson, standing)
-            if step % every == 0 or ends or "dev" in point:
+            if step % every == 0 or step + 1 == total or is_due(step + 1):
+                point = {"step": step + 1, "loss": round(value, 6), "learning_rate": rate}
                 standing.history.append(point)
-            advance(1, f"loss {value:.3f}" + (f", dev {point['dev']:.4f}" if "dev" in point else ""))
-            if "dev" in point and is_out_of_patience(standing, training.patience, look_every):
-                break
-            late, told = time.monotonic() - saved > SAVE_EVERY_S, asked()
-            if scratch is not None and parallel.rank() == 0 and (late or told):
-                save_standing(scratch, standing, lesson, optimizer, scaler)
-                saved = time.monotonic()
+            advance(1, f"loss {value:.3f}")
+            told = asked()
+            if told or time.monotonic() - saved > SAVE_EVERY_S:
+                save()
             if told:
                 break  # `patient` ends the process
     if standing.best is not None:
@@ -301,10 +315,15 @@ def gradients(
     return value
 
 
-def look(judge: Judge, lesson: Lesson, standing: Standing) -> float:
-    """The score on dev; notes the weights if they are the best so far."""
+def look(judge: Judge, lesson: Lesson, standing: Standing, save: Callable[[], None]) -> float:
+    """The score on dev; notes the weights if they are the best so far. save: where it is asked to end."""
     lesson.eval()
-    score = judge() if parallel.rank() == 0 else 0.0
+    try:
+        with hurried():  # it may take longer than who asks to end will wait
+            score = judge() if parallel.rank() == 0 else 0.0
+    except (SystemExit, KeyboardInterrupt):
+        save()
+        raise
     lesson.train()
     score = parallel.agreed(score)
     if standing.best_score is None or score > standing.best_score:
