@@ -1,13 +1,16 @@
 """What a sweep makes of jobs that raise, exit, crash, hang or run out of memory: real processes."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from commands import ROOT, SMALL, Finished, fresh, result_of, run, status_of
 from pare.store import Store
@@ -165,6 +168,80 @@ def test_a_sweep_whose_controller_is_killed_leaves_nobody_behind_and_goes_on(tmp
     assert finished.returncode == 0, finished.stderr
     assert "8 stages: 7 distinct, 3 in the store" in finished.stdout
     assert before.items() <= entries(tmp_path).items()
+
+
+#: every step of a training is noted on disk, and in a file which they were
+SAVING = """
+import os, sys
+
+def often():
+    if "pare.sweeps.work" in sys.modules and "SAVED" in os.environ:
+        from pare import training
+        note = getattr(training, "note_alone", training.save_standing)
+
+        def save(folder, standing, *rest):
+            with open(os.environ["SAVED"], "a") as file:
+                file.write(f"{folder.name} {standing.step}\\n")
+            note(folder, standing, *rest)
+
+        training.SAVE_EVERY_S, training.save_standing, training.note_alone = 0.0, save, note
+
+os.register_at_fork(after_in_child=often)
+"""
+
+
+@pytest.mark.slow
+def test_what_comes_of_a_sweep_that_was_killed_is_what_had_come_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very same command, after kill -9 while two students train, and in another store without one."""
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    command = ("compression.width.keep=0.25,0.5", "compression.distill.train.steps=200")
+    (tmp_path / "sitecustomize.py").write_text(SAVING, "utf-8")
+    with monkeypatch.context() as often:
+        often.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT / "src")]))
+        often.setenv("SAVED", str(tmp_path / "first"))
+        process = started(killed, *command)
+        wait_for(lambda: len(entries(killed)) == 3 and len(standings(killed)) == 2, 120)
+        process.kill()
+        process.communicate()
+        wait_for(lambda: not processes_of(killed), 5)
+        before, stood = entries(killed), standings(killed)
+        assert len(before) == 3  # fine-tuned, and two widths: both students are still to come
+        often.setenv("SAVED", str(tmp_path / "second"))
+        finished = sweep(killed, *command)
+    assert finished.returncode == 0, finished.stderr
+    assert "8 stages: 7 distinct, 3 in the store" in finished.stdout
+    assert before.items() <= entries(killed).items()
+    steps: dict[str, list[int]] = {}
+    for line in (tmp_path / "second").read_text("utf-8").splitlines():
+        folder, step = line.split()
+        steps.setdefault(folder, []).append(int(step))
+    assert steps == {folder: list(range(step + 1, 201)) for folder, step in stood.items()}
+    assert sweep(undisturbed, *command).returncode == 0
+    assert lasting(killed) == lasting(undisturbed)
+
+
+def standings(root: Path) -> dict[str, int]:
+    """How many steps each training that is not done has noted."""
+    found = {}
+    for file in (root / "store" / "tmp").glob("*.scratch/training.safetensors"):
+        with suppress(FileNotFoundError), safe_open(file, "pt") as opened:
+            found[file.parent.name] = json.loads(opened.metadata()["standing"])["step"]
+    return found
+
+
+def lasting(root: Path) -> object:
+    """All that came of a sweep but for times."""
+    store = {e.key: e.digest for e in Store(root / "store").entries() if e.kind != "measurement"}
+    results = [result_of(root / "jobs" / str(number)) for number in range(2)]
+    timed = {"seconds", "computed_s", "cached"}
+    stages = [[{k: v for k, v in one.items() if k not in timed} for one in r["stages"]] for r in results]
+    told = [[r[key] for key in ("name", "key", "scores", "difference", "split")] for r in results]
+    lines = (root / "jobs" / "table.md").read_text("utf-8").splitlines()
+    table = [line.split("|") for line in lines if line.startswith("|")]
+    still = [i for i, name in enumerate(table[0]) if name.strip() not in ("speed-up", "p50 ms")]
+    return store, stages, told, [[row[i] for i in still] for row in table]
 
 
 @pytest.mark.parametrize(
