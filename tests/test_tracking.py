@@ -12,14 +12,24 @@ from threading import Timer
 from typing import Any
 
 import pytest
+import yaml
 
+from commands import ROOT
 from pare.cli import main
 from pare.report import yaml_of
 from pare.result import CONFIG
 from pare.study.collecting import Record, Study
 from pare.tracking.figures import figures_of, table_of
 from pare.tracking.mirroring import heard, mirror, silence, trouble_with
-from pare.tracking.record import JobRecord, Made, StudyRecord, models_of, read_job, title_of, write_job
+from pare.tracking.record import (
+    JobRecord,
+    Made,
+    StudyRecord,
+    models_of,
+    read_job,
+    title_of,
+    write_job,
+)
 from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
 from pare.tracking.wandb import Wandb
 from pare.tracking.workspace import as_json, workspace
@@ -90,15 +100,16 @@ def test_the_table_in_the_docs_is_the_schema() -> None:
     text = (Path(__file__).parents[1] / "docs" / "tracking.md").read_text(encoding="utf-8")
     table = text.partition("| name | unit | |")[2].partition("\n\n")[0]
     shown = re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
-    meant = [
-        field for field in FIELDS if not field.name.startswith("baseline/") or field.about != OF_BASELINE
-    ]
-    assert [(name, unit, about) for name, unit, about in shown] == [
-        (field.name, field.unit, field.about) for field in (*meant, *CURVES)
-    ]
+    assert shown == [(field.name, field.unit, field.about) for field in (*FIELDS, *CURVES)]
 
 
-OF_BASELINE = "of the fine-tuned model"
+def test_agents_of_wandb_choose_by_dev_and_never_by_test() -> None:
+    sweep = yaml.safe_load((ROOT / "sweeps" / "wandb.yaml").read_text(encoding="utf-8"))
+    metric = sweep["metric"]["name"]
+    last = {**RESULT.stages[-1], "name": "quantize", "scores": {"exact_match": 0.125}}
+    skipped = replace(RESULT, scores={"exact_match": 0.0}, stages=[*RESULT.stages, {**last, "used": False}])
+    assert metrics_of(skipped)[metric] == metrics_of(RESULT)[metric] == 0.5
+    assert metrics_of(replace(RESULT, stages=[*RESULT.stages, {**last, "used": True}]))[metric] == 0.125
 
 
 def test_a_job_is_mirrored_as_one_run_with_all_there_is(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ class Field:
 
 
 FIELDS = (
-    Field("[baseline/]primary", "share", "the metric that gates and tables use, on test"),
+    Field("dev/primary", "share", "the metric that gates and tables use, on dev, after the last stage kept"),
+    Field("[baseline/]primary", "share", "the same metric, on test"),
     Field("primary_change", "share", "`primary` less `baseline/primary`"),
     Field("difference/{bound}", "share", "the same from row to row: mean, low, high (95 %)"),
     Field("[baseline/]test/{metric}", "share", "every score on test"),
@@ -63,7 +64,8 @@ CURVES = (
 def metrics_of(result: Result) -> Metrics:
     """Every number of `FIELDS`, by name; None where it cannot be had, on this device say."""
     score, before = result.scores[result.primary], result.baseline_scores[result.primary]
-    found: Metrics = {"primary": score, "baseline/primary": before, "primary_change": score - before}
+    found: Metrics = {"dev/primary": on_dev(result)}
+    found |= {"primary": score, "baseline/primary": before, "primary_change": score - before}
     found |= under("test", result.scores)
     found |= under("baseline/test", result.baseline_scores)
     bounds = ("mean", "low", "high")
@@ -76,6 +78,12 @@ def metrics_of(result: Result) -> Metrics:
     found |= under("end_to_end_speedup", ratio(result.measurement.end_to_end_speedup))
     found |= under("control", ratio(result.measurement.control))
     return found
+
+
+def on_dev(result: Result) -> float | None:
+    """What a search may look at: test is only told."""
+    kept = [stage["scores"] for stage in result.stages if stage.get("used", True) and stage["scores"]]
+    return kept[-1][result.primary] if kept else None
 
 
 def under(prefix: str, values: Mapping[str, float | None]) -> Metrics:
