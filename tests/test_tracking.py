@@ -31,7 +31,7 @@ from pare.tracking.record import (
     write_job,
 )
 from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
-from pare.tracking.wandb import Wandb
+from pare.tracking.wandb import Wandb, base_url
 from pare.tracking.workspace import as_json, workspace
 from sample import RESULT
 from wandb_files import artifacts, config_of, history_of, records, run_of, summary_of
@@ -43,7 +43,9 @@ MEASURE = {"texts": 20}
 
 @pytest.fixture(autouse=True)
 def whatever_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_DIR"):
+    for name in ("MODE", "API_KEY", "BASE_URL", "DIR", "CONFIG_DIR"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    for name in ("NETRC", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -232,6 +234,7 @@ def test_the_workspace_shows_numbers_of_the_schema() -> None:
         ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine api.wandb.ai login u password k", "offline"),
         ("auto", {"WANDB_BASE_URL": "http://ours:80"}, "machine ours:80 login user password key", "online"),
         ("auto", {}, "no netrc at all", "offline"),
+        ("auto", {}, "machine api.wandb.ai login user", "offline"),
         ("offline", {"WANDB_API_KEY": "key"}, "", "offline"),
         ("online", {}, "", "online"),
     ],
@@ -250,9 +253,50 @@ def test_auto_is_online_where_there_is_a_key(
     (tmp_path / ".netrc").write_text(netrc)
     (tmp_path / ".netrc").chmod(0o600)
     assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
-    (tmp_path / ".netrc").rename(tmp_path / "elsewhere")
+    (tmp_path / ".netrc").rename(tmp_path / "_netrc")
+    assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
+    (tmp_path / "_netrc").rename(tmp_path / "elsewhere")
     monkeypatch.setenv("NETRC", "~/elsewhere")
     assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("here", "everywhere", "environment", "chosen", "server"),
+    [
+        ("", "base_url = http://ours", {}, "online", "http://ours"),  # `wandb login --host`
+        ("", "base_url = http://others", {}, "offline", "http://others"),  # for which there is no key
+        ("base_url = http://ours", "base_url = http://others", {}, "online", "http://ours"),
+        ("base_url = http://ours", "", {"WANDB_BASE_URL": "http://others"}, "offline", "http://others"),
+        ("", "api_key = key", {}, "online", "https://api.wandb.ai"),
+        ("mode = offline", "api_key = key", {}, "offline", "https://api.wandb.ai"),  # `wandb offline`
+        ("mode = disabled", "api_key = key", {}, "disabled", "https://api.wandb.ai"),
+        ("mode = disabled", "", {"WANDB_MODE": "online"}, "online", "https://api.wandb.ai"),
+        ("mode = online", "mode = offline", {}, "online", "https://api.wandb.ai"),
+        ("[]", "base_url = http://ours", {}, "online", "http://ours"),
+    ],
+)
+def test_what_wandb_was_told_before_holds_where_the_environment_is_silent(
+    here: str,
+    everywhere: str,
+    environment: dict[str, str],
+    chosen: str,
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".netrc").write_text("machine ours login user password key")
+    (tmp_path / ".netrc").chmod(0o600)
+    for place, text in ((tmp_path / "wandb", here), (tmp_path / ".config" / "wandb", everywhere)):
+        place.mkdir(parents=True)
+        (place / "settings").write_text(f"[default]\n{text}\n")
+    assert (Wandb().chosen_mode(), base_url()) == (chosen, server)
+    (tmp_path / ".config" / "wandb").rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("WANDB_CONFIG_DIR", "~/elsewhere")
+    assert (Wandb().chosen_mode(), base_url()) == (chosen, server)
 
 
 def test_what_auto_chose_is_said_where_it_goes_nowhere(

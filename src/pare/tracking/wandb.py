@@ -2,6 +2,8 @@
 
 import os
 import re
+from configparser import ConfigParser
+from configparser import Error as IniError
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +25,7 @@ REFUSED = re.compile(r"[^\w.-]")
 
 @dataclass(frozen=True, kw_only=True)
 class Wandb(Tracker):
-    """mode: auto is what WANDB_MODE says; without it online where there is an API key, else offline.
+    """mode: auto is what WANDB_MODE or wandb's files say; else online where there is an API key, or offline.
 
     What is written offline lies in the job's folder, or in WANDB_DIR; `wandb sync` uploads it.
     """
@@ -40,7 +42,7 @@ class Wandb(Tracker):
         return base_url() if self.chosen_mode() == "online" else ""
 
     def remark(self) -> str:
-        if self.mode != "auto" or os.environ.get("WANDB_MODE") or self.chosen_mode() == "online":
+        if self.mode != "auto" or setting("mode") or self.chosen_mode() == "online":
             return ""
         return (
             f"wandb is offline, for want of a key for {base_url()}: `wandb login`, or tracker.mode=offline "
@@ -147,21 +149,44 @@ class Wandb(Tracker):
     def chosen_mode(self) -> Literal["online", "offline", "disabled"]:
         if self.mode != "auto":
             return self.mode
-        if asked := os.environ.get("WANDB_MODE"):  # dryrun is offline's older name
-            return "online" if asked == "online" else "disabled" if asked == "disabled" else "offline"
+        asked = setting("mode")
+        if asked == "disabled":
+            return "disabled"
+        if asked:  # dryrun is offline's older name; run is online's, and shared is online too
+            return "offline" if asked in ("offline", "dryrun") else "online"
         server = urlsplit(base_url()).netloc
-        return "online" if os.environ.get("WANDB_API_KEY") or has_netrc_entry(server) else "offline"
+        return "online" if setting("api_key") or has_netrc_entry(server) else "offline"
 
 
 def base_url() -> str:
-    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+    return setting("base_url") or "https://api.wandb.ai"
+
+
+def setting(name: str) -> str | None:
+    """From the environment, else from the files where `wandb login`, `wandb offline` and the like keep it."""
+    if found := os.environ.get(f"WANDB_{name.upper()}"):
+        return found
+    here = Path(".wandb" if Path(".wandb").exists() else "wandb")
+    everywhere = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    return written(here / "settings", name) or written(everywhere / "settings", name)
+
+
+def written(file: Path, name: str) -> str | None:
+    settings = ConfigParser()
+    try:
+        settings.read(file, encoding="utf-8")
+        return settings.get("default", name, fallback=None)
+    except (OSError, IniError, UnicodeDecodeError):
+        return None
 
 
 def has_netrc_entry(server: str) -> bool:
     from netrc import NetrcParseError, netrc
 
+    usual = [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]
+    place = next((place for place in usual if place.exists()), usual[0])
     try:
-        place = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()  # as wandb looks for it
-        return netrc(place).authenticators(server) is not None
+        found = netrc(Path(os.environ.get("NETRC") or place).expanduser()).authenticators(server)
     except (OSError, NetrcParseError):
         return False
+    return found is not None and bool(found[2])
