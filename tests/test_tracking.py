@@ -4,11 +4,14 @@ import json
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread, Timer
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,11 +19,12 @@ import yaml
 
 from commands import ROOT
 from pare.cli import main
+from pare.errors import PareError
 from pare.report import yaml_of
 from pare.result import CONFIG
 from pare.study.collecting import Record, Study
 from pare.tracking.figures import figures_of, table_of
-from pare.tracking.mirroring import heard, mirror, silence, trouble_with
+from pare.tracking.mirroring import heard, mirror, silence, trouble_with, without_user
 from pare.tracking.record import (
     JobRecord,
     Made,
@@ -32,12 +36,13 @@ from pare.tracking.record import (
 )
 from pare.tracking.schema import CURVES, FIELDS, Field, metrics_of
 from pare.tracking.wandb import Wandb, base_url
-from pare.tracking.workspace import as_json, workspace
+from pare.tracking.workspace import as_json, save, workspace
 from sample import RESULT
 from wandb_files import artifacts, config_of, history_of, records, run_of, summary_of
 
 CURVE = [{"step": step, "loss": 1 / step, "learning_rate": 1e-3} for step in range(1, 1001)]
 OFFLINE = {"_target_": "pare.tracking.wandb.Wandb", "project": "tests", "mode": "offline"}
+MLFLOW = {"_target_": "pare.tracking.mlflow.Mlflow"}
 MEASURE = {"texts": 20}
 
 
@@ -223,6 +228,15 @@ def test_the_workspace_shows_numbers_of_the_schema() -> None:
     assert [name for name in shown if not fits(name, FIELDS)] == []
 
 
+def test_a_workspace_that_cannot_be_saved_is_one_line_whatever_the_reason() -> None:
+    class Lost:
+        def save(self) -> None:
+            raise TimeoutError
+
+    with pytest.raises(PareError, match="workspace: TimeoutError: no reason given"):
+        save(Lost())
+
+
 @pytest.mark.parametrize(
     ("mode", "environment", "netrc", "chosen"),
     [
@@ -312,11 +326,101 @@ def test_what_auto_chose_is_said_where_it_goes_nowhere(
     assert Wandb(mode="offline").remark() == ""  # as it was asked to
 
 
-def test_a_server_that_is_not_there_is_known_at_once_with_tls_too() -> None:
+def test_a_server_that_is_not_there_is_known_at_once_with_tls_too(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes calls and never answers
         silent = f"https://127.0.0.1:{server.getsockname()[1]}"
-        assert silence(silent, 0.2) == f"{silent} did not answer, given up after 0.2 s (tracker.limit_s)"
-    assert silence(silent, 0.2) == f"{silent}: [Errno 111] Connection refused"
+        tracker = {**MLFLOW, "uri": silent}
+        assert trouble_with(tracker, 0.2, job) == f"{silent}: given up after 0.2 s (tracker.limit_s)"
+    assert trouble_with(tracker, 9, job) == f"{silent}: [Errno 111] Connection refused"
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The address of a server that answers so, whatever it is asked for."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):  # who asked has gone
+                answer(self)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_that_answers_byte_by_byte_is_given_up_as_soon_as_any(tmp_path: Path) -> None:
+    job, over = a_job(tmp_path), Event()
+
+    def drip(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(200)
+        asked.flush_headers()
+        began = monotonic()
+        while not over.wait(0.05) and monotonic() - began < 20:
+            asked.wfile.write(b"x")
+
+    with serving(drip) as address:
+        found = trouble_with({**MLFLOW, "uri": address}, 0.5, job)
+        over.set()
+    assert found == f"{address}: given up after 0.5 s (tracker.limit_s)"
+
+
+def test_the_limit_is_of_all_waiting_together(tmp_path: Path) -> None:
+    """A server that takes most of it for its first answer, and never gives another."""
+    pytest.importorskip("mlflow")
+    job, waited = a_job(tmp_path), []
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        began = monotonic()
+        if "/api/" in asked.path:
+            with suppress(OSError):
+                asked.rfile.read(1)  # until the other side is gone
+        else:
+            Event().wait(1.5)
+            asked.send_response(204)
+            asked.end_headers()
+        waited.append(monotonic() - began)
+
+    with serving(answer) as address:
+        found = trouble_with({**MLFLOW, "uri": address}, 2, job)
+    assert found == f"{address}: given up after 2 s (tracker.limit_s)"
+    assert len(waited) == 2
+    assert sum(waited) < 3
+
+
+def test_what_a_tracker_does_by_itself_has_as_long_as_its_limit_where_that_is_more(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    told = "not done after 0.001 s of its own work; a longer tracker.limit_s leaves it as long"
+    assert trouble_with(OFFLINE, 0.001, job, prepare_s=0.001) == told
+    assert trouble_with(OFFLINE, 100, job, prepare_s=0.001) is None
+
+
+def test_a_token_in_an_address_is_never_shown(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+    tracker = {**MLFLOW, "uri": f"http://me:secret@{place}"}
+    assert trouble_with(tracker, 9, a_job(tmp_path)) == f"http://{place}: [Errno 111] Connection refused"
+    said = "MlflowException: API request to https://me:s%40cret@host/api failed: a@b"
+    assert without_user(said) == "MlflowException: API request to https://host/api failed: a@b"
+
+
+def test_what_urllib_cannot_ask_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert silence(gone) == f"{gone}: [Errno 111] Connection refused"
+    assert silence("http://host:port") is None
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert silence(gone) is None
 
 
 def test_a_server_whose_tls_only_the_library_can_talk_is_there() -> None:
@@ -329,17 +433,17 @@ def test_a_server_whose_tls_only_the_library_can_talk_is_there() -> None:
                 line.sendall(bytes.fromhex("15030300020228"))  # fatal: handshake failure
 
         answer = pool.submit(refuse)
-        assert silence(f"https://127.0.0.1:{server.getsockname()[1]}", 10) is None
+        assert silence(f"https://127.0.0.1:{server.getsockname()[1]}") is None
         answer.result()
 
 
 def test_the_limit_begins_once_the_tracker_is_ready() -> None:
     """Not with the import of its library, which takes as long."""
     ours, theirs = os.pipe()
-    words = [Timer(0.9, os.write, (theirs, b"ready\n")), Timer(2.2, os.write, (theirs, b"done\n"))]
+    words = [Timer(0.9, os.write, (theirs, b"waiting\n")), Timer(2.2, os.write, (theirs, b"done\n"))]
     for word in words:
         word.start()
-    assert heard(ours, 2) is None
+    assert heard(ours, "", limit_s=2, prepare_s=9) is None
     for word in words:
         word.join()
     os.close(ours)

@@ -3,13 +3,15 @@
     python -m pare.tracking.mirroring
 
 It reads one line of JSON from stdin: the tracker's config and a folder with a job or a sweep in it. It writes
-`ready` once what needs no tracker is prepared, and `done`, or what went wrong. It ends when the other side of
-its stdin does. wandb's own service ends within a second or two of the process that it serves.
+`waiting` before it waits for the server, `preparing` once it goes on without, and at last `done`, or what
+went wrong. It ends when the other side of its stdin does. wandb's own service ends within a second or two of
+the process that it serves.
 """
 
 import json
 import logging
 import os
+import re
 import select
 import signal
 import ssl
@@ -17,26 +19,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import getproxies, urlopen
 
 from pare.build import build
 from pare.errors import ConfigError
 from pare.nursery import end_with
 from pare.tracking.record import is_study, read_job, read_study
-from pare.tracking.tracker import Tracker
+from pare.tracking.tracker import Tracker, one_line
 
 log = logging.getLogger(__name__)
 
-#: for imports, checksums and files of this machine, none of which wait for anybody
+#: at least, for imports, checksums and files of this machine, none of which wait for anybody
 PREPARE_S = 60.0
-READY, DONE = "ready", "done"
+PREPARING, WAITING, DONE = "preparing", "waiting", "done"
 
 
 def mirror(tracker: Mapping[str, Any] | None, folder: Path) -> None:
@@ -48,45 +50,27 @@ def mirror(tracker: Mapping[str, Any] | None, folder: Path) -> None:
         return
     found = built(tracker)
     if not is_study(folder) and (remark := found.remark()):  # of a sweep its jobs have said it
-        log.warning("tracker: %s", remark)
+        log.warning("tracker: %s", without_user(remark))
     if trouble := trouble_with(tracker, found.limit_s, folder):
         again = f"the results are in {folder}, and `pare track resync {folder}` tries again"
         log.warning("tracker: %s; %s", trouble, again)
 
 
-def trouble_with(tracker: Mapping[str, Any], limit_s: float, folder: Path) -> str | None:
-    """Why the tracker does not have it; None where it does."""
-    if trouble := silence(built(tracker).address(), limit_s):
-        return trouble
+def trouble_with(
+    tracker: Mapping[str, Any], limit_s: float, folder: Path, prepare_s: float = PREPARE_S
+) -> str | None:
+    """Why the tracker does not have it; None where it does. prepare_s: for its own work, at least."""
     try:
         with TemporaryDirectory(prefix="pare-", ignore_cleanup_errors=True) as scratch:
-            return told_apart(tracker, limit_s, folder, scratch)
+            trouble = told_apart(tracker, limit_s, max(prepare_s, limit_s), folder, scratch)
     except OSError as e:  # no process or folder to be had
-        return str(e)
+        trouble = str(e)
+    return None if trouble is None else without_user(trouble)[:200]
 
 
-def silence(address: str, limit_s: float) -> str | None:
-    """Whether a server does not answer at all: known here before a library is loaded, which takes seconds.
-
-    Which certificates to trust the library knows; here nothing is sent but the question.
-    """
-    if not address.startswith(("http://", "https://")):
-        return None
-    unverified = ssl.create_default_context()
-    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-    try:
-        with suppress(HTTPError):  # an answer like any other
-            urlopen(address, timeout=limit_s, context=unverified).close()
-    except (OSError, HTTPException, ValueError) as e:
-        reason = getattr(e, "reason", None) or e
-        if isinstance(reason, TimeoutError):
-            return f"{address} did not answer, {given_up(limit_s)}"
-        return None if isinstance(reason, ssl.SSLError) else f"{address}: {reason}"
-    return None
-
-
-def given_up(limit_s: float) -> str:
-    return f"given up after {limit_s:g} s (tracker.limit_s)"
+def without_user(text: str) -> str:
+    """Addresses without the name and the token that may be in them."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def built(config: Mapping[str, Any]) -> Tracker:
@@ -97,7 +81,9 @@ def built(config: Mapping[str, Any]) -> Tracker:
     return found
 
 
-def told_apart(tracker: Mapping[str, Any], limit_s: float, folder: Path, scratch: str) -> str | None:
+def told_apart(
+    tracker: Mapping[str, Any], limit_s: float, prepare_s: float, folder: Path, scratch: str
+) -> str | None:
     """scratch: for what libraries leave behind where they are killed."""
     # WANDB_ERROR_REPORTING: offline means that nothing goes out
     environment = os.environ | {"TMPDIR": scratch, "WANDB_ERROR_REPORTING": "false"}
@@ -117,28 +103,33 @@ def told_apart(tracker: Mapping[str, Any], limit_s: float, folder: Path, scratch
             with suppress(BrokenPipeError):  # why is on the other pipe
                 process.stdin.write(json.dumps(told).encode() + b"\n")
                 process.stdin.flush()
-            return heard(process.stdout.fileno(), limit_s)
+            return heard(process.stdout.fileno(), built(tracker).address(), limit_s, prepare_s)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def heard(pipe: int, limit_s: float) -> str | None:
-    """What became of it, as the process tells or as its silence does."""
-    text, until, ready = b"", time.monotonic() + PREPARE_S, False
-    while select.select([pipe], [], [], max(0.0, until - time.monotonic()))[0]:
+def heard(pipe: int, address: str, limit_s: float, prepare_s: float) -> str | None:
+    """What became of it, as the process tells or as its silence does.
+
+    All its waiting, for an answer and for what it tells to arrive, has one limit; all its preparing another.
+    """
+    text, doing, left = "", PREPARING, {PREPARING: prepare_s, WAITING: limit_s}
+    since = time.monotonic()
+    while select.select([pipe], [], [], max(0.0, left[doing]))[0]:
         found = os.read(pipe, 65536)
-        text += found
-        *lines, _ = text.decode("utf-8", "replace").split("\n")
-        if READY in lines and not ready:
-            until, ready = time.monotonic() + limit_s, True
-        if lines and lines[-1] != READY:
-            return None if lines[-1] == DONE else lines[-1]
+        since, before = time.monotonic(), since
+        left[doing] -= since - before
+        *lines, text = (text + found.decode("utf-8", "replace")).split("\n")
+        for line in lines:
+            if line not in left:
+                return None if line == DONE else line
+            doing = line
         if not found:
             return "its process ended before it was done"
-    if not ready:
-        return f"not ready after {PREPARE_S:.0f} s"
-    return given_up(limit_s)
+    if doing == PREPARING:
+        return f"not done after {prepare_s:g} s of its own work; a longer tracker.limit_s leaves it as long"
+    return f"{address or 'its server'}: given up after {limit_s:g} s (tracker.limit_s)"
 
 
 def main() -> int:
@@ -152,20 +143,48 @@ def main() -> int:
     told = json.loads(sys.stdin.readline())
     threading.Thread(target=end_with, args=(0,), daemon=True).start()
     try:
-        tell(built(told["tracker"]), Path(told["folder"]), lambda: say(READY))
+        trouble = tell(built(told["tracker"]), Path(told["folder"]), say)
     except Exception as e:
-        first = (str(e).strip() or "no reason given").splitlines()[0]
-        say(f"{type(e).__name__}: {first[:200]}")
-        return 1
-    say(DONE)
-    return 0
+        trouble = one_line(e)
+    say(trouble or DONE)
+    return 1 if trouble else 0
 
 
-def tell(tracker: Tracker, folder: Path, ready: Any) -> None:
+def tell(tracker: Tracker, folder: Path, say: Callable[[str], None]) -> str | None:
+    """Why its server does not even answer, if it does not."""
+    if address := tracker.address():
+        say(WAITING)
+        if trouble := silence(address):
+            return trouble
+        say(PREPARING)
     if is_study(folder):
-        tracker.mirror_study(read_study(folder), ready)
+        tracker.mirror_study(read_study(folder), lambda: say(WAITING))
     else:
-        tracker.mirror_job(read_job(folder), ready)
+        tracker.mirror_job(read_job(folder), lambda: say(WAITING))
+    return None
+
+
+def silence(address: str) -> str | None:
+    """Whether a server does not answer at all: known here before a library is loaded, which takes seconds.
+
+    Which certificates to trust the library knows, and who asks; here nothing is sent but the question. What
+    urllib cannot do it is left to do as well: proxies other than of HTTP, and odd addresses.
+    """
+    scheme, proxies = address.partition("://")[0], getproxies()
+    if scheme not in ("http", "https") or "all" in proxies or proxies.get(scheme, "").startswith("socks"):
+        return None
+    address = without_user(address)
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        with suppress(HTTPError):  # an answer like any other
+            urlopen(address, context=unverified).close()
+    except (InvalidURL, ValueError):
+        return None
+    except (OSError, HTTPException) as e:
+        reason = getattr(e, "reason", None) or e
+        return None if isinstance(reason, ssl.SSLError) else f"{address}: {reason}"
+    return None
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ Ready = Callable[[], None]
 class Tracker(ABC):
     """Where results are mirrored to, after all measuring.
 
-    limit_s: how long a job waits where the tracker is elsewhere: for its server to answer, and then, once the
-    library is loaded, for all to arrive; the rest is given up, and `pare track resync` brings it later.
+    limit_s: how long a job waits where the tracker is elsewhere, for its server to answer and for all to
+    arrive, the loading of the library aside; the rest is given up, and `pare track resync` brings it later.
     upload: whether models are copied to the tracker; otherwise it is told where they lie, and checksums.
     """
 
@@ -47,6 +47,12 @@ class Tracker(ABC):
     @abstractmethod
     def mirror_study(self, study: StudyRecord, ready: Ready) -> None:
         """A sweep as one run: a table of all jobs, and figures of those that have a result."""
+
+
+def one_line(error: BaseException) -> str:
+    """What kind of error it is, and what it says first."""
+    said = str(error).strip() or "no reason given"
+    return f"{type(error).__name__}: {said.splitlines()[0]}"
 
 
 def make_room(folder: Path, size: int) -> None:

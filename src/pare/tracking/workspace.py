@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pare.errors import ConfigError, PareError
+from pare.tracking.tracker import one_line
 
 NAME = "Pare"
 
@@ -68,4 +69,4 @@ def save(made: Any) -> str:
     try:
         return str(made.save().url)
     except Exception as e:  # of requests, wandb or its server
-        raise PareError(f"workspace: {type(e).__name__}: {str(e).strip().splitlines()[0]}") from None
+        raise PareError(f"workspace: {one_line(e)}") from None
