@@ -19,12 +19,14 @@ import yaml
 
 from commands import ROOT
 from pare.cli import main
+from pare.composition import composed, plain
 from pare.errors import PareError
 from pare.report import yaml_of
 from pare.result import CONFIG
 from pare.study.collecting import Record, Study
 from pare.tracking.figures import figures_of, table_of
 from pare.tracking.mirroring import heard, mirror, silence, trouble_with, without_user
+from pare.tracking.mlflow import Mlflow, flat
 from pare.tracking.record import (
     JobRecord,
     Made,
@@ -421,6 +423,56 @@ def test_what_urllib_cannot_ask_is_left_to_the_library(monkeypatch: pytest.Monke
     assert silence("http://host:port") is None
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     assert silence(gone) is None
+
+
+def refusing(told: dict[str, tuple[int, dict[str, Any]]]) -> Callable[[BaseHTTPRequestHandler], None]:
+    """told: status and answer by how the path ends."""
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
+        path = asked.path.partition("?")[0]
+        status, body = next((found for end, found in told.items() if path.endswith(end)), (200, {}))
+        text = json.dumps(body).encode()
+        asked.send_response(status)
+        asked.send_header("Content-Type", "application/json")
+        asked.send_header("Content-Length", str(len(text)))
+        asked.end_headers()
+        asked.wfile.write(text)
+
+    return answer
+
+
+NO_EXPERIMENT = {
+    "experiments/get-by-name": (404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}),
+    "experiments/create": (403, {"error_code": "PERMISSION_DENIED", "message": "not yours"}),
+}
+NO_ROOM = {
+    "experiments/get-by-name": (200, {"experiment": {"experiment_id": "1"}}),
+    "runs/create": (200, {"run": {"info": {"run_id": "a", "run_uuid": "a", "experiment_id": "1"}}}),
+    "runs/log-batch": (400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "too much"}),
+    "runs/update": (400, {"error_code": "INTERNAL_ERROR", "message": "something else"}),
+}
+
+
+@pytest.mark.parametrize(("told", "why"), [(NO_EXPERIMENT, "not yours"), (NO_ROOM, "too much")])
+def test_mlflow_fails_with_what_its_server_said_first(
+    told: dict[str, tuple[int, dict[str, Any]]], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exceptions = pytest.importorskip("mlflow.exceptions")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    job = read_job(a_job(tmp_path))
+    with serving(refusing(told)) as address, pytest.raises(exceptions.MlflowException, match=why):
+        Mlflow(uri=address).mirror_job(job, lambda: None)
+
+
+def test_mlflow_takes_every_key_of_a_config() -> None:
+    validation = pytest.importorskip("mlflow.utils.validation")
+    prompts = {"[地点]": 1, "(地点)": 2, "a//b": 3, "": 4, **{f"{'x' * 300}{n}": n for n in (5, 6)}}
+    found = flat({**plain(composed(["sweep=search"])), "task": {"prompts": prompts}})
+    for name, value in found.items():
+        validation._validate_param(name, value)
+    assert found["sweep.search.when.model_compression.distill.student.compression"]
+    assert [v for k, v in found.items() if k.startswith("task.prompts.")] == list("123456")
 
 
 def test_a_server_whose_tls_only_the_library_can_talk_is_there() -> None:

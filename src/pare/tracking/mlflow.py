@@ -1,6 +1,8 @@
 """MLflow: one run a job, in an SQLite file or on a server, and a report run for each sweep."""
 
 import os
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ DATABASE = f"{SQLITE}mlflow.db"  # where `mlflow ui` looks in the same folder
 METRICS, PARAMS, LONGEST = 1000, 100, 6000  # in one call; characters of a parameter
 ROOM = 1_000_000
 ID = "pare.id"
+#: what MLflow refuses in names of numbers and parameters, and how long they may be
+REFUSED, NAME = re.compile(r"[^/\w.\- :]"), 240
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +54,15 @@ class Mlflow(Tracker):
         from mlflow.entities import Metric, Param
 
         at = int((job.folder / RESULT).stat().st_mtime * 1000)
-        metrics = [Metric(k, v, at, 0) for k, v in metrics_of(job.result).items() if v is not None]
+        metrics = [Metric(accepted(k), v, at, 0) for k, v in metrics_of(job.result).items() if v is not None]
         metrics += [
-            Metric(f"train/{stage}/{name}", value, at, int(point["step"]))
+            Metric(accepted(f"train/{stage}/{name}"), value, at, int(point["step"]))
             for stage, curve in job.curves.items()
             for point in curve
             for name, value in point.items()
             if name != "step"  # is the axis
         ]
-        params = [Param(k, v[:LONGEST]) for k, v in flat(settings_of(job))]
+        params = [Param(k, v[:LONGEST]) for k, v in flat(settings_of(job)).items()]
         models = models_of(job)
         command = command_line(job.result.overrides)
         tags = {"job_type": "job", "group": job.group, "mlflow.note.content": f"`{command}`"}
@@ -119,7 +123,8 @@ class Mlflow(Tracker):
         try:
             yield run
         except BaseException:
-            client.set_terminated(run, "FAILED")
+            with suppress(Exception):  # or nobody would know what came first
+                client.set_terminated(run, "FAILED")
             raise
         client.set_terminated(run)
         for old in before:
@@ -130,16 +135,33 @@ class Mlflow(Tracker):
 
         folder = None if place is None else (place / "mlruns" / self.experiment).as_uri()
         if (found := client.get_experiment_by_name(self.experiment)) is None:
-            with suppress(MlflowException):  # another job was quicker
+            try:
                 return str(client.create_experiment(self.experiment, artifact_location=folder))
-            found = client.get_experiment_by_name(self.experiment)
+            except MlflowException:
+                if (found := client.get_experiment_by_name(self.experiment)) is None:
+                    raise  # it was not that another job was quicker
         return str(found.experiment_id)
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(settings: Mapping[str, Any]) -> dict[str, str]:
     """Parameters as MLflow has them: no levels, all text."""
+    found: dict[str, str] = {}
+    for path, value in leaves(settings):
+        name = accepted(path)
+        while name in found:  # keys that differ in what is refused only
+            name += "_"
+        found[name] = str(value)
+    return found
+
+
+def accepted(name: str) -> str:
+    """A name as it is, but for what MLflow refuses: `model@compression.distill.student` has such a sign."""
+    return posixpath.normpath(REFUSED.sub("_", name)[:NAME])
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", str(value)
+            yield f"{prefix}{name}", value
