@@ -19,7 +19,7 @@ import yaml
 from commands import ROOT, TINY, Finished, result_of, run, status_of
 from pare.cli import main
 from pare.tracking.mirroring import trouble_with
-from pare.tracking.record import read_job
+from pare.tracking.record import read_job, read_study
 from pare.tracking.schema import CURVES, metrics_of
 from wandb_files import artifacts, config_of, history_of, records, run_of, summary_of
 
@@ -124,6 +124,8 @@ def test_runs_are_made_again_after_a_crash(swept: Swept, crashed: Path) -> None:
     assert run_of(old).run_id == run_of(new).run_id
     assert [timeless(p) for p in history_of(old)] == [timeless(p) for p in history_of(new)]
     assert timeless(summary_of(old)) == timeless(summary_of(new))
+    reports = [run_of(records(folder / "wandb")) for folder in (swept.jobs, crashed)]
+    assert len({(run.run_id, run.run_group, run.display_name) for run in reports}) == 1
     (file,) = (crashed / "wandb").rglob("*.table.json")
     table = json.loads(file.read_text(encoding="utf-8"))
     place = table["columns"].index("state")
@@ -336,7 +338,8 @@ def test_four_jobs_at_once_are_four_runs_of_mlflow(swept: Swept, crashed: Path, 
         assert {f.path for f in client.list_artifacts(found.info.run_id)} == {
             "config.yaml", "result.json", "models.json"
         }  # fmt: skip
-    report = runs["sweep-report"]
+    report = runs[read_study(crashed).id]
+    assert report.data.tags["group"] == "tracked"
     assert {f.path for f in client.list_artifacts(report.info.run_id)} == {
         "study.csv", "pareto.html", "parallel_coordinates.html"
     }  # fmt: skip

@@ -20,10 +20,13 @@ import yaml
 from commands import ROOT
 from pare.cli import main
 from pare.composition import composed, plain
+from pare.config import job_of
 from pare.errors import PareError
 from pare.report import yaml_of
 from pare.result import CONFIG
 from pare.study.collecting import Record, Study
+from pare.sweeps.plan import Plan
+from pare.sweeps.work import write_plan
 from pare.tracking.figures import figures_of, table_of
 from pare.tracking.mirroring import heard, mirror, silence, trouble_with, without_user
 from pare.tracking.mlflow import Mlflow, flat
@@ -33,6 +36,7 @@ from pare.tracking.record import (
     StudyRecord,
     models_of,
     read_job,
+    read_study,
     title_of,
     write_job,
 )
@@ -185,7 +189,7 @@ def a_study() -> StudyRecord:
         for n, keep in enumerate((0.25, 0.5, 9))
         for apart in [[f"compression.width.keep={keep}"]]
     ]
-    return StudyRecord(Study(jobs), Path("group"))
+    return StudyRecord(Study(jobs), Path("group"), "group", "id")
 
 
 def test_a_study_has_a_row_for_every_job() -> None:
@@ -200,7 +204,7 @@ def test_a_column_of_a_study_is_what_sets_jobs_apart() -> None:
     same = ["task.source.train=400", "model=micro"]
     own = (["compression.width.keep=0.5"], ["compression.depth.keep=3"], ["x.size_mb=1"])
     jobs = [Record(n, Path(), [*same, *apart], apart, RESULT, "") for n, apart in enumerate(own)]
-    table = table_of(StudyRecord(Study(jobs), Path("group")))
+    table = table_of(StudyRecord(Study(jobs), Path("group"), "group", "id"))
     assert list(table)[:5] == [
         "job",
         "state",
@@ -219,6 +223,25 @@ def test_figures_show_what_has_a_result() -> None:
     (lines,) = figures["parallel_coordinates"].data
     ticks = {axis.label: axis.ticktext for axis in lines.dimensions}
     assert ticks["keep"] == ("0.25", "0.5")
+
+
+def a_plan(folder: Path) -> Path:
+    """A sweep whose only job has not begun."""
+    overrides = ["tracker=wandb"]
+    job = job_of(plain(composed(overrides)), overrides, planning=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_plan(folder, Plan({}, [[]]), [job], [folder / "0"], [[]])
+    return folder
+
+
+def test_sweeps_whose_folders_have_one_name_have_a_report_each_that_stays_theirs(tmp_path: Path) -> None:
+    first, second = (read_study(a_plan(tmp_path / place / "it's a search")) for place in "ab")
+    assert first.group == second.group == "it's a search"
+    assert first.id != second.id
+    assert read_study(a_plan(first.folder)).id == first.id  # gone on with
+    moved = read_study(first.folder.rename(tmp_path / "moved"))
+    assert (moved.id, moved.group) == (first.id, first.group)
+    assert re.fullmatch(r"[\w.-]+", first.id)  # wandb takes nothing else, and MLflow looks for it in quotes
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")

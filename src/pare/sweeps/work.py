@@ -11,12 +11,14 @@ end at once.
 import json
 import logging
 import os
+import secrets
 import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -58,9 +60,16 @@ def write_plan(
         for job, place, own in zip(jobs, folders, apart, strict=True)
     ]
     nodes = {name: asdict(node) for name, node in plan.nodes.items()}
-    write_json(folder / PLAN, {"group": folder.name, "jobs": told, "nodes": nodes})
+    write_json(folder / PLAN, {"id": id_in(folder), "group": folder.name, "jobs": told, "nodes": nodes})
     read_plan.cache_clear()
     return folder / PLAN
+
+
+def id_in(folder: Path) -> str:
+    """A sweep's own, which it keeps when it is continued: folders in two places may have one name."""
+    with suppress(OSError, ValueError, KeyError):
+        return str(json.loads((folder / PLAN).read_text(encoding="utf-8"))["id"])
+    return secrets.token_hex(6)
 
 
 @cache

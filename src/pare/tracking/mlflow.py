@@ -88,7 +88,7 @@ class Mlflow(Tracker):
         tags = {"job_type": "report", "group": study.group}
         if place is None:
             ready()
-        with self.run(client, place, f"{study.group}-report", f"report {study.group}", tags) as run:
+        with self.run(client, place, study.id, f"report {study.group}", tags) as run:
             for name, text in files.items():
                 client.log_text(run, text, name)
 

@@ -1,6 +1,7 @@
 """What a tracker is told, read from a job's or a sweep's folder: nothing but these files is needed."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -73,14 +74,12 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A sweep, with those of its jobs that have no result."""
+    """A sweep, with those of its jobs that have no result. id: of its report, wherever its folder lies."""
 
     study: Study
     folder: Path
-
-    @property
-    def group(self) -> str:
-        return self.folder.name
+    group: str
+    id: str
 
 
 def write_job(folder: Path, group: str, title: str, curves: Curves, networks: Sequence[Made]) -> None:
@@ -146,11 +145,18 @@ def files_in(folder: Path) -> list[Path]:
 
 def read_study(folder: Path) -> StudyRecord:
     """As its jobs stand now."""
-    return StudyRecord(collect([folder]), folder)
+    plan = plan_in(folder)
+    name = re.sub(r"[^\w.-]", "-", plan.get("id") or plan["group"])  # wandb refuses the rest in ids
+    return StudyRecord(collect([folder]), folder, plan["group"], f"{name}-report")
 
 
 def is_study(folder: Path) -> bool:
     return (folder / PLAN).is_file()
+
+
+def plan_in(sweep: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((sweep / PLAN).read_text(encoding="utf-8"))
+    return found
 
 
 def jobs_of(folder: Path) -> list[Path]:

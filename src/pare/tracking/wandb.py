@@ -19,7 +19,7 @@ from pare.tracking.tracker import Ready, Tracker, make_room
 
 #: bytes that the files of a run take besides what is logged
 ROOM = 1_000_000
-#: what wandb refuses in ids
+#: what wandb refuses in names of artifacts
 REFUSED = re.compile(r"[^\w.-]")
 
 
@@ -97,7 +97,7 @@ class Wandb(Tracker):
         self.about_to_begin(ready)
         run = self.begin(
             study.folder,
-            id=f"{REFUSED.sub('-', study.group)}-report",
+            id=study.id,
             name=f"report {study.group}",
             group=study.group,
             job_type="report",
