@@ -255,6 +255,8 @@ def test_one_in_two_goes_on_and_is_given_up_when_it_is_hopeless(tmp_path: Path) 
     configs = [file.read_text("utf-8") for file in (tmp_path / "jobs").glob("*/config.yaml")]
     assert sorted("  steps: 3\n" in config for config in configs) == [False, True]
     assert sorted("  steps: 6\n" in config for config in configs) == [False, True]
+    (above,) = json.loads((tmp_path / "jobs" / "plan.json").read_text("utf-8"))["jobs"]
+    assert above["title"].endswith(" steps=6")  # a tracker has a run of each rung
 
 
 RUNGS = "+sweep.search.rungs={compression.distill.train.steps: [100, 300, 900]}"

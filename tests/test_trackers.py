@@ -169,6 +169,8 @@ def test_an_agent_of_wandb_can_drive_run_py(
     assert run_of(found).run_id == "wxyz9876"  # or the agent would not find its numbers
     assert run_of(found).sweep_id == "abcd1234"
     assert metric in summary_of(found)
+    assert "keep=0.5" in run_of(found).display_name
+    assert not {"tracker=wandb", "limit_s=60"} & set(run_of(found).display_name.split())
 
 
 def test_the_sweep_of_wandb_is_none_of_run_py(tmp_path: Path) -> None:

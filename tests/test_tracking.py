@@ -183,6 +183,16 @@ def test_titles_are_short_and_tell_keys_apart() -> None:
     assert title_of(["hardware.batch=1", "train.batch=2"]) == "hardware.batch=1 train.batch=2"
 
 
+def test_a_job_is_called_by_what_it_is_and_not_by_how_it_is_told(tmp_path: Path) -> None:
+    """As agents of wandb start theirs."""
+    told = ["tracker=wandb", "tracker.limit_s=60", "store.root=there"]
+    assert title_of([*told, "compression.width.keep=0.41"]) == "keep=0.41"
+    job = a_job(tmp_path)
+    replace(RESULT, overrides=told).write(job)
+    write_job(job, "group", title_of(told), {}, [])
+    assert read_job(job).title == RESULT.name
+
+
 def a_study() -> StudyRecord:
     jobs = [
         Record(n, Path(), apart, apart, RESULT if n < 2 else None, "" if n < 2 else "failed: disk")

@@ -70,7 +70,7 @@ def search(loader: Any, master: DictConfig, arguments: Sequence[str]) -> list[An
     once = {str(one.point): jobs[one.number] for one in first if one.number in jobs}.values()
     check_apart([place for _, place in once], [job.overrides for job, _ in once])
     if job.sweep.dry_run:
-        grid = grid_of(first, jobs)
+        grid = grid_of(seeker, first, jobs, 0)
         planned(grid, "trial", list(jobs))
         for number, apart in zip(jobs, grid.apart, strict=True):
             print(f"trial {number}: {' '.join(apart)}")
@@ -224,7 +224,7 @@ class Seeker:
             print(f"error: {found[number].why} (trial {number})", file=sys.stderr, flush=True)
         if not jobs:
             return found
-        grid = grid_of(asked, jobs)
+        grid = grid_of(self, asked, jobs, rung)
         plan, view = planned(grid, "trial", list(jobs))
         carry_out(self.folder, grid, plan, view)
         for number, result, folder in zip(jobs, grid.results(), grid.folders, strict=True):
@@ -245,23 +245,27 @@ class Seeker:
                 wrong[one.number] = e.problems
         return jobs, wrong
 
-    def overrides(self, point: Point, rung: int) -> list[str]:
-        is_last = rung == self.settings.heights - 1
+    def chosen(self, point: Point, rung: int) -> list[str]:
+        """What is a trial's own there."""
         cut = {
             key: typed(values[rung])
             for key, values in self.settings.rungs.items()
             if self.space.is_there(key, point)
         }
-        chosen = [f"{key}={value}" for key, value in {**point, **cut}.items()]
+        return [f"{key}={value}" for key, value in {**point, **cut}.items()]
+
+    def overrides(self, point: Point, rung: int) -> list[str]:
+        is_last = rung == self.settings.heights - 1
         # what was taught for a short time has not shown yet what it loses
-        return [*self.fixed, *chosen, *([] if is_last else ["++sweep.search.slack=null"])]
+        slack = [] if is_last else ["++sweep.search.slack=null"]
+        return [*self.fixed, *self.chosen(point, rung), *slack]
 
     def command(self, one: Asked) -> str:
         """What makes the whole trial again, alone."""
         return again(self.composer, one.number, self.overrides(one.point, self.settings.heights - 1))
 
 
-def grid_of(asked: Sequence[Asked], jobs: Mapping[int, tuple[Job, Path]]) -> Grid:
+def grid_of(seeker: Seeker, asked: Sequence[Asked], jobs: Mapping[int, tuple[Job, Path]], rung: int) -> Grid:
     points = {one.number: one.point for one in asked}
-    apart = [[f"{key}={value}" for key, value in points[number].items()] for number in jobs]
+    apart = [seeker.chosen(points[number], rung) for number in jobs]
     return Grid([job for job, _ in jobs.values()], [folder for _, folder in jobs.values()], apart)

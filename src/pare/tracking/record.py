@@ -15,7 +15,7 @@ from pare.errors import PareError
 from pare.files import atomic_write_text
 from pare.provenance import HOW, digest
 from pare.result import BUNDLE, CONFIG, PLAN, Result
-from pare.study.collecting import Study, collect
+from pare.study.collecting import Study, collect, plain
 from pare.study.keys import short
 
 #: beside result.json: what it does not hold
@@ -172,8 +172,8 @@ def told_in(folder: Path) -> dict[str, Any]:
 
 
 def title_of(overrides: Sequence[str]) -> str:
-    """Overrides by the last word of their keys: `compression.width.keep=0.5` is `keep=0.5`."""
-    return " ".join(f"{name}={value}" for name, value in named(overrides).items())[:TITLE]
+    """What a job is, by the last word of its overrides' keys: `compression.width.keep=0.5` is `keep=0.5`."""
+    return " ".join(f"{name}={value}" for name, value in named(plain(overrides)).items())[:TITLE]
 
 
 def named(overrides: Sequence[str]) -> dict[str, str]:
