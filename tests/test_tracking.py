@@ -254,6 +254,17 @@ def test_sweeps_whose_folders_have_one_name_have_a_report_each_that_stays_theirs
     assert re.fullmatch(r"[\w.-]+", first.id)  # wandb takes nothing else, and MLflow looks for it in quotes
 
 
+def test_a_sweep_that_was_killed_before_its_first_result_is_told_as_it_was_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sweep = a_plan(tmp_path / "sweep")
+    assert main(["track", "resync", str(sweep)]) == 0
+    assert capsys.readouterr().out == f"{sweep}: written offline, `wandb sync` uploads it\n"
+    run = run_of(records(sweep))
+    assert (run.project, run.run_group, run.job_type) == ("pare", "sweep", "report")
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")
 def test_the_workspace_shows_numbers_of_the_schema() -> None:
     pytest.importorskip("wandb_workspaces")
@@ -535,11 +546,15 @@ def test_the_limit_begins_once_the_tracker_is_ready() -> None:
     os.close(theirs)
 
 
-def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_writes_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     job = a_job(tmp_path)
     assert trouble_with({**OFFLINE, "mode": "auto"}, 1, job) is None
     assert not (job / "wandb").exists()
+    assert main(["track", "resync", str(job), "tracker=wandb"]) == 0
+    assert capsys.readouterr().out.startswith(f"{job}: told to nobody: wandb is disabled")
 
 
 @pytest.mark.parametrize(
@@ -550,6 +565,8 @@ def test_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["job", "tracker=none"], "error: job: had no tracker; tracker=wandb or tracker=mlflow is needed"),
         (["job", "tracker=wandb", "tracker.limit_s=0"], "error: job: tracker.limit_s=0.0: more than 0"),
         (["job", "tracker=nothing"], "error: In 'config': Could not find 'tracker/nothing'"),
+        (["job", "tracker=wandb", "model=micro"], "error: model=micro: the tracker can be chosen here"),
+        (["job", "tracker=wandb", "runs/keep=1"], "error: runs/keep=1: the tracker can be chosen here"),
     ],
 )
 def test_resync_says_what_it_cannot_do(

@@ -184,14 +184,17 @@ def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None)
 
 def track_again(words: Sequence[str]) -> int:
     """Exit code 1 if a tracker did not take something."""
-    from pare.composition import composed, plain
+    from pare.composition import composed, override_keys, plain
     from pare.tracking.resync import resync
 
     overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    keys = override_keys(overrides)
+    if others := [o for o, key in zip(overrides, keys, strict=True) if key.partition(".")[0] != "tracker"]:
+        raise ConfigError(f"{o}: the tracker can be chosen here; all else is as it was" for o in others)
     tracker = plain(composed(overrides))["tracker"] if overrides else None
     code = 0
     for told in resync([Path(word) for word in words if word not in overrides], tracker):
-        print(f"{told.folder}: {told.trouble or 'mirrored'}")
+        print(f"{told.folder}: {told.trouble or told.outcome}")
         code = 1 if told.trouble else code
     return code
 

@@ -10,16 +10,18 @@ import yaml
 from pare.errors import ConfigError
 from pare.result import CONFIG, RESULT
 from pare.tracking.mirroring import built, trouble_with
-from pare.tracking.record import is_study, jobs_of
+from pare.tracking.record import is_study, jobs_of, plan_in
+from pare.tracking.tracker import Tracker
 
-PATIENCE_S = 120.0  # at least: no job waits
+PATIENCE_S, PREPARE_S = 120.0, 3600.0  # at least: no job waits
 
 
 @dataclass(frozen=True)
 class Told:
-    """What became of one folder; trouble: None where the tracker has it now."""
+    """What became of one folder. trouble: why the tracker does not have it; None where all went well."""
 
     folder: Path
+    outcome: str
     trouble: str | None
 
 
@@ -29,9 +31,10 @@ def resync(folders: Sequence[Path], tracker: Mapping[str, Any] | None) -> Iterat
     Raises ConfigError before the first is told where one of them cannot be.
     """
     plan = [(place, tracker or tracker_of(place)) for folder in folders for place in places(folder)]
-    limits = [checked(place, config) for place, config in plan]
-    for (place, config), limit_s in zip(plan, limits, strict=True):
-        yield Told(place, trouble_with(config, max(limit_s, PATIENCE_S), place))
+    trackers = [checked(place, config) for place, config in plan]
+    for (place, config), found in zip(plan, trackers, strict=True):
+        trouble = trouble_with(config, max(found.limit_s, PATIENCE_S), place, PREPARE_S)
+        yield Told(place, found.outcome(), trouble)
 
 
 def places(folder: Path) -> list[Path]:
@@ -44,20 +47,22 @@ def places(folder: Path) -> list[Path]:
 
 
 def tracker_of(folder: Path) -> Mapping[str, Any]:
-    """Of a sweep it is its first job's."""
-    job = next(iter(jobs_of(folder)), folder) if is_study(folder) else folder
-    config = yaml.safe_load((job / CONFIG).read_text(encoding="utf-8")) if (job / CONFIG).is_file() else {}
+    """Of a sweep it is its first job's, which may have no folder yet."""
+    config: Mapping[str, Any] = {}
+    if is_study(folder):
+        config = plan_in(folder)["jobs"][0]["config"]
+    elif (folder / CONFIG).is_file():
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     found: Mapping[str, Any] | None = config.get("tracker")
     if found is None:
         raise ConfigError(f"{folder}: had no tracker; tracker=wandb or tracker=mlflow is needed")
     return found
 
 
-def checked(folder: Path, config: Mapping[str, Any]) -> float:
-    """How long the tracker may take."""
+def checked(folder: Path, config: Mapping[str, Any]) -> Tracker:
     try:
         found = built(config)
     except ConfigError as e:
         raise ConfigError(f"{folder}: {problem}" for problem in e.problems) from None
     found.check()
-    return found.limit_s
+    return found

@@ -40,6 +40,10 @@ class Tracker(ABC):
         """What a user may not expect of where it goes; empty: nothing."""
         return ""
 
+    def outcome(self) -> str:
+        """What has become of all that it was told without trouble."""
+        return "mirrored"
+
     @abstractmethod
     def mirror_job(self, job: JobRecord, ready: Ready) -> None:
         """All of it as one run; the run of the same job, mirrored before, is brought up to date."""

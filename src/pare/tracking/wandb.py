@@ -49,6 +49,12 @@ class Wandb(Tracker):
             "where that is meant; `wandb sync` uploads what is written"
         )
 
+    def outcome(self) -> str:
+        mode = self.chosen_mode()
+        if mode == "disabled":
+            return "told to nobody: wandb is disabled (WANDB_MODE, or `wandb disabled`)"
+        return "written offline, `wandb sync` uploads it" if mode == "offline" else super().outcome()
+
     def mirror_job(self, job: JobRecord, ready: Ready) -> None:
         if self.chosen_mode() == "disabled":
             return
