@@ -34,7 +34,7 @@ def test_a_job_that_came_to_nothing_has_no_bundle_of_another_configuration(
 ) -> None:
     """One that is repeated unchanged keeps what it had."""
     files = bundle_of(tmp_path, key)
-    with pytest.raises(end), told(tmp_path, "job", "mine", {"seed": 1}):
+    with pytest.raises(end), told(tmp_path, "job", "mine", {"seed": 1}, ()):
         raise end
     assert status_of(tmp_path)["state"] == state
     assert yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8")) == {"seed": 1}
@@ -47,14 +47,14 @@ def test_a_job_that_came_to_nothing_has_no_bundle_of_another_configuration(
 def test_a_folder_of_that_name_that_is_no_bundle_is_left(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "bundle.json").write_text("[]", encoding="utf-8")
-    with told(tmp_path, "job", "mine", {}):
+    with told(tmp_path, "job", "mine", {}, ()):
         pass
     assert (tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8") == "[]"
 
 
 def test_whoever_is_killed_as_he_begins_leaves_a_whole_bundle_or_none(tmp_path: Path) -> None:
     def begin(folder: Path) -> None:
-        with told(folder, "job", "mine", {}):
+        with told(folder, "job", "mine", {}, ()):
             signal.pause()
 
     chance, found = random.Random(0), set()

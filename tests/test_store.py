@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import pytest
@@ -611,15 +612,15 @@ def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_what_someone_else_made_can_be_read(tmp_path: Path) -> None:
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    store, results = Store(tmp_path / "store"), FORK.SimpleQueue()
-    made, _ = store.produce(KEY, "model", fill())
+def test_what_someone_else_made_can_be_read() -> None:
+    with TemporaryDirectory() as place:  # into pytest's own folders only its user may look
+        Path(place).chmod(0o755)
+        store, results = Store(Path(place) / "store"), FORK.SimpleQueue()
+        made, _ = store.produce(KEY, "model", fill())
 
-    def read() -> None:
-        os.setuid(65534)
-        results.put(store.get(KEY))
+        def read() -> None:
+            os.setuid(65534)
+            results.put(store.get(KEY))
 
-    run_all([FORK.Process(target=read)])
-    assert results.get() == made
+        run_all([FORK.Process(target=read)])
+        assert results.get() == made
