@@ -67,7 +67,7 @@ def write_plan(
 
 def id_in(folder: Path) -> str:
     """A sweep's own, which it keeps when it is continued: folders in two places may have one name."""
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return str(json.loads((folder / PLAN).read_text(encoding="utf-8"))["id"])
     return secrets.token_hex(6)
 
