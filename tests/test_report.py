@@ -68,6 +68,13 @@ def test_seeds_become_means_with_their_deviation(study: Path, tmp_path: Path, to
     )
 
 
+def test_every_file_that_was_asked_for_is_written(tmp_path: Path, told: Told) -> None:
+    job(tmp_path / "0", "a=1")
+    files = [tmp_path / "t.csv", tmp_path / "t.md", tmp_path / "t.tex"]
+    assert told(tmp_path, "--to", files[0], "--to", *files[1:])[0] == 0
+    assert all(file.is_file() for file in files)
+
+
 def test_rows_say_of_how_many_seeds_they_are_where_some_failed(tmp_path: Path, told: Told) -> None:
     for value, seeds in ((1, 3), (2, 2), (3, 1)):
         for seed in range(seeds):

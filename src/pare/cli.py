@@ -102,6 +102,7 @@ def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         found.add_argument(f"--max-{limit}", type=float, metavar=unit, help="a budget: the best within it")
     found.add_argument(
         "--to",
+        action="extend",
         nargs="+",
         type=Path,
         default=[],
