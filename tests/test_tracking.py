@@ -283,6 +283,13 @@ def test_a_workspace_that_cannot_be_saved_is_one_line_whatever_the_reason() -> N
         save(Lost())
 
 
+def at_home(monkeypatch: pytest.MonkeyPatch, home: Path, environment: dict[str, str], netrc: str) -> None:
+    for name, value in {**environment, "HOME": str(home)}.items():
+        monkeypatch.setenv(name, value)
+    (home / ".netrc").write_text(netrc)
+    (home / ".netrc").chmod(0o600)
+
+
 @pytest.mark.parametrize(
     ("mode", "environment", "netrc", "chosen"),
     [
@@ -307,11 +314,7 @@ def test_auto_is_online_where_there_is_a_key(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".netrc").write_text(netrc)
-    (tmp_path / ".netrc").chmod(0o600)
+    at_home(monkeypatch, tmp_path, environment, netrc)
     assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
     (tmp_path / ".netrc").rename(tmp_path / "_netrc")
     assert Wandb(mode=mode).chosen_mode() == chosen  # type: ignore[arg-type]
@@ -344,12 +347,8 @@ def test_what_wandb_was_told_before_holds_where_the_environment_is_silent(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home(monkeypatch, tmp_path, environment, "machine ours login user password key")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".netrc").write_text("machine ours login user password key")
-    (tmp_path / ".netrc").chmod(0o600)
     for place, text in ((tmp_path / "wandb", here), (tmp_path / ".config" / "wandb", everywhere)):
         place.mkdir(parents=True)
         (place / "settings").write_text(f"[default]\n{text}\n")

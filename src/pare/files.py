@@ -25,15 +25,21 @@ _held: set[int] = set()
 
 def atomic_write_text(path: Path, text: str) -> None:
     """Replace a file by `text` so that a reader, or a crash, sees all of the old or all of the new."""
-    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.tmp")
+    with disk_full_reported(path.parent, path.name):
+        with replaced(path) as temporary, temporary.open("xb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        fsync_path(path.parent)
+
+
+@contextmanager
+def replaced(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """A name beside it to write to: the file is whole, or as it was. suffix: that a library goes by."""
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}{suffix}")
     try:
-        with disk_full_reported(path.parent, path.name):
-            with temporary.open("xb") as file:
-                file.write(text.encode("utf-8"))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            fsync_path(path.parent)
+        yield temporary
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

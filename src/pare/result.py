@@ -58,6 +58,11 @@ class Result:
             "measurement": self.measurement.as_json(),
         }
 
+    def on_dev(self) -> list[float]:
+        """The primary metric there, after fine-tuning and after each stage that was kept and scored."""
+        kept = [stage["scores"] for stage in self.stages if stage.get("used", True) and stage["scores"]]
+        return [scores[self.primary] for scores in kept]
+
     def write(self, folder: Path) -> None:
         write_json(folder / RESULT, self.as_json())
 
@@ -81,3 +86,9 @@ class Result:
             difference=Difference(**value["difference"]) if value.get("difference") else None,
             split=value.get("split"),
         )
+
+
+def plan_in(sweep: Path) -> dict[str, Any]:
+    """What `plan.json` says: the sweep's id and group, jobs and nodes."""
+    found: dict[str, Any] = json.loads((sweep / PLAN).read_text(encoding="utf-8"))
+    return found

@@ -68,13 +68,12 @@ def outcome(settings: Search, result: Result | None, folder: Path) -> Found | No
 
 def quantities_of(result: Result) -> dict[str, float | None]:
     """Scores on dev, of the fine-tuned model and of the last stage that was kept; and what was measured."""
-    metric, measured = result.primary, result.measurement
-    used = [stage for stage in result.stages if stage["used"] and stage["scores"]]
-    quality = used[-1]["scores"][metric]
+    first, *others = result.on_dev()
+    quality = others[-1] if others else first
     return {
         "quality": quality,
-        "drop": used[0]["scores"][metric] - quality,
-        "speedup": measured.speedup.median,
-        "energy_j": measured.energy_j,
+        "drop": first - quality,
+        "speedup": result.measurement.speedup.median,
+        "energy_j": result.measurement.energy_j,
         **{name: MEASURED[name].of(result) for name in QUANTITIES if name in MEASURED},
     }

@@ -10,9 +10,10 @@ from typing import Any
 
 from pare.errors import ConfigError, PareError
 from pare.provenance import HOW
-from pare.result import PLAN, RESULT, STATUS, Result
+from pare.result import PLAN, RESULT, STATUS, Result, plan_in
 
 DONE = "done"
+AS_IT_IS = "as it is"  # what a job or a row is called that nothing sets apart
 WITHOUT_JOBS = {"bundle", "nodes", "wandb", "mlruns", "objects"}  # folders in which there are none
 #: what JSON comes to that is not what it should be
 ODD = (ValueError, KeyError, TypeError, AttributeError)
@@ -116,7 +117,7 @@ def stripped(apart: Sequence[str]) -> list[str]:
 
 
 def named(apart: Sequence[str]) -> str:
-    return " ".join(stripped(apart)) or "as it is"
+    return " ".join(stripped(apart)) or AS_IT_IS
 
 
 def jobs_in(path: Path) -> Iterator[tuple[Path, Sequence[str]]]:
@@ -144,7 +145,7 @@ def planned_in(sweep: Path) -> dict[Path, Sequence[str]]:
     """The jobs of a sweep as it was planned, wherever its folder lies now."""
     if not (sweep / PLAN).is_file():
         return {}
-    jobs = json.loads((sweep / PLAN).read_text(encoding="utf-8"))["jobs"]
+    jobs = plan_in(sweep)["jobs"]
     return {sweep / job["within"]: list(map(str, job["overrides"])) for job in jobs}
 
 

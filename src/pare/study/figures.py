@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pare.errors import ConfigError
+from pare.files import replaced
 from pare.study.choices import NUMBER, choices_of
 from pare.study.front import cost_of, front, score_of
 from pare.study.page import baselines, stages
 from pare.study.quantities import LATENCY, MEASURED, SIZE, score
 from pare.study.statistics import Part, Row
 from pare.study.words import word
-from pare.study.writing import replacing
 
 WIDE, HIGH = 640, 420  # pixels of 1/96 inch: as wide as a page's text
 AXIS = 105  # pixels that each of many axes needs for its name
@@ -50,7 +50,7 @@ def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, langua
     wide = max(WIDE, AXIS * len(figure["data"][0].get("dimensions", ())))
     options = {"format": file.suffix[1:], "width": wide, "height": HIGH, "scale": SHARPNESS}
     try:
-        with replacing(file) as temporary:
+        with replaced(file, file.suffix) as temporary:
             kaleido.write_fig_sync(figure, path=temporary, opts=options)
     except ChromeNotFoundError:
         raise ConfigError(f"{file}: no Chrome or Chromium is installed; kaleido draws with it") from None

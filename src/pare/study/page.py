@@ -14,7 +14,7 @@ from pare.files import atomic_write_text
 from pare.result import Result
 from pare.study.cells import counted, mark_of, notes_of
 from pare.study.choices import choices_of
-from pare.study.collecting import Study
+from pare.study.collecting import AS_IT_IS, Study
 from pare.study.commands import reproduce
 from pare.study.quantities import MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
@@ -46,7 +46,6 @@ def write_page(file: Path, study: Study, parts: Sequence[Part], language: str) -
 
 
 FILES = ("page.html", "page.css", "charts.js", "page.js")
-AS_IT_IS = "as it is"  # what a row is called that nothing sets apart
 
 
 def harmless(data: Mapping[str, Any]) -> str:

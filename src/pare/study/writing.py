@@ -3,14 +3,12 @@
 import csv
 import io
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pare.errors import ConfigError
-from pare.files import atomic_write_text
+from pare.files import atomic_write_text, replaced
 from pare.study.cells import NOISE, Cell, Column, Table
 from pare.study.choices import number_of
 
@@ -165,17 +163,6 @@ def literal(value: str | float | None) -> str | float | None:
     return value
 
 
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A name beside it, for a library that writes by itself: the file is whole, or as it was."""
-    temporary = file.with_name(f".{file.stem[:100]}.{os.urandom(6).hex()}{file.suffix}")
-    try:
-        yield temporary
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_parquet(file: Path, tables: Sequence[Table]) -> None:
     try:
         import pyarrow
@@ -184,7 +171,7 @@ def write_parquet(file: Path, tables: Sequence[Table]) -> None:
         raise ConfigError(f"{file}: pyarrow is not installed (pip install -e '.[report]')") from None
     names, rows = flat(tables)
     columns = {name: [row.get(name) for row in rows] for name in names}
-    with replacing(file) as temporary:
+    with replaced(file, file.suffix) as temporary:
         pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
 
 

@@ -33,7 +33,7 @@ from pare.files import write_json
 from pare.nursery import end_with
 from pare.pipeline import Pipeline
 from pare.progress import silent
-from pare.result import PLAN
+from pare.result import PLAN, plan_in
 from pare.stopping import listen
 from pare.store import Store
 from pare.sweeps.errand import NODES, ending_file, told_by
@@ -68,15 +68,14 @@ def write_plan(
 def id_in(folder: Path) -> str:
     """A sweep's own, which it keeps when it is continued: folders in two places may have one name."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads((folder / PLAN).read_text(encoding="utf-8"))["id"])
+        return str(plan_in(folder)["id"])
     return secrets.token_hex(6)
 
 
 @cache
 def read_plan(file: str) -> dict[str, Any]:
     """Once for all processes that are forked from this one: of hundreds of jobs it is long."""
-    found: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
-    return found
+    return plan_in(Path(file).parent)
 
 
 def main() -> None:

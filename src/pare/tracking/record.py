@@ -14,7 +14,7 @@ from pare.artifact import MANIFEST
 from pare.errors import PareError
 from pare.files import atomic_write_text
 from pare.provenance import HOW, digest
-from pare.result import BUNDLE, CONFIG, PLAN, Result
+from pare.result import BUNDLE, CONFIG, PLAN, Result, plan_in
 from pare.study.collecting import Study, collect, plain
 from pare.study.keys import short
 
@@ -152,11 +152,6 @@ def read_study(folder: Path) -> StudyRecord:
 
 def is_study(folder: Path) -> bool:
     return (folder / PLAN).is_file()
-
-
-def plan_in(sweep: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((sweep / PLAN).read_text(encoding="utf-8"))
-    return found
 
 
 def jobs_of(folder: Path) -> list[Path]:

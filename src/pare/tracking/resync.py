@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from pare.errors import ConfigError
-from pare.result import CONFIG, RESULT
+from pare.result import CONFIG, RESULT, plan_in
 from pare.tracking.mirroring import built, trouble_with
-from pare.tracking.record import is_study, jobs_of, plan_in
+from pare.tracking.record import is_study, jobs_of
 from pare.tracking.tracker import Tracker
 
 PATIENCE_S, PREPARE_S = 120.0, 3600.0  # at least: no job waits

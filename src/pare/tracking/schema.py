@@ -82,8 +82,7 @@ def metrics_of(result: Result) -> Metrics:
 
 def on_dev(result: Result) -> float | None:
     """What a search may look at: test is only told."""
-    kept = [stage["scores"] for stage in result.stages if stage.get("used", True) and stage["scores"]]
-    return kept[-1][result.primary] if kept else None
+    return next(reversed(result.on_dev()), None)
 
 
 def under(prefix: str, values: Mapping[str, float | None]) -> Metrics:
