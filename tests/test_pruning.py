@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pare.batches import Row
+from pare.batches import Row, collate
 from pare.checkpoint import Checkpoint
 from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Scores, importance_of
+from pare.losses import hard_loss
 from pare.pipeline import Outcome
 from pare.progress import Progress, silent
 from pare.pruning import Narrowing, by_global_rank, flops_each, parameters_each, shrink, sort, uniform
@@ -67,9 +68,6 @@ def test_mask_gradients_are_those_of_scaling_a_head(finetuned: Checkpoint) -> No
         columns = slice(block.head_size, 2 * block.head_size)
         with torch.no_grad():
             block.attention_output.weight[:, columns] *= scale
-            from pare.losses import hard_loss
-            from pare.training import collate
-
             batch = collate(one, network.outputs, 0, torch.device("cpu"))
             value = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs).item()
             block.attention_output.weight[:, columns] /= scale
@@ -198,7 +196,7 @@ def test_numbers_of_neurons_that_were_not_trained_are_doubted(
 def test_a_supernet_draws_on_where_it_was_broken_off(
     finetuned: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("pare.fitting.SAVE_EVERY_S", 0.0)
     train = Training(steps=12, precision="fp32", threads=1)
     stage = Supernet(widths=(0.25, 0.5, 0.75, 1.0), sample=1, importance="magnitude", rows=8, train=train)
 

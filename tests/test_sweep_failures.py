@@ -176,15 +176,15 @@ import os, sys
 
 def often():
     if "pare.sweeps.work" in sys.modules and "SAVED" in os.environ:
-        from pare import training
-        note = getattr(training, "note_alone", training.save_standing)
+        from pare import fitting
+        note = getattr(fitting, "note_alone", fitting.save_standing)
 
         def save(folder, standing, *rest):
             with open(os.environ["SAVED"], "a") as file:
                 file.write(f"{folder.name} {standing.step}\\n")
             note(folder, standing, *rest)
 
-        training.SAVE_EVERY_S, training.save_standing, training.note_alone = 0.0, save, note
+        fitting.SAVE_EVERY_S, fitting.save_standing, fitting.note_alone = 0.0, save, note
 
 os.register_at_fork(after_in_child=often)
 """

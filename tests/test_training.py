@@ -23,6 +23,7 @@ from pare.checkpoint import Checkpoint
 from pare.encoders.model import Model
 from pare.encoders.network import Network
 from pare.errors import ConfigError, NonFiniteLoss
+from pare.fitting import fit, learning_rate_at
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
@@ -31,7 +32,7 @@ from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
 from pare.tasks.mine import Mine
-from pare.training import Training, fit, learning_rate_at, looks_in_vain, resolve_device
+from pare.training import Training, looks_in_vain, resolve_device
 from small import ARCHITECTURE, HARDWARE, TASK, Broken, breaking_after
 
 
@@ -218,8 +219,8 @@ def similarity(start: Network, one: Network, two: Network) -> float:
 def test_a_killed_run_goes_on_at_the_same_step_to_the_same_bits(tmp_path: Path) -> None:
     training = Training(steps=12, evaluate_every=4, precision="fp32")
     code = (
-        "import os, pathlib, pare.training, test_training as t\n"
-        "pare.training.SAVE_EVERY_S = 0.0\n"
+        "import os, pathlib, pare.fitting, test_training as t\n"
+        "pare.fitting.SAVE_EVERY_S = 0.0\n"
         "looks = iter([0.5, None])\n"
         "def judge(network):\n"
         "    return next(looks) or os.kill(os.getpid(), 9)\n"
@@ -270,7 +271,7 @@ def test_a_run_that_is_asked_to_end_in_a_look_at_dev_ends_there_and_begins_with_
 def test_what_is_dropped_after_a_break_is_what_would_have_been_and_another_part_in_each_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
 ) -> None:
-    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("pare.fitting.SAVE_EVERY_S", 0.0)
     training = Training(steps=8, precision="fp32", threads=1)
     straight, curve = fitted(training, dropout=0.3)
     with pytest.raises(Broken):
@@ -288,7 +289,7 @@ def test_a_run_whose_checkpoint_has_changed_starts_anew_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: int
 ) -> None:
     """place: of the byte: how long the header is, the header itself, or the last weight."""
-    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("pare.fitting.SAVE_EVERY_S", 0.0)
     training = Training(steps=4, precision="fp32", threads=1)
     with pytest.raises(Broken):
         fitted(training, None, tmp_path, progress=breaking_after(2))
@@ -313,7 +314,7 @@ def test_a_run_goes_on_where_another_machine_has_published_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which takes away, at any moment, the folder that says where it stands."""
-    monkeypatch.setattr("pare.training.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("pare.fitting.SAVE_EVERY_S", 0.0)
     scratch, over = tmp_path / "scratch", threading.Event()
 
     def publish() -> None:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from pare.batches import Batch, Row
 from pare.encoders.network import Network
 from pare.errors import ConfigError
+from pare.fitting import Judge, fit, quick_attention
 from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
 from pare.progress import Progress
 from pare.teacher import Projections, Teacher, Thoughts, thoughts_of
-from pare.training import Judge, Training, fit, quick_attention, resolve_device, resolve_precision
+from pare.training import Training, resolve_device, resolve_precision
 
 Pairs = Sequence[tuple[int, int]]  # (student's layer, teacher's layer); 0 is the embeddings
 

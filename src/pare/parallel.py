@@ -4,9 +4,13 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from pare.errors import ConfigError, StageFailed, TargetError
 from pare.provenance import gpu_ids, torch_finds_a_gpu
@@ -28,6 +32,30 @@ def agreed(value: float) -> float:
     from accelerate.utils import broadcast_object_list
 
     return float(broadcast_object_list([value])[0])
+
+
+def own_part(numbers: Sequence[int]) -> tuple[Sequence[int], float]:
+    """This process's rows of a batch, and the factor that makes the mean over processes one over rows."""
+    processes = world_size()
+    if processes == 1:
+        return numbers, 1.0
+    own = numbers[rank() :: processes]
+    return (own, len(own) * processes / len(numbers)) if own else (numbers[:1], 0.0)
+
+
+def averaged(module: nn.Module, device: torch.device) -> tuple[nn.Module, Callable[[Tensor], float]]:
+    """The module with its gradients averaged over all processes, and the mean of a loss over them."""
+    if world_size() == 1:
+        return module, Tensor.item
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it complains of OMP_NUM_THREADS and sets one thread
+        accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused])
+    torch.set_num_threads(threads)
+    return accelerator.prepare(module), lambda loss: float(accelerator.reduce(loss, "mean").item())
 
 
 def check(processes: int, device: str, setting: str) -> None:

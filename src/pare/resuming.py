@@ -1,6 +1,6 @@
 """Where a training run stands, on disk: after `kill -9` it goes on at the same step, to the same bits.
 
-Random numbers need no place in it: each step has its own, see `pare.training.seeds_of_a_step`.
+Random numbers need no place in it: each step has its own, see `pare.fitting.seeds_of_a_step`.
 """
 
 import hashlib

@@ -11,12 +11,13 @@ from pare import parallel
 from pare.batches import Batch, Row
 from pare.checkpoint import Checkpoint, Format
 from pare.encoders.model import Model
+from pare.fitting import fit
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.stages.networks import judge_of, rows_of, start_network, tune_thresholds, write_network
 from pare.stages.stage import Context, Stage
 from pare.tasks.task import Task
-from pare.training import Training, fit, looks_in_vain
+from pare.training import Training, looks_in_vain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.encoders.tokenizer import pretrained_tokenizer
 from pare.errors import ModelError, StageFailed
+from pare.fitting import Judge
 from pare.forwarding import network_run
 from pare.ondemand import OnDemand, changed, drawn, one_after_another
 from pare.outputs import Output, has_places
@@ -26,7 +27,6 @@ from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
 from pare.thresholds import best_threshold, closed
-from pare.training import Judge
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from pare.batches import Batch
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, Student, answering_quickly
 from pare.encoders.network import Network
+from pare.fitting import fit
 from pare.importance import Importance, importance_of
 from pare.pruning import Narrowing, sort
 from pare.stages.networks import (
@@ -32,7 +33,7 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 from pare.teacher import Teacher, thoughts_of
-from pare.training import Training, fit, refuse_without_effect, resolve_device
+from pare.training import Training, refuse_without_effect, resolve_device
 
 
 @dataclass(frozen=True, kw_only=True)

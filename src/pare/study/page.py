@@ -16,10 +16,11 @@ from pare.study.cells import counted, mark_of, notes_of
 from pare.study.choices import choices_of
 from pare.study.collecting import AS_IT_IS, Study
 from pare.study.commands import reproduce
+from pare.study.layouts import table_of
 from pare.study.quantities import MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
-from pare.study.tables import Layout, table_of
+from pare.study.tables import Layout
 from pare.study.words import WORDS, word
 
 PLOTLY = "package_data/plotly.min.js"

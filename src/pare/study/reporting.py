@@ -14,10 +14,11 @@ from pare.study.cells import Table
 from pare.study.collecting import Record, Study, collect, study_of
 from pare.study.front import Bound, choose, front
 from pare.study.keys import LACKING, check_known, value_of
+from pare.study.layouts import ACROSS_TASKS, COMPARED_ALREADY, table_of
 from pare.study.quantities import LATENCY, MEASURED
 from pare.study.statistics import WHOLE, Key, Part, Row, by_what_differs, parts
 from pare.study.summary import show_front, show_shortlist, show_table, show_without
-from pare.study.tables import ACROSS_TASKS, COMPARED_ALREADY, Layout, table_of
+from pare.study.tables import Layout
 from pare.study.verdicts import judged
 from pare.study.writing import TEXT, write_tables
 
