@@ -5,13 +5,14 @@ It explains itself: every trial is kept with what it scored, what it cost and wh
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pare.errors import GateFailed, StageFailed
 from pare.pipeline import Expect, Outcome, Pipeline
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
 from pare.steps import Step, Trial
-from pare.strategy import Strategy
+from pare.strategy import Strategy, doubts
 from pare.targets.measurement import Measure, Measurement
 
 BUDGETS = {"latency_ms": "max_latency_ms", "size_mb": "max_size_mb", "memory_mb": "max_memory_mb"}
@@ -81,12 +82,16 @@ def search(
     on_trial: Callable[[Trial], None],
     expect: Expect | None = None,
     given_up: Sequence[str | None] = (),
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Taken:
     """Carries candidates out until one is right; GateFailed, naming all that was tried, where none is.
 
     Where fine-tuning fails nothing is tried. given_up: of each why it was, where it was tried before.
+    left_out: why others are no candidates on this target.
     """
-    trials: list[Trial] = []
+    trials = [Trial(name, why) for name, why in left_out.items()]
+    for trial in trials:
+        on_trial(trial)
     passed: dict[str, tuple[Strategy, Outcome, float]] = {}
     known = dict(enumerate(given_up))
     start = pipeline.begin(finetune, on_step, expect)
@@ -94,6 +99,8 @@ def search(
         try:
             if why := known.get(number):
                 raise StageFailed(why)
+            if not auto.has_budget and (doubted := doubts(strategy, pipeline.hardware, name)):
+                raise StageFailed(doubted[0].removeprefix(f"{name}."))  # it would not be the fastest
             outcome = pipeline.carry_on(start, strategy, on_step)
             graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
             measured, _, _ = pipeline.measure(outcome.final, graphs, settings)

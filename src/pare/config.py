@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from pare.targets.measurement import Measure
 from pare.tasks.task import Task
 from pare.tracking.tracker import Tracker
 from pare.training import Training
-from pare.ways import Way, ways
+from pare.ways import Way, able, ways
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Job:
     task: Task
     finetune: Finetune
     auto: Auto | None
+    left_out: Mapping[str, str]  # candidates of `auto` that the target cannot run, and why
     expect: Expect | None
     hardware: Hardware
     ways: Sequence[Way]  # strategies and targets to choose from; most jobs have one
@@ -131,12 +132,19 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
     both = {"model": config["model"], "train": config["train"]}
     finetune = built({"_target_": "pare.stages.finetune.Finetune", **both}, "", Finetune)
     strategies: dict[str, Strategy] = {"compression": strategy}
+    left_out: Mapping[str, str] = {}
     if auto is not None:
+        auto, left_out = runnable(auto, hardware)
         strategies = {f"compression.auto.candidates.{n}": s for n, s in auto.strategies().items()}
     if auto is not None and isinstance(hardware, Automatic):
         problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
+    unseen = engine.elsewhere and planning
+    if not unseen and (auto is None or auto.has_budget):  # else it passes over them, and says so
+        for where, stages in strategies.items():
+            for doubt in doubts(stages, hardware, where):
+                say_once(doubt)
     timed = min(len(task.texts("test")), measure.texts)
     longest = finetune.model.longest
     wrong = unknown_metrics(task, expect, strategies)
@@ -151,6 +159,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
         task=task,
         finetune=finetune,
         auto=auto,
+        left_out=left_out,
         expect=expect,
         hardware=hardware,
         ways=open_ways,
@@ -217,12 +226,17 @@ def _checked(
             problems += wrong.problems
     if problems:
         raise ConfigError(problems)
-    if unseen:
-        return every
-    for where, stages in strategies.items():
-        for doubt in doubts(stages, hardware, where):
-            say_once(doubt)
     return every
+
+
+def runnable(auto: Auto, hardware: Hardware) -> tuple[Auto, Mapping[str, str]]:
+    """It with those candidates that the target can run, and why it cannot run the others; all, if none."""
+    if isinstance(hardware, Automatic):
+        return auto, {}
+    found, left_out = able(auto.strategies(), hardware, "compression.auto.candidates")
+    if not found:
+        return auto, {}
+    return replace(auto, candidates={name: dict(stages) for name, stages in found.items()}), left_out
 
 
 def unknown_metrics(task: Task, expect: Expect | None, strategies: Mapping[str, Strategy]) -> list[str]:

@@ -160,7 +160,7 @@ def choose(
     pipeline = pipelines[0]
     told = (job.finetune, job.measure, on_step, show.trial, job.expect, given_up)
     if job.auto is not None:
-        return pipeline, search(job.auto, pipeline, *told)
+        return pipeline, search(job.auto, pipeline, *told, job.left_out)
     if len(pipelines) > 1:
         return take_quickest(job.ways, pipelines, *told)
     if why := next(filter(None, given_up), None):  # by another job, which could do without

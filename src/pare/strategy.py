@@ -14,6 +14,11 @@ BASELINE = "finetune"
 
 def problems(strategy: Strategy, hardware: Hardware, where: str = "compression") -> list[str]:
     """What makes a strategy impossible, one line each; empty if it can work. where: its config key."""
+    return [*mistakes(strategy, where), *obstacles(strategy, hardware, where)]
+
+
+def mistakes(strategy: Strategy, where: str) -> list[str]:
+    """What makes it impossible on any target."""
     found = []
     have: Format = Finetune.produces
     made_by = BASELINE
@@ -30,6 +35,16 @@ def problems(strategy: Strategy, hardware: Hardware, where: str = "compression")
                 f"{where}.{name}: starts a new student, so what {lost} made is thrown away; "
                 f"drop it with ~compression/{lost}"
             )
+        if stage.gate is not None:
+            found += gate_problems(f"{where}.{name}", stage, stage.gate)
+        have, made_by = stage.produces, name
+    return found
+
+
+def obstacles(strategy: Strategy, hardware: Hardware, where: str) -> list[str]:
+    """What makes it impossible on this target."""
+    found = []
+    for name, stage in strategy:
         if hardware.device not in stage.devices:
             found.append(
                 f"{where}.{name}: what {stage.kind} makes runs on {', '.join(stage.devices)}, "
@@ -42,16 +57,13 @@ def problems(strategy: Strategy, hardware: Hardware, where: str = "compression")
                 f"{where}.{name}: makes operators of ONNX Runtime's own, which TensorRT does not know; "
                 "take lowering: plain (export), lowering: qdq (quantize), fuse: false (half)"
             )
-        if stage.gate is not None:
-            found += gate_problems(f"{where}.{name}", stage, stage.gate)
-        have, made_by = stage.produces, name
-    else:
-        if have != hardware.runs:
-            found.append(
-                f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
-                f"strategy ends with {made_by}, which makes {have}; "
-                f"take compression/export={hardware.export} and what it goes with"
-            )
+    last, makes = (strategy[-1][0], strategy[-1][1].produces) if strategy else (BASELINE, Finetune.produces)
+    if makes != hardware.runs:
+        found.append(
+            f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
+            f"strategy ends with {last}, which makes {makes}; "
+            f"take compression/export={hardware.export} and what it goes with"
+        )
     return found
 
 

@@ -1,13 +1,15 @@
-"""One strategy on each runtime that is here: what `hardware=auto` chooses from."""
+"""One strategy on each runtime that is here, and several on one: what is chosen from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pare.errors import ConfigError
 from pare.stages.export import Export
+from pare.stages.half import Half
 from pare.stages.nncf import Nncf
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Stage
-from pare.strategy import Strategy, problems
+from pare.strategy import Strategy, mistakes, obstacles, problems
 from pare.targets.hardware import Automatic, Hardware
 
 #: settings of `quantize` that `nncf` has in no form; what both call `activations` are other statistics
@@ -47,8 +49,36 @@ def ways(
     return found, reasons
 
 
+def able(
+    strategies: Mapping[str, Strategy], target: Hardware, where: str
+) -> tuple[dict[str, Strategy], dict[str, str]]:
+    """Those that the target can run, as it would have them, and why it cannot run each of the others.
+
+    One that no target could run stays as it is, with its mistakes. where: the config key of them all.
+    """
+    found: dict[str, Strategy] = {}
+    reasons: dict[str, str] = {}
+    for name, strategy in strategies.items():
+        before = f"{where}.{name}"
+        if mistakes(strategy, before):
+            found[name] = strategy
+            continue
+        try:
+            translated = [(kind, on(stage, f"{before}.{kind}", target)) for kind, stage in strategy]
+            impossible = obstacles(translated, target, before)
+        except ConfigError as e:
+            impossible = list(e.problems)
+        if impossible:
+            reasons[name] = "; ".join(line.removeprefix(f"{before}.") for line in impossible)
+        else:
+            found[name] = translated
+    return found, reasons
+
+
 def on(stage: Stage, where: str, target: Hardware) -> Stage:
     """What does the same for another runtime; a strategy is written for ONNX Runtime."""
+    if target.standard_operators:
+        return in_standard_operators(stage)
     if target.runs == "onnx" or "onnx" not in (stage.accepts, stage.produces):
         return stage
     if isinstance(stage, Export):
@@ -68,3 +98,14 @@ def on(stage: Stage, where: str, target: Hardware) -> Stage:
             keep_float=stage.keep_float,
         )
     raise ConfigError(f"{where}: {stage.kind} is for ONNX graphs only")
+
+
+def in_standard_operators(stage: Stage) -> Stage:
+    """What does the same in operators of ONNX's own, if anything does."""
+    if isinstance(stage, Export):
+        return replace(stage, lowering="plain")
+    if isinstance(stage, Half):
+        return replace(stage, fuse=False)
+    if isinstance(stage, Quantize):
+        return replace(stage, lowering="qdq")
+    return stage
