@@ -134,10 +134,11 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
     strategies: dict[str, Strategy] = {"compression": strategy}
     left_out: Mapping[str, str] = {}
     if auto is not None:
-        auto, left_out = runnable(auto, hardware)
+        if isinstance(hardware, Automatic):
+            problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
+        else:
+            auto, left_out = runnable(auto, hardware)
         strategies = {f"compression.auto.candidates.{n}": s for n, s in auto.strategies().items()}
-    if auto is not None and isinstance(hardware, Automatic):
-        problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
     unseen = engine.elsewhere and planning
@@ -229,14 +230,18 @@ def _checked(
     return every
 
 
+#: by the ids of both, which `built_once` keeps: what is made of them has to stay, too, for `complaint`
+_runnable: dict[tuple[int, int], tuple[Auto, Mapping[str, str]]] = {}
+
+
 def runnable(auto: Auto, hardware: Hardware) -> tuple[Auto, Mapping[str, str]]:
     """It with those candidates that the target can run, and why it cannot run the others; all, if none."""
-    if isinstance(hardware, Automatic):
-        return auto, {}
-    found, left_out = able(auto.strategies(), hardware, "compression.auto.candidates")
-    if not found:
-        return auto, {}
-    return replace(auto, candidates={name: dict(stages) for name, stages in found.items()}), left_out
+    key = (id(auto), id(hardware))
+    if key not in _runnable:
+        found, left_out = able(auto.strategies(), hardware, "compression.auto.candidates")
+        candidates = {name: dict(stages) for name, stages in found.items()}
+        _runnable[key] = (replace(auto, candidates=candidates), left_out) if found else (auto, {})
+    return _runnable[key]
 
 
 def unknown_metrics(task: Task, expect: Expect | None, strategies: Mapping[str, Strategy]) -> list[str]:
