@@ -13,6 +13,7 @@ from pare.errors import GateFailed, NonFiniteLoss
 from pare.pipeline import Expect
 from pare.report import Terminal
 from pare.stages.export import Export
+from pare.stages.half import Half
 from pare.stages.quantize import Quantize
 from pare.stages.stage import Gate, Stage
 from pare.stages.vocabulary import Vocabulary
@@ -23,6 +24,12 @@ from pare.ways import Way
 from small import FINETUNE, HARDWARE, ignore, pipeline
 
 MEASURE = Measure(launches=2, seconds=0.2, texts=20, peak=False)
+WITHOUT_WIDTHS = (
+    "compression=auto",
+    "~compression.auto.candidates.width_half",
+    "~compression.auto.candidates.width_int8",
+    "~compression.auto.candidates.width_qat",
+)
 RUINOUS = Width(keep=0.02, importance="magnitude", multiple_of=1)
 CANDIDATES: Mapping[str, Mapping[str, Stage]] = {
     "as_it_is": {"export": Export()},
@@ -147,14 +154,53 @@ def test_a_model_that_is_not_what_was_promised_is_not_compressed(root: Path) -> 
 def test_auto_from_the_command_line(tmp_path: Path) -> None:
     done = job(
         tmp_path,
-        *TINY, "compression=auto", "~compression.auto.candidates.width_int8",
-        "~compression.auto.candidates.width_qat", "compression.auto.max_drop=0.5",
+        *TINY, *WITHOUT_WIDTHS, "compression.auto.max_drop=0.5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     tried = result_of(tmp_path / "job")["tried"]
-    assert [trial["name"] for trial in tried] == ["as_it_is", "int8"]
+    assert [trial["name"] for trial in tried] == ["as_it_is", "half", "int8"]
     assert "taken: " in done.stdout
     assert (ROOT / "conf" / "compression" / "auto.yaml").is_file()
+
+
+@pytest.mark.parametrize("budget", [None, 1000.0])
+def test_what_can_only_be_slower_is_not_measured_unless_there_is_a_budget_to_keep(
+    root: Path, monkeypatch: pytest.MonkeyPatch, budget: float | None
+) -> None:
+    monkeypatch.setattr("pare.targets.processor.features", lambda: frozenset({"avx2"}))
+    candidates = {"half": {"export": Export(), "half": Half()}, **CANDIDATES}
+    tried = by_name(searched(root, Auto(candidates=candidates, max_drop=0.5, max_size_mb=budget)))
+    assert list(tried) == (["half"] if budget else ["half", *CANDIDATES])
+    if budget:
+        assert tried["half"].taken
+    else:
+        assert tried["half"].why.startswith("half: makes fp16, but this CPU has no instructions for FP16")
+        assert not tried["int8"].why, "slower than with instructions of its own, and quicker than FP32"
+
+
+def test_auto_on_another_runtime_leaves_out_what_that_cannot_run(tmp_path: Path) -> None:
+    done = job(tmp_path, *TINY, *WITHOUT_WIDTHS, "hardware=openvino", "compression.auto.max_drop=0.5")
+    assert done.returncode == 0, done.stderr
+    tried = {trial["name"]: trial for trial in result_of(tmp_path / "job")["tried"]}
+    assert tried["half"]["why"] == "half: half is for ONNX graphs only"
+    assert [tried[name]["speedup"] is not None for name in ("half", "as_it_is", "int8")] == [
+        False,
+        True,
+        True,
+    ]
+    assert "half: half: half is for ONNX graphs only" in done.stdout
+
+
+def test_where_no_candidate_can_run_all_reasons_are_told(tmp_path: Path) -> None:
+    done = run(
+        "compression=auto",
+        "hardware=torch",
+        "~compression.auto.candidates.as_it_is",
+        f"store.root={tmp_path}",
+    )
+    assert done.returncode == 2
+    assert "compression.auto.candidates.int8" in done.stderr
+    assert "compression.auto.candidates.half" in done.stderr
 
 
 def test_auto_stands_alone(tmp_path: Path) -> None:

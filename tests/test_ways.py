@@ -11,6 +11,7 @@ from pare.choosing import take_quickest
 from pare.errors import GateFailed
 from pare.pipeline import Pipeline
 from pare.progress import silent
+from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.half import Half
 from pare.stages.nncf import Nncf
@@ -18,11 +19,15 @@ from pare.stages.quantize import Quantize
 from pare.stages.width import Width
 from pare.steps import Trial
 from pare.store import Store
+from pare.strategy import Strategy
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
-from pare.ways import ways
+from pare.ways import able, ways
 from small import FINETUNE, TASK, ignore
 
+TENSORRT = Hardware(
+    name="tensorrt", device="cuda", providers=("TensorrtExecutionProvider", "CUDAExecutionProvider")
+)
 HERE = Automatic(name="auto", throughput_batches=(1,))
 INT8 = (("width", Width(keep=0.5)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))
 MEASURE = Measure(launches=2, seconds=0.2, texts=20, peak=False)
@@ -55,6 +60,30 @@ def test_without_int8_pytorch_is_among_them() -> None:
     assert [way.hardware.runtime for way in found] == ["onnxruntime", "openvino", "torch"]
     assert [dict(way.strategy)["export"].produces for way in found] == ["onnx", "openvino", "program"]
     assert reasons == []
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "int8": INT8,
+    "half": (("export", Export()), ("half", Half())),
+    "dynamic": (("export", Export()), ("quantize", Dynamic())),
+    "wrong": (("quantize", Quantize()), ("export", Export())),
+}
+
+
+def test_for_tensorrt_strategies_are_translated_to_standard_operators() -> None:
+    found, reasons = able(STRATEGIES, TENSORRT, "candidates")
+    assert list(found) == ["int8", "half", "wrong"], "a mistake stays, to be told"
+    assert dict(found["int8"])["export"] == Export(lowering="plain")
+    assert dict(found["int8"])["quantize"] == Quantize(calibration_rows=8, lowering="qdq")
+    assert dict(found["half"])["half"] == Half(fuse=False)
+    assert list(reasons) == ["dynamic"]
+
+
+def test_of_strategies_those_are_left_out_that_a_target_cannot_run() -> None:
+    found, reasons = able(STRATEGIES, Hardware(name="cuda", device="cuda"), "candidates")
+    assert list(found) == ["half", "wrong"]
+    assert reasons["int8"] == "quantize: what quantize makes runs on cpu, not on hardware=cuda (cuda)"
+    assert list(able(STRATEGIES, Hardware(name="here"), "candidates")[0]) == list(STRATEGIES)
 
 
 def test_providers_are_onnx_runtimes() -> None:

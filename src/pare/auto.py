@@ -12,7 +12,7 @@ from pare.pipeline import Expect, Outcome, Pipeline
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Stage
 from pare.steps import Step, Trial
-from pare.strategy import Strategy, doubts
+from pare.strategy import Strategy, emulated
 from pare.targets.measurement import Measure, Measurement
 
 BUDGETS = {"latency_ms": "max_latency_ms", "size_mb": "max_size_mb", "memory_mb": "max_memory_mb"}
@@ -99,8 +99,8 @@ def search(
         try:
             if why := known.get(number):
                 raise StageFailed(why)
-            if not auto.has_budget and (doubted := doubts(strategy, pipeline.hardware, name)):
-                raise StageFailed(doubted[0].removeprefix(f"{name}."))  # it would not be the fastest
+            if not auto.has_budget and (why := emulated(strategy, pipeline.hardware)):
+                raise StageFailed(why)
             outcome = pipeline.carry_on(start, strategy, on_step)
             graphs = pipeline.baseline_graphs(strategy, outcome.baseline)
             measured, _, _ = pipeline.measure(outcome.final, graphs, settings)

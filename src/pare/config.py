@@ -18,7 +18,7 @@ from pare.pipeline import Expect
 from pare.stages.finetune import Finetune
 from pare.stages.stage import Gate, Stage
 from pare.store import Store
-from pare.strategy import Strategy, doubts
+from pare.strategy import Strategy, doubts, emulated
 from pare.sweep import EngineSettings, Sweep
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
@@ -138,12 +138,15 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
             problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
         else:
             auto, left_out = runnable(auto, hardware)
-        strategies = {f"compression.auto.candidates.{n}": s for n, s in auto.strategies().items()}
+        candidates = "compression.auto.candidates"
+        strategies = {f"{candidates}.{n}": s for n, s in auto.strategies().items() if n not in left_out}
+        if not strategies:
+            problems += [f"{candidates}.{name}: {why}" for name, why in left_out.items()]
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
-    unseen = engine.elsewhere and planning
-    if not unseen and (auto is None or auto.has_budget):  # else it passes over them, and says so
-        for where, stages in strategies.items():
+    told = {} if engine.elsewhere and planning else strategies
+    for where, stages in told.items():
+        if auto is None or auto.has_budget or not emulated(stages, hardware):  # else it says so itself
             for doubt in doubts(stages, hardware, where):
                 say_once(doubt)
     timed = min(len(task.texts("test")), measure.texts)
@@ -235,12 +238,12 @@ _runnable: dict[tuple[int, int], tuple[Auto, Mapping[str, str]]] = {}
 
 
 def runnable(auto: Auto, hardware: Hardware) -> tuple[Auto, Mapping[str, str]]:
-    """It with those candidates that the target can run, and why it cannot run the others; all, if none."""
+    """It with those candidates that the target can run, or as it is; and why it cannot run the others."""
     key = (id(auto), id(hardware))
     if key not in _runnable:
         found, left_out = able(auto.strategies(), hardware, "compression.auto.candidates")
         candidates = {name: dict(stages) for name, stages in found.items()}
-        _runnable[key] = (replace(auto, candidates=candidates), left_out) if found else (auto, {})
+        _runnable[key] = (replace(auto, candidates=candidates) if found else auto), left_out
     return _runnable[key]
 
 

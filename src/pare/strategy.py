@@ -76,6 +76,14 @@ def doubts(strategy: Strategy, hardware: Hardware, where: str = "compression") -
     ]
 
 
+def emulated(strategy: Strategy, hardware: Hardware) -> str | None:
+    """Why it cannot be quicker than the model as it is; None where it may."""
+    for name, stage in strategy:
+        if why := hardware.emulates(stage.computes):
+            return f"{name}: makes {stage.computes}, but {why}"
+    return None
+
+
 def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
     if stage.produces == "cohort":
         return [f"{where}.gate: a cohort has no score; the gate belongs to the take stage after it"]

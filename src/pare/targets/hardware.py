@@ -177,6 +177,10 @@ class Hardware:
             )
         return None
 
+    def emulates(self, precision: str | None) -> str | None:
+        """Why a precision can only be slower here than FP32, which INT8 is not on any CPU."""
+        return self.doubts(precision) if self.device == "cpu" and precision in ("fp16", "bf16") else None
+
     def misfits(self, timed: int, longest: Sequence[int | None], read: int) -> list[str]:
         """What makes measuring impossible here, one line each.
 
