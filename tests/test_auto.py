@@ -183,24 +183,17 @@ def test_auto_on_another_runtime_leaves_out_what_that_cannot_run(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     tried = {trial["name"]: trial for trial in result_of(tmp_path / "job")["tried"]}
     assert tried["half"]["why"] == "half: half is for ONNX graphs only"
-    assert [tried[name]["speedup"] is not None for name in ("half", "as_it_is", "int8")] == [
-        False,
-        True,
-        True,
-    ]
+    assert [name for name, trial in tried.items() if trial["speedup"]] == ["as_it_is", "int8"]
     assert "half: half: half is for ONNX graphs only" in done.stdout
 
 
 def test_where_no_candidate_can_run_all_reasons_are_told(tmp_path: Path) -> None:
-    done = run(
-        "compression=auto",
-        "hardware=torch",
-        "~compression.auto.candidates.as_it_is",
-        f"store.root={tmp_path}",
-    )
+    without = (*WITHOUT_WIDTHS, "~compression.auto.candidates.as_it_is")
+    done = run(*without, "hardware=torch", f"store.root={tmp_path}")
     assert done.returncode == 2
-    assert "compression.auto.candidates.int8" in done.stderr
-    assert "compression.auto.candidates.half" in done.stderr
+    starts = [f"error: compression.auto.candidates.{name}: " for name in ("half: half", "int8: quantize")]
+    lines = done.stderr.splitlines()
+    assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 
 def test_auto_stands_alone(tmp_path: Path) -> None:
