@@ -513,6 +513,7 @@ def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) ->
     for name in ("exact\\_match", "dtype", "end\\_to\\_end ms", "memory MB", "size MB"):
         assert name in heads["ernie_tiny"]
     assert "average" in heads["clue"]
+    assert "p50 a text ms" in heads["hierarchical"]
     assert told(study, "--layout", "nope")[0] == 2
 
 

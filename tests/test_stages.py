@@ -203,6 +203,18 @@ def test_texts_that_a_model_cannot_read_whole_are_told_of(
     assert len(caplog.messages) == said
 
 
+def test_heads_that_nobody_trained_are_told_of(
+    tmp_path: Path, finetuned: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fine-tuned model of others has heads that are not read."""
+    untrained = replace(FINETUNE, train=replace(FINETUNE.train, steps=0))
+    pipeline(tmp_path).execute(replace(untrained, model=Model(path=str(finetuned.path))), (), ignore)
+    assert caplog.messages == []
+    pipeline(tmp_path).execute(untrained, (), ignore)
+    (told,) = caplog.messages
+    assert told.startswith("train.steps=0: bert-2L64H4A is no checkpoint of Pare's that answers this task")
+
+
 @pytest.mark.parametrize(("rate", "said"), [(1e-9, True), (3e-3, False)])
 def test_a_network_that_learnt_nothing_is_told_of(
     rate: float, said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture

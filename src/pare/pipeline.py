@@ -9,6 +9,7 @@ from pare.cached import Cached, is_decided_by_measuring
 from pare.checkpoint import Checkpoint
 from pare.errors import GateFailed, StageFailed
 from pare.stages.finetune import Finetune
+from pare.stages.networks import is_fine_tuned
 from pare.stages.stage import Gate, Stage
 from pare.steps import Scores, Step, Verdict
 from pare.strategy import BASELINE, Strategy
@@ -117,6 +118,13 @@ class Pipeline(Cached):
 
     def warn_if_nothing_was_learnt(self, finetune: Finetune, score: float) -> None:
         """score: of the fine-tuned model on dev."""
+        if finetune.train.steps == 0 and not is_fine_tuned(finetune.model, self.task):
+            log.warning(
+                "train.steps=0: %s is no checkpoint of Pare's that answers this task; "
+                "its heads were drawn at random, and all scores are of that",
+                finetune.model.name,
+            )
+            return
         if score <= (floor := self.task.floor("dev")):
             log.warning(
                 "fine-tuning %s: %s is %.4f on dev, and one and the same answer to everything scores %.4f: "

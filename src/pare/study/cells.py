@@ -88,7 +88,7 @@ def title_of(quantity: Quantity) -> str:
     name = next(
         (quantity.name.removesuffix(end) for end in ends if quantity.name.endswith(end)), quantity.name
     )
-    return {"latency": "p50", "latency_p90": "p90"}.get(name, name)
+    return {"latency": "p50", "latency_p90": "p90", "text": "p50 a text"}.get(name, name)
 
 
 def number(found: Estimate | None, quantity: Quantity) -> Cell:

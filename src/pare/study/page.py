@@ -17,7 +17,7 @@ from pare.study.choices import choices_of
 from pare.study.collecting import AS_IT_IS, Study
 from pare.study.commands import reproduce
 from pare.study.layouts import table_of
-from pare.study.quantities import MEASURED, Quantity, score
+from pare.study.quantities import A_TEXT, MEASURED, Quantity, score
 from pare.study.statistics import Part, Row, baseline_of, by_stage, estimate
 from pare.study.summary import caveats
 from pare.study.tables import Layout
@@ -73,7 +73,9 @@ def part_data(part: Part, language: str) -> dict[str, Any]:
     results = [result for row in part.rows for result in row.results]
     primary = results[0].primary
     scores = [primary, *sorted({name for result in results for name in result.scores} - {primary})]
-    quantities = [*map(score, scores), *MEASURED.values()]
+    one_by_one = all(result.measurement.batch == 1 for result in results)
+    measured = [q for q in MEASURED.values() if q.name != A_TEXT or not one_by_one]
+    quantities = [*map(score, scores), *measured]
     known = [q for q in quantities if any(q.of(result) is not None for result in results)]
     return {
         "title": part.title,

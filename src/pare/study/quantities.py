@@ -75,10 +75,12 @@ def params(stage: int) -> Callable[[Result], float | None]:
 
 
 LATENCY, SPEEDUP, RATE, SIZE, MEMORY = "latency_ms", "speedup", "throughput_per_s", "size_mb", "memory_mb"
+A_TEXT = "text_ms"  # the latency of a call, shared by the texts in it
 MEASURED = {
     quantity.name: quantity
     for quantity in (
         measured(LATENCY, "ms", 3, "times", lambda m: m.latency_ms.get("p50"), lambda m: m.speedup),
+        measured(A_TEXT, "ms", 3, "times", lambda m: m.latency_ms["p50"] / m.batch, lambda m: m.speedup),
         measured("latency_p90_ms", "ms", 3, "times", lambda m: m.latency_ms.get("p90")),
         measured(
             "end_to_end_ms",
