@@ -18,7 +18,7 @@ ROOMS = (
     ("store", "checkpoint"),
     ("encoders", "tasks", "losses", "parallel", "resuming", "batches", "runtimes", "thresholds"),
     ("lowering", "training", "answering", "bundled"),
-    ("teacher", "importance", "forwarding"),
+    ("fitting", "teacher", "importance", "forwarding"),
     ("distillation", "pruning"),
     ("stages", "targets", "aims"),
     ("strategy", "build", "steps", "sweep"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pare import decoding, feeding
-from pare.bundled import predict
+from pare.bundled import predict, serve
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.evaluation import Evaluation, files_of
 from pare.files import beside, remove_whole, write_json
@@ -48,7 +48,7 @@ def write_bundle(
     with replacing(folder) as unfinished:
         for name in files_of(checkpoint):
             shutil.copyfile(checkpoint.path / name, unfinished / name)
-        for module in (predict, decoding, feeding):
+        for module in (predict, serve, decoding, feeding):
             source = Path(str(module.__file__))
             shutil.copyfile(source, unfinished / source.name)
         runtime = RUNTIMES[checkpoint.format]

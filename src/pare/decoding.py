@@ -108,6 +108,23 @@ def offsets_of(encoding: Any, text: Text) -> list[tuple[int, int]]:
     return [(end - len(text[start:end].lstrip()), end) for start, end in places]
 
 
+def probabilities(
+    outputs: Sequence[Mapping[str, Any]], logits: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Of the labels of each head that reads whole texts; where any number may hold, each by itself."""
+    found = {}
+    for output in outputs:
+        if output["scope"] == "text":
+            values = logits[output["name"]].astype(np.float64)
+            if output.get("choice", "one") == "any":
+                shares = (1 + np.tanh(values / 2)) / 2
+            else:
+                shares = np.exp(values - values.max())
+                shares /= shares.sum()
+            found[output["name"]] = dict(zip(output["labels"], shares.round(6).tolist(), strict=True))
+    return found
+
+
 def decode(
     outputs: Sequence[Mapping[str, Any]],
     text: Text,

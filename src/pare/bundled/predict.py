@@ -18,12 +18,12 @@ from tokenizers import Tokenizer
 
 IN_PARE = __name__.startswith("pare.")
 if TYPE_CHECKING or IN_PARE:
-    from pare.decoding import Text, decode, offsets_of
+    from pare.decoding import Text, decode, offsets_of, probabilities
     from pare.runtimes.session import Session, session_class_for
 elif __package__:  # beside this file, in a bundle whose folder is imported from
-    from .decoding import Text, decode, offsets_of
+    from .decoding import Text, decode, offsets_of, probabilities
 else:
-    from decoding import Text, decode, offsets_of
+    from decoding import Text, decode, offsets_of, probabilities
 
 BATCH = 32
 
@@ -48,8 +48,11 @@ class Predictor:
         session = session_of(about["model"])(str(folder / about["model"]), *where)
         return cls(session, folder / about["tokenizer"], about)
 
-    def predict(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
-        """One answer for each text, or pair of texts, in order."""
+    def predict(self, texts: Sequence[Text], with_probabilities: bool = False) -> list[dict[str, Any]]:
+        """One answer for each text, or pair of texts, in order.
+
+        with_probabilities: and under `probabilities` those of the labels of whole texts.
+        """
         if not texts:
             return []
         encoded = self.tokenizer.encode_batch(list(texts))
@@ -60,15 +63,14 @@ class Predictor:
             ids[i, : len(e.ids)] = e.ids
             mask[i, : len(e.ids)] = 1
         values = self.session.run(ids, mask)
-        return [
-            decode(
-                self.about["outputs"],
-                text,
-                offsets_of(encoded[i], text),
-                {name: value[i] for name, value in values.items()},
-            )
-            for i, text in enumerate(texts)
-        ]
+        answers = []
+        for i, text in enumerate(texts):
+            logits = {name: value[i] for name, value in values.items()}
+            answer = decode(self.about["outputs"], text, offsets_of(encoded[i], text), logits)
+            if with_probabilities:
+                answer["probabilities"] = probabilities(self.about["outputs"], logits)
+            answers.append(answer)
+        return answers
 
 
 def session_of(model: str) -> type["Session"]:
@@ -82,14 +84,18 @@ def session_of(model: str) -> type["Session"]:
     return Session
 
 
-def main(arguments: Sequence[str]) -> None:
+def loaded(folder: Path) -> Predictor:
     try:
-        predictor = Predictor.load(Path(__file__).parent)
+        return Predictor.load(folder)
     except ModuleNotFoundError as e:
         needed = Path(__file__).with_name("requirements.txt")
         raise SystemExit(f"error: {e.name} is not installed; pip install -r {needed}") from None
     except RuntimeError as e:
         raise SystemExit(f"error: {str(e).splitlines()[0]}") from None
+
+
+def main(arguments: Sequence[str]) -> None:
+    predictor = loaded(Path(__file__).parent)
     for given in batches(arguments or lines(sys.stdin.buffer)):
         texts = [pair_of(text) for text in given] if predictor.about["pairs"] else given
         for text, answer in zip(texts, predictor.predict(texts), strict=True):

@@ -1,0 +1,169 @@
+"""A bundle over HTTP: answers are those that were scored, whoever else asks; mistakes are told in a line."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pare.bundle import write_bundle
+from pare.bundled.serve import Refused, texts_of
+from pare.checkpoint import Checkpoint
+from pare.decoding import probabilities
+from pare.stages.export import Export
+from small import HARDWARE, TASK, pipeline
+
+#: a bundle has to do without
+ABSENT = "import sys\nfor name in ('torch', 'transformers', 'onnx', 'pare'):\n    sys.modules[name] = None\n"
+
+
+class Service:
+    """The script of a bundle as a process of its own, on a port that was free."""
+
+    def __init__(self, folder: Path, guard: Path) -> None:
+        (guard / "sitecustomize.py").write_text(ABSENT)
+        self.process = subprocess.Popen(
+            [sys.executable, str(folder / "serve.py"), "--port", "0"],
+            env={**os.environ, "PYTHONPATH": str(guard)},
+            cwd=guard,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.port = int(line.rpartition(":")[2])
+
+    def asked(self, body: Any, method: str = "POST") -> tuple[int, Any]:
+        told = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        told.request(method, "/", body if isinstance(body, bytes) else json.dumps(body))
+        answer = told.getresponse()
+        found = (answer.status, json.loads(answer.read()))
+        told.close()
+        return found
+
+
+@pytest.fixture(scope="module")
+def graph(root: Path, finetuned: Checkpoint) -> Checkpoint:
+    entry, _ = pipeline(root).produce(Export(), {"model": finetuned})
+    return Checkpoint(entry.path, entry.digest)
+
+
+@pytest.fixture(scope="module")
+def service(graph: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    place = tmp_path_factory.mktemp("served")
+    write_bundle(place / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    there = Service(place / "bundle", place)
+    yield there
+    there.process.terminate()
+    there.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def scored(root: Path, graph: Checkpoint) -> list[dict[str, Any]]:
+    return pipeline(root).score(graph, "test")[1]
+
+
+def test_one_text_has_one_answer_and_a_list_has_a_list(
+    service: Service, scored: list[dict[str, Any]]
+) -> None:
+    texts = list(TASK.texts("test"))
+    assert service.asked({"text": texts[0]}) == (200, scored[0])
+    assert service.asked({"text": texts}) == (200, scored)
+    assert service.asked({"text": []}) == (200, [])
+
+
+def test_many_who_ask_at_once_are_answered_as_each_alone(
+    service: Service, scored: list[dict[str, Any]]
+) -> None:
+    texts = list(TASK.texts("test"))
+    parts = [slice(n, n + 1 + n % 5) for n in range(60)]
+    with ThreadPoolExecutor(16) as crowd:
+        found = list(crowd.map(lambda part: service.asked({"text": texts[part]}), parts))
+    assert found == [(200, scored[part]) for part in parts]
+
+
+def test_probabilities_are_of_the_labels_that_are_answered(service: Service) -> None:
+    status, answer = service.asked({"text": TASK.texts("test")[0], "probabilities": True})
+    assert status == 200
+    ((name, shares),) = answer["probabilities"].items()
+    assert max(shares, key=lambda label: shares[label]) == answer[name]
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_any_number_may_hold_is_each_by_itself() -> None:
+    """A label is said above 0.5, however sure the network is."""
+    outputs = [{"name": "labels", "scope": "text", "choice": "any", "labels": ["a", "b", "c"]}]
+    found = probabilities(outputs, {"labels": np.array([-800.0, 0.0, 800.0], dtype=np.float32)})
+    assert found == {"labels": {"a": 0.0, "b": 0.5, "c": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 400, "the request is no JSON"),
+        (b"\xff\xfe", 400, "the request is no JSON"),
+        (b"[" * 100_000, 400, "the request is no JSON"),
+        ([1], 400, 'no object; {"text"'),
+        ({}, 400, '"text": found null; one or a list is needed, a text is a string'),
+        ({"text": ["a", 1]}, 400, '"text": found ["a", 1]'),
+        ({"text": "\ud800"}, 400, '"text": found "\\ud800"'),
+        (b" " * (2**20 + 1), 413, "1048577 bytes; 1048576 are allowed"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_told_why(
+    service: Service, body: Any, status: int, said: str, scored: list[dict[str, Any]]
+) -> None:
+    found, answer = service.asked(body)
+    assert found == status
+    assert said in answer["error"]
+    assert service.asked({"text": TASK.texts("test")[0]}) == (200, scored[0]), "others are none the worse"
+
+
+def test_it_says_what_it_is(service: Service) -> None:
+    status, about = service.asked(b"", "GET")
+    assert (status, about["task"], about["pairs"]) == (200, TASK.name, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(["a", "b"], (True, [("a", "b")])), ([["a", "b"], ["c", "d"]], (False, [("a", "b"), ("c", "d")]))],
+)
+def test_a_model_of_pairs_takes_lists_of_two(given: object, found: object) -> None:
+    assert texts_of({"text": given}, pairs=True) == found
+    with pytest.raises(Refused, match="a pair is a list of two texts"):
+        texts_of({"text": "one"}, pairs=True)
+
+
+def test_what_was_asked_is_answered_before_it_ends(graph: Checkpoint, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    there = Service(tmp_path / "bundle", tmp_path)
+    texts = list(TASK.texts("test")) * 30
+    half = json.dumps({"text": texts}).encode()
+    told = http.client.HTTPConnection("127.0.0.1", there.port, timeout=60)
+    told.putrequest("POST", "/")
+    told.putheader("Content-Length", str(len(half)))
+    told.endheaders(half[:1000])
+    assert there.asked({"text": texts[0]})[0] == 200, "the server has taken the connection before this one"
+    there.process.send_signal(signal.SIGTERM)
+    told.send(half[1000:])
+    answer = told.getresponse()
+    assert (answer.status, len(json.loads(answer.read()))) == (200, len(texts))
+    told.close()
+    assert there.process.wait(30) == 0
+
+
+def test_a_port_that_is_taken_is_one_line(service: Service, graph: Checkpoint, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    command = [sys.executable, str(tmp_path / "bundle" / "serve.py"), "--port", str(service.port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: 127.0.0.1:{service.port}: Address already in use\n"
