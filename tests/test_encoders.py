@@ -2,25 +2,42 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from pare.encoders.families import FAMILIES, family_of
+from pare.encoders.heads import DenseHead, answers_all
 from pare.encoders.model import Architecture, Model
-from pare.encoders.network import pretrained
+from pare.encoders.network import load, pretrained, save
 from pare.encoders.tokenizer import pretrained_tokenizer
 from pare.errors import ModelError
+from pare.outputs import Output, Scope
+from pare.pipeline import Pipeline
+from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.quantize import Quantize
 from pare.stages.width import Width
+from pare.store import Store
+from pare.tasks.mine import Mine
 from pare.tasks.text import train_wordpiece, wordpiece_from
-from small import QUICK, TASK, ignore, pipeline
+from small import HARDWARE, QUICK, TASK, ignore, pipeline
 
 TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
 SHAPE = {
@@ -195,6 +212,95 @@ def test_an_encoder_is_taken_out_of_a_language_model(model_type: str, tmp_path: 
         wanted = whole.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         found = network.hidden_states(ids, torch.ones_like(ids))
     assert torch.allclose(found, wanted, atol=1e-5)
+
+
+LABELS = ("a", "b", "c")
+CLASSIFIERS = [t for family in FAMILIES if family.reads_classifiers for t in family.model_types]
+
+
+def classifier_of(model_type: str, scope: str, place: Path, names: dict[int, str]) -> PreTrainedModel:
+    """Such as transformers leaves behind, its weights far from those that a fresh one has."""
+    shape = family_of(model_type).shape(
+        Architecture(family=model_type, hidden=32, ffn=64, vocabulary=1000), 1000, 0
+    )
+    config = AutoConfig.for_model(
+        model_type, **shape, id2label=names, label2id={n: i for i, n in names.items()}
+    )
+    kind = AutoModelForSequenceClassification if scope == "text" else AutoModelForTokenClassification
+    torch.manual_seed(0)
+    whole: PreTrainedModel = kind.from_config(config).eval()
+    with torch.no_grad():
+        for name, parameter in whole.named_parameters():
+            if "pooler" in name or "classifier" in name:
+                parameter.add_(torch.randn_like(parameter))
+    whole.save_pretrained(place)
+    return whole
+
+
+@pytest.mark.parametrize("scope", ["text", "token"])
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
+def test_a_classifier_of_transformers_answers_as_it_did(
+    model_type: str, scope: Scope, tmp_path: Path
+) -> None:
+    """Its labels in another order, before and after it was written as a checkpoint."""
+    whole = classifier_of(model_type, scope, tmp_path / "theirs", {0: "c", 1: "a", 2: "b"})
+    outputs = (Output("label", LABELS, scope),)
+    ids = torch.arange(5, 25).reshape(2, 10)
+    mask = torch.ones_like(ids)
+    network = pretrained(str(tmp_path / "theirs"), outputs).eval()
+    (tmp_path / "ours").mkdir()
+    save(network, tmp_path / "ours")
+    with torch.no_grad():
+        wanted = whole(input_ids=ids, attention_mask=mask).logits[..., [1, 2, 0]]
+        for found in (network, load(tmp_path / "ours", outputs)):
+            assert torch.allclose(found(ids, mask)["label"], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        (Output("label", ("a", "b")),),
+        (Output("label", ("a", "b", "d")),),
+        (Output("label", LABELS, "token"),),
+        (Output("one", LABELS), Output("two", LABELS)),
+    ],
+)
+def test_a_classifier_of_something_else_is_an_encoder_only(
+    outputs: tuple[Output, ...], tmp_path: Path
+) -> None:
+    whole = classifier_of("bert", "text", tmp_path, dict(enumerate(LABELS)))
+    network = pretrained(str(tmp_path), outputs)
+    assert not answers_all(whole.config, outputs)
+    assert not any(isinstance(head, DenseHead) for head in network.heads.values())
+
+
+def test_what_transformers_fine_tuned_is_compressed_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its labels without names are numbers."""
+    rows = [f"{text}\t{len(text) % 2}" for text in TASK.texts("train")[:200]]
+    (tmp_path / "data.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
+    task = Mine(name="mine", max_length=32, train=str(tmp_path / "data.tsv"))
+    place = tmp_path / "theirs"
+    whole = classifier_of("bert", "text", place, {0: "LABEL_0", 1: "LABEL_1"})
+    tokenizer = train_wordpiece(TASK.texts("train"), 900)
+    whole.resize_token_embeddings(tokenizer.get_vocab_size())
+    whole.save_pretrained(place)
+    tokenizer.save(str(place / "tokenizer.json"))
+    start = Finetune(model=Model(path=str(place)), train=replace(QUICK, steps=0))
+    strategy = (("width", Width(keep=1.0)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))
+    pipes = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
+    outcome = pipes.execute(start, strategy, ignore)
+    assert caplog.messages == []
+    texts = list(task.texts("test"))
+    with torch.no_grad():
+        logits = [
+            whole(input_ids=torch.tensor([tokenizer.encode(text).ids[:32]])).logits[0] for text in texts
+        ]
+    wanted = [{"label": str(int(row.argmax()))} for row in logits]
+    assert pipes.score(outcome.baseline, "test")[1] == wanted
+    quantized = pipes.score(outcome.final, "test")[1]
+    assert sum(a == b for a, b in zip(quantized, wanted, strict=True)) > 0.9 * len(wanted)
 
 
 class Malicious:

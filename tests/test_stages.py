@@ -212,7 +212,7 @@ def test_heads_that_nobody_trained_are_told_of(
     assert caplog.messages == []
     pipeline(tmp_path).execute(untrained, (), ignore)
     (told,) = caplog.messages
-    assert told.startswith("train.steps=0: bert-2L64H4A is no checkpoint of Pare's that answers this task")
+    assert told.startswith("train.steps=0: bert-2L64H4A does not answer this task by these labels; heads")
 
 
 @pytest.mark.parametrize(("rate", "said"), [(1e-9, True), (3e-3, False)])

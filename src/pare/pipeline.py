@@ -120,8 +120,8 @@ class Pipeline(Cached):
         """score: of the fine-tuned model on dev."""
         if finetune.train.steps == 0 and not is_fine_tuned(finetune.model, self.task):
             log.warning(
-                "train.steps=0: %s is no checkpoint of Pare's that answers this task; "
-                "its heads were drawn at random, and all scores are of that",
+                "train.steps=0: %s does not answer this task by these labels; "
+                "heads were drawn at random, and all scores are of that",
                 finetune.model.name,
             )
             return

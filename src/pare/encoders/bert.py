@@ -12,6 +12,17 @@ from pare.encoders.model import Architecture
 class LearnedPositions(Family):
     """With a table of positions."""
 
+    reads_classifiers = True
+
+    def head_of(self, model: Any) -> tuple[nn.Linear, nn.Linear | None, str]:
+        last = model.classifier
+        if hasattr(last, "out_proj"):
+            return last.out_proj, last.dense, "gelu" if model.config.model_type == "electra" else "tanh"
+        if hasattr(model, "pre_classifier"):
+            return last, model.pre_classifier, "relu"
+        pooler = getattr(model.base_model, "pooler", None)
+        return last, None if pooler is None else pooler.dense, "tanh"
+
     def longest_text(self, encoder: Any) -> int:
         return int(encoder.config.max_position_embeddings) - self._first_position(encoder)
 

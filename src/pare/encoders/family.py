@@ -52,6 +52,8 @@ class Family(ABC):
     model_types: tuple[str, ...]
     #: those whose class in transformers can be told to leave out the pooler, which nothing here reads
     with_pooler: tuple[str, ...] = ()
+    #: whether `head_of` knows the classifiers that transformers has of it
+    reads_classifiers: bool = False
     #: the config's name for the share that is dropped before the heads
     dropout: str = "hidden_dropout_prob"
 
@@ -84,6 +86,10 @@ class Family(ABC):
     @abstractmethod
     def cut_positions(self, encoder: nn.Module, tokens: int) -> None:
         """The positions reach `tokens` tokens and no further."""
+
+    def head_of(self, model: Any) -> tuple[nn.Linear, nn.Linear | None, str]:
+        """Of a classifier: its last map, the one before it, if there is one, and what comes between them."""
+        raise NotImplementedError
 
     def in_place(self, encoder: nn.Module, layer: int, projected: Tensor) -> Tensor:
         """Queries or keys of a layer, (texts, tokens, width), as attention compares them."""

@@ -1,4 +1,4 @@
-"""The network that is trained: an encoder with one linear head per output."""
+"""The network that is trained: an encoder with one head per output."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from pare.encoders.families import family_of, options_of
 from pare.encoders.family import Block, Family
+from pare.encoders.heads import DENSE, Classifier, classifier_in, head_for, head_of
 from pare.encoders.model import Architecture
 from pare.errors import ModelError
 from pare.files import write_json
@@ -40,9 +41,8 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.outputs = tuple(outputs)
-        hidden = int(encoder.config.hidden_size)
         self.dropout = nn.Dropout(float(getattr(encoder.config, self.family.dropout, 0.1)))
-        self.heads = nn.ModuleDict({o.name: nn.Linear(hidden, len(o.labels)) for o in outputs})
+        self.heads = nn.ModuleDict({o.name: head_for(o, encoder.config) for o in outputs})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         return self.answers(self.hidden_states(input_ids, attention_mask))
@@ -116,7 +116,10 @@ def encoder_of(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def pretrained(path: str, outputs: Sequence[Output]) -> Network:
-    """An encoder from a folder or the hub, in FP32, with untrained heads. Never runs code from the hub."""
+    """An encoder from a folder or the hub, in FP32. Never runs code from the hub.
+
+    Its heads are untrained, but for that which a classifier of transformers' has for the labels of an output.
+    """
     # its report on unused pooler weights says nothing here
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -124,7 +127,22 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     options = options_of(config.model_type)
     encoder = imported(path, options)
     family_of(config.model_type).make_prunable(encoder)
-    return Network(encoder, outputs)
+    network = Network(encoder, outputs)
+    if classifier := classifier_in(config, outputs):
+        take_head(network, classifier, path)
+    return network
+
+
+def take_head(network: Network, classifier: Classifier, path: str) -> None:
+    told = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True}
+    model, found = classifier.opened_by.from_pretrained(path, **told)
+    if found["missing_keys"]:
+        return  # a class that was written into a config without its weights
+    name = classifier.output.name
+    head, between = head_of(classifier, model)
+    network.heads[name] = head
+    if between is not None:
+        setattr(network.encoder.config, DENSE, {name: between})
 
 
 def imported(path: str, options: Mapping[str, Any]) -> PreTrainedModel:

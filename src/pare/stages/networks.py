@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
+from transformers import AutoConfig
 
 from pare.answering import Logits, answers_of_logits, logits_of_run
 from pare.batches import Row
 from pare.checkpoint import RECORD, TOKENIZER, Checkpoint, write_record
+from pare.encoders.heads import answers_all
 from pare.encoders.model import Model
 from pare.encoders.network import Network, describe, load, pretrained, save, scratch
 from pare.encoders.tokenizer import pretrained_tokenizer
@@ -98,11 +100,13 @@ def continued(checkpoint: Checkpoint, outputs: Sequence[Output]) -> tuple[Networ
 
 
 def is_fine_tuned(model: Model, task: Task) -> bool:
-    """Whether the model is a checkpoint that answers this very task."""
-    folder = model.folder()
-    if folder is None or not (folder / RECORD).is_file():
+    """Whether the model is a checkpoint of Pare's, or of transformers', that answers this very task."""
+    if model.path is None:
         return False
-    return set(task.outputs()) <= set(Checkpoint(folder, "").outputs)
+    folder = model.folder()
+    if folder is not None and (folder / RECORD).is_file():
+        return set(task.outputs()) <= set(Checkpoint(folder, "").outputs)
+    return answers_all(AutoConfig.from_pretrained(folder or model.path), task.outputs())
 
 
 def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
