@@ -42,6 +42,13 @@ class Service:
         line = self.process.stdout.readline()
         self.port = int(line.rpartition(":")[2])
 
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
     def asked(self, body: Any, method: str = "POST") -> tuple[int, Any]:
         told = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         told.request(method, "/", body if isinstance(body, bytes) else json.dumps(body))
@@ -61,10 +68,8 @@ def graph(root: Path, finetuned: Checkpoint) -> Checkpoint:
 def service(graph: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     place = tmp_path_factory.mktemp("served")
     write_bundle(place / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
-    there = Service(place / "bundle", place)
-    yield there
-    there.process.terminate()
-    there.process.communicate()
+    with Service(place / "bundle", place) as there:
+        yield there
 
 
 @pytest.fixture(scope="module")
@@ -145,20 +150,22 @@ def test_a_model_of_pairs_takes_lists_of_two(given: object, found: object) -> No
 
 def test_what_was_asked_is_answered_before_it_ends(graph: Checkpoint, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
-    there = Service(tmp_path / "bundle", tmp_path)
-    texts = list(TASK.texts("test")) * 30
-    half = json.dumps({"text": texts}).encode()
-    told = http.client.HTTPConnection("127.0.0.1", there.port, timeout=60)
-    told.putrequest("POST", "/")
-    told.putheader("Content-Length", str(len(half)))
-    told.endheaders(half[:1000])
-    assert there.asked({"text": texts[0]})[0] == 200, "the server has taken the connection before this one"
-    there.process.send_signal(signal.SIGTERM)
-    told.send(half[1000:])
-    answer = told.getresponse()
-    assert (answer.status, len(json.loads(answer.read()))) == (200, len(texts))
-    told.close()
-    assert there.process.wait(30) == 0
+    with Service(tmp_path / "bundle", tmp_path) as there:
+        texts = list(TASK.texts("test")) * 30
+        half = json.dumps({"text": texts}).encode()
+        told = http.client.HTTPConnection("127.0.0.1", there.port, timeout=60)
+        told.putrequest("POST", "/")
+        told.putheader("Content-Length", str(len(half)))
+        told.endheaders(half[:1000])
+        assert there.asked({"text": texts[0]})[0] == 200, (
+            "the server has taken the connection before this one"
+        )
+        there.process.send_signal(signal.SIGTERM)
+        told.send(half[1000:])
+        answer = told.getresponse()
+        assert (answer.status, len(json.loads(answer.read()))) == (200, len(texts))
+        told.close()
+        assert there.process.wait(30) == 0
 
 
 def test_a_port_that_is_taken_is_one_line(service: Service, graph: Checkpoint, tmp_path: Path) -> None:

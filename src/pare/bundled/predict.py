@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -26,6 +26,7 @@ else:
     from decoding import Text, decode, offsets_of, probabilities
 
 BATCH = 32
+One = TypeVar("One", str, Text)
 
 
 class Predictor:
@@ -119,7 +120,7 @@ def lines(stream: BinaryIO) -> Iterator[str]:
             yield text
 
 
-def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def batches(texts: Iterable[One]) -> Iterator[list[One]]:
     """A file of any length needs the memory of one batch."""
     source = iter(texts)
     while batch := list(islice(source, BATCH)):

@@ -67,7 +67,7 @@ def classifier_in(config: PreTrainedConfig, outputs: Sequence[Output]) -> Classi
     mine = [output for output in outputs if output.scope == scope]
     if len(mine) != 1:
         return None
-    numbers = {str(label): int(number) for number, label in config.id2label.items()}
+    numbers = {str(label): int(number) for number, label in (config.id2label or {}).items()}
     found = [numbers.get(label, numbers.get(f"LABEL_{label}")) for label in mine[0].labels]
     known = tuple(number for number in found if number is not None)
     return Classifier(mine[0], known, opened_by) if len({*known}) == len(found) == len(numbers) else None
