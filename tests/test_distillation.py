@@ -192,6 +192,16 @@ def test_a_cohort_learns_what_each_would_learn_alone(root: Path, dropout: float,
         assert all(torch.allclose(pair[0][n], pair[1][n], atol=1e-5) for n in pair[1])
 
 
+def test_an_assistant_teaches_a_cohort_as_it_would_each_alone(root: Path) -> None:
+    assistant = ("assistant", Distill(student=OTHER, train=QUICK))
+    cohort = Cohort(students={"small": SMALL}, teacher="previous", train=QUICK)
+    taken = executed(root, assistant, ("cohort", cohort), ("take", Take(student="small")))[-1]
+    pupil = Distill(student=SMALL, teacher="previous", train=QUICK)
+    alone = executed(root, assistant, ("distill", pupil))[-1]
+    pair = [open_network(step.checkpoint).state_dict() for step in (taken, alone)]
+    assert all(torch.allclose(pair[0][n], pair[1][n], atol=1e-5) for n in pair[1])
+
+
 def test_a_cohort_is_trained_once_for_all_its_students(root: Path) -> None:
     cohort = Cohort(students={"small": SMALL, "other": OTHER}, train=QUICK)
     steps = [executed(root, ("cohort", cohort), ("take", Take(student=n))) for n in ("small", "other")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
@@ -24,12 +24,13 @@ from pare.training import Training, refuse_without_effect
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort(Stage):
-    """Trains `students`, by name, with the answers of the fine-tuned model. A `take` stage chooses one.
+    """Trains `students`, by name, with the answers of one teacher. A `take` stage chooses one.
 
-    Nobody looks at dev: the weights after the last step are kept.
+    teacher: the fine-tuned model, or the stage before, an assistant. Nobody looks at dev: the weights after the last step are kept.
     """
 
     students: Mapping[str, Model]
+    teacher: Literal["baseline", "previous"] = "baseline"
     distillation: Distillation = Distillation()
     train: Training = Training()
 
@@ -49,7 +50,11 @@ class Cohort(Stage):
         return self.train.processes
 
     def roles(self) -> tuple[str, ...]:
-        return ("baseline",)
+        return (self._taught_by,)
+
+    @property
+    def _taught_by(self) -> str:
+        return "model" if self.teacher == "previous" else "baseline"
 
     def sources(self) -> Mapping[str, str | None]:
         return {name: model.weights_digest() for name, model in self.students.items()}
@@ -60,8 +65,9 @@ class Cohort(Stage):
             model.check(f"{setting}.students.{name}")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
-        encoder = open_text_encoder(inputs["baseline"])
-        teacher = teacher_of(inputs["baseline"], encoder)
+        lesson = inputs[self._taught_by]
+        encoder = open_text_encoder(lesson)
+        teacher = teacher_of(lesson, encoder)
         students = {}
         for name, model in self.students.items():
             torch.manual_seed(context.seed)  # each as if it were alone
