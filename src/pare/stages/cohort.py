@@ -26,7 +26,8 @@ from pare.training import Training, refuse_without_effect
 class Cohort(Stage):
     """Trains `students`, by name, with the answers of one teacher. A `take` stage chooses one.
 
-    teacher: the fine-tuned model, or the stage before, an assistant. Nobody looks at dev: the weights after the last step are kept.
+    teacher: the fine-tuned model, or the stage before, an assistant.
+    Nobody looks at dev: the weights after the last step are kept.
     """
 
     students: Mapping[str, Model]
