@@ -277,30 +277,33 @@ def test_a_classifier_of_something_else_is_an_encoder_only(
 def test_what_transformers_fine_tuned_is_compressed_as_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its labels without names are numbers."""
-    rows = [f"{text}\t{len(text) % 2}" for text in TASK.texts("train")[:200]]
-    (tmp_path / "data.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
-    task = Mine(name="mine", max_length=32, train=str(tmp_path / "data.tsv"))
+    """Its labels without names are numbers. Half of the texts are one for it, and half the other."""
+    texts = list(TASK.texts("train")[:200])
     place = tmp_path / "theirs"
     whole = classifier_of("bert", "text", place, {0: "LABEL_0", 1: "LABEL_1"})
-    tokenizer = train_wordpiece(TASK.texts("train"), 900)
+    tokenizer = train_wordpiece(texts, 900)
     whole.resize_token_embeddings(tokenizer.get_vocab_size())
+
+    def logits(text: str) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = whole(input_ids=torch.tensor([tokenizer.encode(text).ids[:32]])).logits[0]
+        return found
+
+    with torch.no_grad():
+        whole.classifier.bias[0] += torch.stack(
+            [logits(text)[1] - logits(text)[0] for text in texts]
+        ).median()
     whole.save_pretrained(place)
     tokenizer.save(str(place / "tokenizer.json"))
+    rows = [f"{text}\t{logits(text).argmax()}" for text in texts]
+    (tmp_path / "data.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
+    task = Mine(name="mine", max_length=32, train=str(tmp_path / "data.tsv"))
     start = Finetune(model=Model(path=str(place)), train=replace(QUICK, steps=0))
-    strategy = (("width", Width(keep=1.0)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))
-    pipes = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent)
-    outcome = pipes.execute(start, strategy, ignore)
+    strategy = (("width", Width(keep=0.5)), ("export", Export()), ("quantize", Quantize(calibration_rows=8)))
+    outcome = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent).execute(start, strategy, ignore)
     assert caplog.messages == []
-    texts = list(task.texts("test"))
-    with torch.no_grad():
-        logits = [
-            whole(input_ids=torch.tensor([tokenizer.encode(text).ids[:32]])).logits[0] for text in texts
-        ]
-    wanted = [{"label": str(int(row.argmax()))} for row in logits]
-    assert pipes.score(outcome.baseline, "test")[1] == wanted
-    quantized = pipes.score(outcome.final, "test")[1]
-    assert sum(a == b for a, b in zip(quantized, wanted, strict=True)) > 0.9 * len(wanted)
+    assert outcome.steps[0].scores["accuracy"] == 1.0
+    assert outcome.steps[-1].scores["accuracy"] > 0.6
 
 
 class Malicious:
