@@ -299,11 +299,10 @@ def test_what_transformers_fine_tuned_is_compressed_as_it_is(
     (tmp_path / "data.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
     task = Mine(name="mine", max_length=32, train=str(tmp_path / "data.tsv"))
     start = Finetune(model=Model(path=str(place)), train=replace(QUICK, steps=0))
-    strategy = (("export", Export()), ("quantize", Quantize(calibration_rows=32)))
+    strategy = (("export", Export()),)
     outcome = Pipeline(Store(tmp_path / "store"), task, 0, HARDWARE, silent).execute(start, strategy, ignore)
     assert caplog.messages == []
-    assert outcome.steps[0].scores["accuracy"] == 1.0
-    assert outcome.steps[-1].scores["accuracy"] > 0.8
+    assert [step.scores["accuracy"] for step in outcome.steps] == [1.0, 1.0]
 
 
 class Malicious:
