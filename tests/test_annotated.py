@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pare.build import build
+from pare.composition import parts
 from pare.errors import DataError
 from pare.tasks.annotated import Annotated, Answers, ByKind, Conll, Marked, Rasa
 from pare.tasks.example import Example, Span
@@ -89,6 +91,28 @@ def test_chinese_words_need_no_space_between(tmp_path: Path) -> None:
     ]
 
 
+def test_the_place_of_a_character_in_its_word_is_no_part_of_it(tmp_path: Path) -> None:
+    content = "我0\tO\n在0\tO\n北0\tB-GPE.NAM\n京1\tI-GPE.NAM\n\n5\u20e30\tO\n"
+    assert examples(tmp_path, content, Conll(joiner="", numbered=True)) == [
+        Example("我在北京", spans=(Span(2, 4, "GPE.NAM"),)),
+        Example("5\u20e3"),
+    ]
+
+
+def test_weibo_ner_is_read_without_the_places_that_its_files_have(tmp_path: Path) -> None:
+    """Its copy on the hub has them too."""
+    for split in ("train", "dev", "test"):
+        file = tmp_path / f"weiboNER_2nd_conll.{split}"
+        file.write_text("口0\tO\n腔1\tO\n老0\tB-PER.NOM\n爸1\tI-PER.NOM\n", encoding="utf-8")
+    read = Example("口腔老爸", spans=(Span(2, 4, "PER.NOM"),))
+    config = parts(["task=weibo_ner", f"task.source.folder={tmp_path}"], "task")
+    task = build(config["task"], "task", [])
+    assert [list(task.examples(split)) for split in ("train", "dev", "test")] == [[read]] * 3
+    tokens, tags = ["口0", "腔1", "老0", "爸1"], ["O", "O", "B-PER.NOM", "I-PER.NOM"]
+    records = [(1, {"tokens": tokens, "ner_tags": tags})]
+    assert list(task.source.hub.format.examples(records, "row ")) == [(1, read)]
+
+
 def test_marks_in_a_table(tmp_path: Path) -> None:
     content = "text\tlabel\n来一首<singer>周华健</singer>的<song-name>花心||花芯</song-name>\tplay\n"
     spans = (Span(3, 6, "singer"), Span(7, 9, "song-name"))
@@ -133,6 +157,7 @@ def test_a_wide_space_may_be_a_word(tmp_path: Path) -> None:
         ("text\tlabel\nplay <song>love\tx\n", Marked(), "rows.txt:2: the mark <song> in"),
         ("text\tlabel\nplay</song> it\tx\n", Marked(), "rows.txt:2: </song> ends no mark that is open"),
         ("text\tlabel\n<song></song>\tx\n", Marked(), "<song> in '<song></song>' is empty"),
+        ("口0 O\n腔 O\n", Conll(numbered=True), "rows.txt:1: the word '腔' does not end with a digit"),
         ("\n\n", Conll(), "rows.txt has no rows"),
     ],
 )  # fmt: skip

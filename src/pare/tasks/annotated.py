@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import digits
 from typing import Any
 
 from pare.errors import DataError
@@ -131,13 +132,15 @@ class Conll(Format):
     """A word a line, with its tag in the last column; an empty line ends a sentence.
 
     Tags are BIO, BIOES, BMES, or IOB1, which begin a span with I- where none of its kind is before.
-    joiner: what stands between words; nothing in Chinese.
+    joiner: what stands between words; nothing in Chinese. numbered: words end with a digit that is no part of
+    them, as characters of Weibo NER do with their place in a longer word.
     """
 
     text: str = "tokens"
     label: str | None = None
     tags: str = "tags"
     joiner: str = " "
+    numbered: bool = False
 
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
         words: list[str] = []
@@ -164,10 +167,19 @@ class Conll(Format):
             yield first, {self.text: words, self.tags: tags}
 
     def whole(self, values: Mapping[str, Any]) -> str:
-        return self.joiner.join(inside(values, self.text))
+        return self.joiner.join(self.words(values))
+
+    def words(self, values: Mapping[str, Any]) -> Sequence[str]:
+        words: Sequence[str] = inside(values, self.text)
+        if not self.numbered:
+            return words
+        for word in words:
+            if not word.endswith(tuple(digits)):
+                raise Unfit(f"the word {word!r} does not end with a digit, as all do where numbered=true")
+        return [word[:-1] for word in words]
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return tagged(inside(values, self.text), inside(values, self.tags), self.joiner)
+        return tagged(self.words(values), inside(values, self.tags), self.joiner)
 
 
 @dataclass(frozen=True, kw_only=True)
