@@ -125,6 +125,35 @@ def test_marks_may_lie_in_each_other(tmp_path: Path) -> None:
     assert examples(tmp_path, content, Marked()) == [Example("play love bob now", ("x",), spans)]
 
 
+@pytest.mark.parametrize(
+    ("content", "format_"),
+    [
+        ([{"q": " where to? ", "text": FLIGHT.text, "entities": [[7, 15, "city"]]}],
+         Annotated(text="q", pair="text")),
+        ([{"q": ["where to?"], "text": FLIGHT.text, "label": {"city": {"new york": [[7, 14]]}}}],
+         ByKind(text="q", pair="text")),
+        ("q\tlabel\ttext\nwhere <asked>to</asked>?\tx\tfly to <city>new york</city>\n",
+         Marked(text="q", pair="text", label=None)),
+    ],
+    ids=["objects", "by kind", "marks"],
+)  # fmt: skip
+def test_spans_of_a_pair_lie_in_its_second_text(tmp_path: Path, content: object, format_: Format) -> None:
+    assert examples(tmp_path, content, format_) == [
+        Example(("where to?", "fly to new york"), spans=FLIGHT.spans)
+    ]
+
+
+def test_the_first_text_of_a_pair_may_be_shorter_than_where_a_span_ends(tmp_path: Path) -> None:
+    rows = [{"question": "who", "content": "  bob went", "entities": [[2, 5, "name"]]}]
+    (found,) = examples(tmp_path, rows, Annotated(text="question", pair="content"))
+    assert [found.text[1][span.start : span.end] for span in found.spans] == ["bob"]
+
+
+def test_words_with_tags_are_no_pairs() -> None:
+    with pytest.raises(ValueError, match="pair=question: words with tags come without a second text"):
+        Conll(pair="question")
+
+
 def test_places_count_from_where_the_text_begins(tmp_path: Path) -> None:
     row = {"content": "  bob went", "prompt": "who", "result_list": [{"start": 2, "end": 5}]}
     (found,) = examples(tmp_path, json.dumps(row), Answers())

@@ -7,7 +7,7 @@ import pytest
 
 from pare.errors import DataError
 from pare.tasks.classify import Classify
-from pare.tasks.example import Example
+from pare.tasks.example import Example, Span
 from pare.tasks.files import Files
 from pare.tasks.formats import Format, Leading, Lines, Table
 from pare.tasks.objects import Coreference, Json
@@ -135,6 +135,16 @@ def test_files_of_as_many_lines_are_one_table(tmp_path: Path) -> None:
     assert [e for _, e in lines.read(tmp_path / "*.dev", "task.train")] == [
         Example(("a b", "d"), ("x",)),
         Example(("c", "e"), ("y",)),
+    ]
+
+
+def test_tags_of_a_pair_are_those_of_its_second_text(tmp_path: Path) -> None:
+    files = {"asked": "where  to\n", "said": "to  new york\n", "tags": "O B-city I-city\n"}
+    for name, content in files.items():
+        (tmp_path / f"{name}.dev").write_text(content, encoding="utf-8")
+    lines = Lines(text="asked", pair="said", label=None, tags="tags")
+    assert [e for _, e in lines.read(tmp_path / "*.dev", "task.train")] == [
+        Example(("where to", "to new york"), spans=(Span(3, 11, "city"),)),
     ]
 
 

@@ -38,8 +38,10 @@ class Annotated(Json):
     inclusive: bool = False
     zero_left_out: bool = False
 
-    def whole(self, values: Mapping[str, Any]) -> str:
-        return str(inside(values, self.text))  # as it is, for places to be right
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
+        if name != self.spanned:
+            return super().text_in(values, name)
+        return str(inside(values, name))  # as it is, for places to be right
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
         found = self.listed(values)
@@ -114,15 +116,6 @@ class Answers(Annotated):
     pair: str | None = "content"
     spans_in: str = "result_list"
 
-    def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return super().spans(values, self.second(values))
-
-    def whole(self, values: Mapping[str, Any]) -> str:
-        return Json.whole(self, values)
-
-    def second(self, values: Mapping[str, Any]) -> str:
-        return str(inside(values, str(self.pair)))  # as it is, for places to be right
-
     def span(self, one: Any, text: str) -> Span:
         return super().span({"label": ANSWER, **one} if isinstance(one, dict) else one, text)
 
@@ -141,6 +134,11 @@ class Conll(Format):
     tags: str = "tags"
     joiner: str = " "
     numbered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pair is not None:
+            raise ValueError(f"pair={self.pair}: words with tags come without a second text")
 
     def records(self, file: Path, where: str, wanted: Sequence[str]) -> Iterator[Record]:
         words: list[str] = []
@@ -166,7 +164,7 @@ class Conll(Format):
         if words:
             yield first, {self.text: words, self.tags: tags}
 
-    def whole(self, values: Mapping[str, Any]) -> str:
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
         return self.joiner.join(self.words(values))
 
     def words(self, values: Mapping[str, Any]) -> Sequence[str]:
@@ -186,14 +184,15 @@ class Conll(Format):
 class Marked(Table):
     """A table in whose text the values are marked: `来一首<singer>周华健</singer>的<song>花心</song>`.
 
-    Marks may lie in each other. One may end with `heard||meant`; the text has what was heard.
+    Marks may lie in each other. One may end with `heard||meant`; the text has what was heard. In a pair both
+    texts may have marks, and those of the second are values.
     """
 
-    def whole(self, values: Mapping[str, Any]) -> str:
-        return without_marks(super().whole(values))[0]
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
+        return without_marks(super().text_in(values, name))[0]
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        return without_marks(super().whole(values))[1]
+        return without_marks(super().text_in(values, self.spanned))[1]
 
 
 _BLANK = re.compile(r"[ \t]+")

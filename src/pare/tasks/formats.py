@@ -92,17 +92,20 @@ class Format(ABC):
 
     def example(self, values: Mapping[str, Any], labelled: bool = True) -> Example:
         """Unfit: the record lacks something, or has it in a way that makes no sense."""
-        text = self.whole(values)
+        text = self.text_in(values, self.text)
+        second = None if self.pair is None else self.text_in(values, self.pair)
         labels = self.labels(inside(values, self.label)) if labelled and self.label is not None else ()
-        spans = self.spans(values, text) if labelled else ()
-        return Example((text, self.second(values)) if self.pair else text, labels, spans)
+        spans = self.spans(values, text if second is None else second) if labelled else ()
+        return Example(text if second is None else (text, second), labels, spans)
 
-    def whole(self, values: Mapping[str, Any]) -> str:
-        """The text, or the first one of a pair."""
-        return joined(inside(values, self.text))
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
+        """The text under that name, `text` or `pair`."""
+        return joined(inside(values, name))
 
-    def second(self, values: Mapping[str, Any]) -> str:
-        return joined(inside(values, str(self.pair)))
+    @property
+    def spanned(self) -> str:
+        """The name of the text in which spans lie."""
+        return self.text if self.pair is None else self.pair
 
     def labels(self, value: Any) -> tuple[str, ...]:
         if isinstance(value, list):
@@ -112,7 +115,7 @@ class Format(ABC):
         return tuple(dict.fromkeys(text for part in parts if (text := as_text(part))))
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
-        """The values that the text names."""
+        """The values that a text names. text: that one, in a pair the second."""
         return ()
 
 
@@ -195,7 +198,8 @@ class Table(Format):
 class Lines(Format):
     """Several files of as many lines, named by a pattern: `train/*` and `text: seq.in` is train/seq.in.
 
-    tags: the name of a file with a BIO tag for each word of the text, words being what spaces part.
+    tags: the name of a file with a BIO tag for each word of the text, in a pair of the second one, words
+    being what spaces part.
     """
 
     tags: str | None = None
@@ -217,8 +221,8 @@ class Lines(Format):
             if any(cell.strip() for cell in cells):
                 yield number, dict(zip(columns, cells, strict=True))
 
-    def whole(self, values: Mapping[str, Any]) -> str:
-        return " ".join(str(inside(values, self.text)).split())
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
+        return " ".join(str(inside(values, name)).split())
 
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
         return () if self.tags is None else tagged(text.split(), str(inside(values, self.tags)).split(), " ")

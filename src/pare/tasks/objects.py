@@ -93,8 +93,10 @@ def several(found: Any) -> list[Any]:
 class Coreference(Json):
     """CLUEWSC: whether a pronoun means a noun; both are marked in the text, _noun_ and [pronoun]."""
 
-    def whole(self, values: Mapping[str, Any]) -> str:
-        text, marks = str(inside(values, self.text)), []  # as it is, for places to be right
+    def text_in(self, values: Mapping[str, Any], name: str) -> str:
+        if name != self.text:
+            return super().text_in(values, name)
+        text, marks = str(inside(values, name)), []  # as it is, for places to be right
         for number, (left, right) in ((1, "__"), (2, "[]")):
             start, said = (inside(values, f"target.span{number}_{part}") for part in ("index", "text"))
             if not isinstance(start, int) or not 0 <= start <= start + len(said) <= len(text):
