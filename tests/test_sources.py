@@ -119,6 +119,14 @@ def test_a_file_that_is_not_there_is_named() -> None:
         slu(Tagged(file="/no/corpus.txt")).check()
 
 
+def test_a_test_file_without_slots_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "test" / "seq.out").write_text("O O O\nO O O O\n", encoding="utf-8")
+    slu(triples(folder)).check()
+    assert caplog.messages == [
+        "task.source: there are no slots in test; each that a model finds there counts as wrong"
+    ]
+
+
 def test_labels_that_training_never_saw_are_no_lesson(folder: Path) -> None:
     (folder / "valid" / "label").write_text("Play\nSwim\n", encoding="utf-8")
     task = slu(triples(folder))

@@ -19,7 +19,7 @@ from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.store import Store
-from pare.tasks.annotated import Annotated, Conll
+from pare.tasks.annotated import Annotated, ByKind, Conll
 from pare.tasks.bio import tagged
 from pare.tasks.files import Files
 from pare.tasks.prompts import Prompts
@@ -194,3 +194,15 @@ def test_spans_in_each_other_are_not_lost_without_a_word(
 def test_a_task_without_spans_is_no_task(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there are no spans in train"):
         Spans(name="a", max_length=16, source=nested(tmp_path, [])).check()
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_file_without_spans_is_nothing_to_score_on(tmp_path: Path, split: str) -> None:
+    """As CLUENER's official test is, whose rows are not annotated: every model would have an F1 of 0."""
+    known, bare = '{"text": "new york", "label": {"city": {"new york": [[0, 7]]}}}\n', '{"text": "rome"}\n'
+    files = {}
+    for name in ("train", "dev", "test"):
+        files[name] = str(tmp_path / f"{name}.json")
+        Path(files[name]).write_text(bare if name == split else known, encoding="utf-8")
+    with pytest.raises(DataError, match=f"task.source: there are no spans in {split}$"):
+        Spans(name="a", max_length=16, source=Files(**files, format=ByKind())).check()

@@ -1,5 +1,6 @@
 """Joint intent and slots on one encoder: what the speaker wants, and the values they name."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from pare.tasks.example import Encoded
 from pare.tasks.sourced import Sourced
 from pare.tasks.spans import Way, check_spans, span_labels, span_output
 from pare.tasks.task import LABELLED, Split
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,10 @@ class Slu(Sourced):
                     place = self.source.place(split, row)
                     raise DataError(f"{place}: {count} intents; exactly one is needed")
         check_spans(self.data["train"], self.by, self.source.setting)
+        for split in LABELLED[1:]:
+            if not any(utterance.spans for utterance in self.data[split]):
+                told = "%s: there are no slots in %s; each that a model finds there counts as wrong"
+                log.warning(told, self.source.setting, split)
 
     def heads(self) -> tuple[Output, ...]:
         train = self.data["train"]

@@ -16,7 +16,7 @@ from pare.tasks.bio import Labelled, tags_of
 from pare.tasks.example import Encoded, Example
 from pare.tasks.pointers import pointer_labels, pointers_of
 from pare.tasks.sourced import Sourced
-from pare.tasks.task import Split
+from pare.tasks.task import LABELLED, Split
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ class Spans(Sourced):
 
     def check_examples(self) -> None:
         check_spans(self.data["train"], self.by, self.source.setting)
+        for split in LABELLED[1:]:
+            if not any(example.spans for example in self.data[split]):
+                raise DataError(f"{self.source.setting}: there are no spans in {split}")
 
     def heads(self) -> tuple[Output, ...]:
         return (span_output("spans", self.data["train"], self.by),)
