@@ -230,6 +230,16 @@ def test_data_says_what_is_in_it(rows: list[str], capsys: pytest.CaptureFixture[
     assert "dev: 1 labels that train lacks: phone" in out
 
 
+def test_a_split_without_rows_is_shown_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row for each label: none of them can be cut from train."""
+    file = tmp_path / "faq.tsv"
+    file.write_text("text\tlabel\nwhere are you\tplace\nwhen do you open\ttime\n", encoding="utf-8")
+    assert main(["data", "task=mine", f"task.train={file}"]) == 0
+    out = capsys.readouterr().out
+    table = {line.split()[0]: line.split()[1:] for line in reversed(out.splitlines()) if line.strip()}
+    assert [table[split][0] for split in ("train", "dev", "test")] == ["2", "0", "0"]
+
+
 def test_labels_are_shown_as_they_are_written(
     rows: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,8 +18,9 @@ PERCENTILES = (50, 90, 99, 100)
 class Survey:
     """By split; disputed are texts of train that come with different labels.
 
-    labels, spans: how often each occurs. lengths: tokens at PERCENTILES. cut: texts longer than max_length.
-    seen: texts that are in train too; in train, those that come again. in_both: texts of test and of dev.
+    labels, spans: how often each occurs. lengths: tokens at PERCENTILES, 0 without rows.
+    cut: texts longer than max_length. seen: texts that are in train too; in train, those that come again.
+    in_both: texts of test and of dev.
     """
 
     rows: Mapping[Split, int]
@@ -69,6 +70,8 @@ def shared(first: Sequence[Example], second: Sequence[Example]) -> list[Text]:
 
 
 def lengths_at(tokens: Sequence[int], percentiles: Sequence[int]) -> list[int]:
+    if not tokens:
+        return [0] * len(percentiles)
     return [int(length) for length in np.percentile(tokens, percentiles, method="higher")]
 
 
