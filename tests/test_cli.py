@@ -259,6 +259,14 @@ def test_labels_are_shown_as_they_are_written(
         (["task=nope"], "Could not find 'task/nope'"),
         (["task=mine"], "task.train"),
         (["task=mine", "task.train=/no/such.tsv"], "task.train: no such file: /no/such.tsv"),
+        (
+            ["task=banking77", "task.source.folder=null", "task.source.train=/me/mine.csv"],
+            "task.source.train=/me/mine.csv: no file is read, PolyAI/banking77 of the hub is; hub=null",
+        ),
+        (
+            ["task=banking77", "task.source.folder=null", "+task.source.unlabelled=texts.csv"],
+            "task.source.unlabelled=texts.csv: no file is read, PolyAI/banking77 of the hub is; hub=null",
+        ),
         (["task.max_length=3"], "task.max_length=3: at least 8 tokens are needed"),
         (["task=car", "model.path=/no/such"], "model.path: no such folder: /no/such"),
         (

@@ -44,6 +44,17 @@ class Files(Source):
                 raise ValueError(f"{name}={value}: must be at least 1")
         if self.train is None and self._hub is None:
             raise ValueError("train: missing; a file is needed, or a hub")
+        if self._hub is not None:
+            self._check_unread(self._hub)
+
+    def _check_unread(self, hub: Hub) -> None:
+        """Names that a task's file has for its folder are not read from a hub; one's own would be missed."""
+        for split in ("train", "dev", "test", "unlabelled"):
+            name = getattr(self, split) or ""
+            lost = split == "unlabelled" and name and hub.unlabelled is None
+            if lost or name.startswith(("/", "~", ".")):
+                told = f"no file is read, {hub.id} of the hub is; hub=null is for files of your own"
+                raise ValueError(f"{split}={name}: {told}")
 
     @property
     def _hub(self) -> Hub | None:
