@@ -111,7 +111,7 @@ def test_a_set_out_of_reach_says_how_to_use_a_folder(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError) as error:
         Files(hub=Hub(id="somebody/some-set")).read()
-    assert "without a network, set task.source.folder (or PARE_DATA) to a folder with the files" in str(
+    assert "without a network, set task.source.folder (or PARE_DATA) to a folder with its files" in str(
         error.value
     )
 

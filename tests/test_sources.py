@@ -13,6 +13,7 @@ from pare.progress import silent
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_text_encoder
 from pare.store import Store
+from pare.tasks.classify import Classify
 from pare.tasks.example import Span
 from pare.tasks.files import Files
 from pare.tasks.formats import Lines
@@ -149,6 +150,31 @@ def test_several_tasks_share_an_encoder(tmp_path: Path, folder: Path) -> None:
     rows = tasks.labels("dev", encoder.encode(tasks.texts("dev")))
     assert set(rows[0]) == {"car_intent", "car_slots"}
     assert set(rows[-1]) == {"files_intent", "files_slots"}
+
+
+def test_what_one_of_several_tasks_lacks_is_told_by_the_key_that_it_has_there(folder: Path) -> None:
+    """Whether it is checked, or looked at without that."""
+    files = slu(replace(triples(folder), test="task.source/*"))
+    tasks = Several(name="both", max_length=32, tasks={"car": TASK, "files": files})
+    missing = f"task.tasks.files.source.test: no such file: {folder}/task.source/seq.in"
+    for look in (tasks.check, lambda: tasks.texts("test")):
+        with pytest.raises(DataError) as error:
+            look()
+        assert str(error.value) == missing
+
+
+def test_every_key_of_a_message_is_that_of_the_task(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("text\tlabel\na\tx\nb\ty\n", encoding="utf-8")
+    (tmp_path / "other.tsv").write_text("text\tlabel\na\tz\n", encoding="utf-8")
+    files = {split: "other.tsv" if split == "test" else "rows.tsv" for split in ("train", "dev", "test")}
+    labels = Classify(name="a", max_length=16, source=Files(folder=str(tmp_path), **files))
+    with pytest.raises(DataError) as error:
+        Several(name="both", max_length=32, tasks={"car": TASK, "labels": labels}).check()
+    here = "task.tasks.labels"
+    assert str(error.value) == (
+        f"{here}.source.test: {tmp_path}/other.tsv:2: label 'z' is not in {here}.source.train, which has "
+        f"['x', 'y']; {here}.unseen=count counts it as never said"
+    )
 
 
 def test_a_metric_that_several_tasks_lack_is_named_before_training() -> None:

@@ -152,6 +152,11 @@ def test_prompts_that_make_no_sense_are_named(source: Files, prompts: dict[str, 
     assert says in str(error.value)
 
 
+def test_what_is_wrong_below_prompts_is_told_by_the_key_that_it_has_there() -> None:
+    with pytest.raises(DataError, match=r"^task\.source\.source\.train: no such file: /no/such$"):
+        Prompts(source=Files(train="/no/such", format=Conll())).read()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_are_those_of_seqeval(seed: int) -> None:
     rng = random.Random(seed)

@@ -48,7 +48,7 @@ class Files(Source):
             self._check_unread(self._hub)
 
     def _check_unread(self, hub: Hub) -> None:
-        """Names that a task's file has for its folder are not read from a hub; one's own would be missed."""
+        """The names that a task has for its folder stay unread beside a hub; one's own must not."""
         for split in ("train", "dev", "test", "unlabelled"):
             name = getattr(self, split) or ""
             lost = split == "unlabelled" and name and hub.unlabelled is None

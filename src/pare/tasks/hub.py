@@ -10,8 +10,6 @@ from pare.tasks.example import Example
 from pare.tasks.formats import Format
 from pare.tasks.objects import Json
 
-ADVICE = "; without a network, set task.source.folder (or PARE_DATA) to a folder with the files it names"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
@@ -32,7 +30,7 @@ class Hub:
     def rows(self, split: str, setting: str, labelled: bool = True) -> Iterator[tuple[int, Example]]:
         """Examples with their numbers, from 1 on. setting: the config key of the source, for messages."""
         where = self.place(split, setting)
-        table = self._load(getattr(self, split), where)
+        table = self._load(split, setting)
         classes = {column: names for column, kind in table.features.items() if (names := names_of(kind))}
         records = ((number, named(row, classes)) for number, row in enumerate(table, 1))
         return self.format.examples(records, f"{where}, row ", labelled)
@@ -41,7 +39,8 @@ class Hub:
         """Where a split is, to begin a message with."""
         return f"{setting}.hub: {self.id}, {getattr(self, split)}"
 
-    def _load(self, split: str, where: str) -> Any:
+    def _load(self, split: str, setting: str) -> Any:
+        where = self.place(split, setting)
         try:
             import datasets
         except ImportError:
@@ -51,11 +50,14 @@ class Hub:
         datasets.disable_progress_bars()
         offline_without_a_network()
         try:
-            return datasets.load_dataset(self.id, self.config, split=split, revision=self.revision)
+            part = getattr(self, split)
+            return datasets.load_dataset(self.id, self.config, split=part, revision=self.revision)
         except Exception as e:  # whatever the network, the hub or a file has to say
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
-            advice = ADVICE if isinstance(e, ConnectionError) else ""
-            raise DataError(f"{where}: could not be loaded ({reason}){advice}") from None
+            told = f"{where}: could not be loaded ({reason})"
+            if isinstance(e, ConnectionError):
+                told += f"; without a network, set {setting}.folder (or PARE_DATA) to a folder with its files"
+            raise DataError(told) from None
 
 
 def names_of(kind: Any) -> list[str] | None:

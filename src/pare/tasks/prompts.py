@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pare.errors import DataError
 from pare.tasks.example import ANSWER, Example
-from pare.tasks.sources import Source, Splits
+from pare.tasks.sources import Source, Splits, told_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class Prompts(Source):
             raise ValueError(f"negatives={self.negatives}: must be in [0, 1]")
 
     def read(self) -> Splits:
-        splits = self.source.read()
+        with told_at(f"{self.setting}.source", self.source.setting, self.source):
+            splits = self.source.read()
         kinds = sorted({span.label for rows in splits.values() for example in rows for span in example.spans})
         self.check(splits, kinds)
         trained = {span.label for example in splits["train"] for span in example.spans}

@@ -11,6 +11,7 @@ from pare.ondemand import changed, chosen, one_after_another
 from pare.outputs import Labels, Output
 from pare.provenance import digest
 from pare.tasks.example import Encoded, Example
+from pare.tasks.sources import told_at
 from pare.tasks.task import Split, Task
 
 T = TypeVar("T")
@@ -33,9 +34,10 @@ class Several(Task):
 
     def check(self) -> None:
         problems: list[str] = []
-        for task in self.tasks.values():
+        for name, task in self.tasks.items():
             try:
-                task.check()
+                with told_at(f"task.tasks.{name}", "task", task):
+                    task.check()
             except ConfigError as e:
                 problems += e.problems
         if problems:
@@ -50,7 +52,11 @@ class Several(Task):
         return {**super().identity(), "tasks": {name: task.identity() for name, task in self.tasks.items()}}
 
     def examples(self, split: Split) -> Sequence[Example]:
-        return one_after_another(*(task.examples(split) for task in self.tasks.values()))
+        found = []
+        for name, task in self.tasks.items():
+            with told_at(f"task.tasks.{name}", "task", task):
+                found.append(task.examples(split))
+        return one_after_another(*found)
 
     def outputs(self) -> tuple[Output, ...]:
         return tuple(

@@ -1,13 +1,15 @@
 """Where examples come from: the embedded grammar, and a corpus in a form of its own."""
 
 import random
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pare.errors import DataError
+from pare.errors import ConfigError, DataError
 from pare.tasks.annotated import Marked
 from pare.tasks.car import generate
 from pare.tasks.example import Example, Unfit
@@ -27,6 +29,17 @@ class Source(ABC):
     def place(self, split: str, row: int) -> str:
         """Where an example is from, to begin a message with."""
         return f"{self.setting}: {split}, row {row + 1}"
+
+
+@contextmanager
+def told_at(place: str, key: str, part: Any) -> Iterator[None]:
+    """Errors of a part are told by its keys where it is. key: what it begins its own keys with."""
+    known = "|".join(field.name for field in fields(part))
+    keys = re.compile(rf"(?<!\S){re.escape(key)}(?=:|\.(?:{known})\b)")
+    try:
+        yield
+    except ConfigError as e:
+        raise type(e)(keys.sub(place, problem) for problem in e.problems) from None
 
 
 @dataclass(frozen=True, kw_only=True)
