@@ -12,9 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pare.errors import StageFailed, StoreFull
-from pare.files import atomic_write_text, disk_full_reported, locked, remove, unseen_locks, write_json
+from pare.errors import DataError, StageFailed, StoreFull
+from pare.files import (
+    atomic_write_text,
+    disk_full_reported,
+    locked,
+    remove,
+    text_of,
+    unseen_locks,
+    write_json,
+)
 
+UNREADABLE = Path("/proc/self/mem")  # to root, too
 FORK = multiprocessing.get_context("fork")
 
 
@@ -33,6 +42,12 @@ def tmpfs(folder: Path, options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(not UNREADABLE.is_file(), reason="there is no /proc here")
+def test_a_file_that_cannot_be_read_is_told_of_in_one_line() -> None:
+    with pytest.raises(DataError, match=r"^task\.labels_file: /proc/self/mem: \w+"):
+        text_of(UNREADABLE, "task.labels_file")
 
 
 def test_a_killed_writer_leaves_the_old_text_or_the_new(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_labels_that_are_none_are_left_out(tmp_path: Path) -> None:
         (Table(), "a.tsv", "text\tlabel\na\tx\nb\n", "a.tsv:3: 1 columns, but the header names 2"),
         (Table(columns=("text", "label")), "a.tsv", "a\n", "a.tsv:1: 1 columns, but the task names 2"),
         (Table(), "a.tsv", "text\tlabel\na\ttab\tx\n", "a.tsv:2: 3 columns, but the header names 2"),
-        (Table(), "a.tsv", b"text\tlabel\n\xff\tx\n", "a.tsv is not UTF-8 (invalid start byte at byte"),
+        (Table(), "a.tsv", b"text\tlabel\n\xff\tx\n", "a.tsv:2: not UTF-8 (invalid start byte)"),
         (
             Table(),
             "a.csv",
@@ -221,6 +221,39 @@ def test_what_is_wrong_is_named(
         examples(tmp_path, name, content, format_)
     assert says in str(error.value)
     assert str(error.value).startswith("task.train: ")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "wrong", "says"),
+    [
+        ("utf-8", "空".encode("gbk"), "not UTF-8 (invalid start byte)"),
+        ("utf-16-le", b"\x00\xdc", "not UTF-16-LE (illegal encoding)"),
+    ],
+)
+def test_the_line_that_is_not_of_its_encoding_is_named(
+    tmp_path: Path, encoding: str, wrong: bytes, says: str
+) -> None:
+    """Wherever it lies: what a stream tells of is the place in the piece that it read last."""
+    before, after = "text\tlabel\n" + "ä\tx\n" * 9000, "\tx\na\ty\n"
+    content = before.encode(encoding) + wrong + after.encode(encoding)
+    with pytest.raises(DataError) as error:
+        examples(tmp_path, "a.tsv", content, Table(encoding=encoding))
+    assert str(error.value) == f"task.train: {tmp_path}/a.tsv:9002: {says}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="there is no /proc here")
+@pytest.mark.parametrize("format_", [Table(), Json(), Leading()])
+def test_a_file_that_cannot_be_read_is_told_of_in_one_line(format_: Format) -> None:
+    """Which it is not to root, either."""
+    with pytest.raises(DataError, match=r"^task\.train: /proc/self/mem: \w+"):
+        list(format_.read(Path("/proc/self/mem"), "task.train"))
+
+
+def test_of_several_files_the_one_that_is_not_of_its_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.dev").write_bytes(b"a\nb\n")
+    (tmp_path / "label.dev").write_bytes(b"x\n\xff\n")
+    with pytest.raises(DataError, match=r"label\.dev:2: not UTF-8 \(invalid start byte\)$"):
+        list(Lines().read(tmp_path / "*.dev", "task.train"))
 
 
 @pytest.fixture

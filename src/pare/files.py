@@ -75,12 +75,14 @@ def make_writable(folder: Path, key: str) -> None:
 
 def text_of(file: Path, setting: str, mistake: type[ConfigError] = DataError) -> str:
     """A small file, whole. setting: the config key that led here, for messages."""
-    if not file.is_file():
-        raise mistake(f"{setting}: no such file: {file}")
     try:
+        if not file.is_file():
+            raise mistake(f"{setting}: no such file: {file}")
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise mistake(f"{setting}: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+    except OSError as e:
+        raise mistake(f"{setting}: {file}: {e.strerror or e}") from None
 
 
 def look_again(folder: Path) -> None:

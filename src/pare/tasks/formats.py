@@ -5,6 +5,7 @@ import csv
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -68,19 +69,24 @@ class Format(ABC):
             for record in self.records(file, where, wanted):
                 rows += 1
                 yield record
-        except UnicodeDecodeError as e:
-            raise DataError(
-                f"{where} is not {self.encoding.upper()} ({e.reason} at byte {e.start})"
-            ) from None
+        except OSError as e:
+            raise DataError(f"{where}: {e.strerror or e}") from None
         if not rows:
             raise DataError(f"{where} has no rows")
 
-    def opened(self, file: Path, where: str) -> TextIO:
+    @contextmanager
+    def opened(self, file: Path, where: str) -> Iterator[TextIO]:
         """With or without a byte order mark. where: begins the message of an error."""
+        setting = where.partition(":")[0]
         if not file.is_file():
-            raise DataError(f"{where.partition(':')[0]}: no such file: {file}")
+            raise DataError(f"{setting}: no such file: {file}")
         encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
-        return file.open(encoding=encoding, newline="")
+        try:
+            with file.open(encoding=encoding, newline="") as stream:
+                yield stream
+        except UnicodeDecodeError as e:  # which knows its place in a piece of the file only
+            line = first_line_not(self.encoding, file.read_bytes())
+            raise DataError(f"{setting}: {file}:{line}: not {self.encoding.upper()} ({e.reason})") from None
 
     def wanted(self, labelled: bool) -> list[str]:
         """The names of what is read."""
@@ -117,6 +123,14 @@ class Format(ABC):
     def spans(self, values: Mapping[str, Any], text: str) -> tuple[Span, ...]:
         """The values that a text names. text: that one, in a pair the second."""
         return ()
+
+
+def first_line_not(encoding: str, content: bytes) -> int:
+    """The first line that is not of that encoding."""
+    try:
+        return content.decode(encoding).count("\n") + 1
+    except UnicodeDecodeError as e:
+        return e.object[: e.start].decode(encoding).count("\n") + 1
 
 
 def checked(example: Example) -> Example:
