@@ -19,7 +19,7 @@ from pare.tasks.files import Files
 from pare.tasks.formats import Lines
 from pare.tasks.several import Several
 from pare.tasks.slu import Slu
-from pare.tasks.sources import Source, Tagged
+from pare.tasks.sources import Generated, Source, Tagged
 from pare.tasks.text import TextEncoder, train_wordpiece
 from small import FINETUNE, HARDWARE, TASK, ignore
 
@@ -126,6 +126,12 @@ def test_a_test_file_without_slots_is_told_of(folder: Path, caplog: pytest.LogCa
     assert caplog.messages == [
         "task.source: there are no slots in test; each that a model finds there counts as wrong"
     ]
+
+
+def test_more_commands_than_the_grammar_has_are_one_line() -> None:
+    source = Generated(language="en", train=1, dev=1_000_000, test=1, unlabelled=0)
+    with pytest.raises(DataError, match=r"^task\.source: No 1000000 different sentences for split 'dev'"):
+        source.read()
 
 
 def test_labels_that_training_never_saw_are_no_lesson(folder: Path) -> None:

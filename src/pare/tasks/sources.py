@@ -62,7 +62,10 @@ class Generated(Source):
 
     def read(self) -> Splits:
         sizes = {"train": self.train, "dev": self.dev, "test": self.test, "unlabelled": self.unlabelled}
-        return generate(self.language, self.seed, sizes)
+        try:
+            return generate(self.language, self.seed, sizes)
+        except ValueError as e:  # more sentences than the grammar has
+            raise DataError(f"{self.setting}: {e}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
