@@ -1,6 +1,7 @@
 """Utterances from files: SNIPS' three columns, NLPCC's marks; several tasks on one encoder."""
 
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pare.tasks.classify import Classify
 from pare.tasks.example import Span
 from pare.tasks.files import Files
 from pare.tasks.formats import Lines
+from pare.tasks.prompts import Prompts
 from pare.tasks.several import Several
 from pare.tasks.slu import Slu
 from pare.tasks.sources import Generated, Source, Tagged
@@ -188,6 +190,17 @@ def test_a_metric_that_several_tasks_lack_is_named_before_training() -> None:
     with pytest.raises(DataError, match=r"task.primary: found 'exact_match'; one of \['mean', 'one_exact"):
         tasks.check()
     replace(tasks, primary="one_exact_match").check()
+
+
+def test_another_process_reads_the_data_itself(folder: Path) -> None:
+    """What it is sent, with train.processes say, are settings."""
+    several = Several(name="both", max_length=32, tasks={"car": TASK, "files": slu(triples(folder))})
+    asked = slu(Prompts(source=triples(folder)))
+    for task in (slu(triples(folder)), asked, several):
+        sent = pickle.dumps(task)
+        rows = list(task.examples("train"))
+        assert pickle.dumps(task) == sent
+        assert list(pickle.loads(sent).examples("train")) == rows
 
 
 @pytest.mark.skipif("PARE_DATA" not in os.environ, reason="PARE_DATA is not set")

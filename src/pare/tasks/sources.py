@@ -23,6 +23,10 @@ class Source(ABC):
 
     setting: ClassVar[str] = "task.source"  # what a message begins with
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Its settings: another process reads the data itself."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @abstractmethod
     def read(self) -> Splits: ...
 
