@@ -130,6 +130,7 @@ def test_no_threshold_scores_better_than_the_best(seed: int) -> None:
 def test_where_all_or_nothing_holds_the_threshold_is_below_or_above() -> None:
     logits = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert best_threshold(logits, np.ones((2, 2), dtype=bool)) < 1
+    assert best_threshold(logits, np.zeros((2, 2), dtype=bool)) > 4
 
 
 def test_what_is_said_below_is_said_above() -> None:

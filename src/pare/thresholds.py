@@ -8,10 +8,12 @@ import numpy as np
 def best_threshold(logits: np.ndarray, truth: np.ndarray) -> float:
     """The logit above which saying "it holds" gives the best micro F1; between two logits that are there.
 
-    logits, truth: (texts, labels).
+    Where nothing holds, it lies above all of them. logits, truth: (texts, labels).
     """
     order = np.argsort(-logits, axis=None, kind="stable")
     sure, right = logits.ravel()[order], truth.ravel()[order].astype(bool)
+    if not right.any():
+        return float(sure[0]) + 1.0
     said = np.arange(1, len(sure) + 1)
     f1 = 2 * right.cumsum() / (said + right.sum())
     f1[:-1][sure[:-1] == sure[1:]] = -1.0  # equal logits are on one side together
