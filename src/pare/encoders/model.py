@@ -25,7 +25,7 @@ class Architecture:
     heads: int = 4
     ffn: int = 1024
     positions: int = 64
-    vocabulary: int = 2000  # tokens of the tokenizer that is trained on the task's own text
+    vocabulary: int = 2000  # pieces of a tokenizer made of the task's text; single characters come on top
     vocabulary_file: str | None = None
     dropout: float = 0.0
     init_std: float = 0.05  # small encoders start faster from larger weights than BERT's 0.02

@@ -74,6 +74,9 @@ def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
 
     The library's WordPiece trainer numbers pieces in the order of a randomised hash map; its BPE trainer is
     deterministic. So BPE finds the pieces, and those that WordPiece then uses on `texts` are kept.
+
+    size: how many pieces BPE finds, or as many as there are characters. There are more tokens than that: all
+    characters are kept, alone and inside words (`##`), for other texts than these.
     """
     trained = _bert_like(models.BPE(unk_token="[UNK]"))
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
