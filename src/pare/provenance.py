@@ -121,12 +121,37 @@ def environment() -> dict[str, object]:
 def cpu() -> str | None:
     import platform
 
+    if platform.system() == "Darwin":  # where all of Apple's are one to `platform`
+        found = (_output("sysctl", "-n", "machdep.cpu.brand_string") or "").strip()
+    else:
+        found = chip(_text_of("/proc/cpuinfo"), _text_of("/sys/firmware/devicetree/base/model"))
+    return found or platform.processor() or platform.machine() or None
+
+
+def chip(cpuinfo: str, board: str) -> str:
+    """A CPU by its name. ARM's have none, or one that many share, but numbers for each kind of core."""
+
+    def values(field: str) -> list[str]:
+        found = re.findall(rf"^{field}\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+        return [value.strip() for value in found]
+
+    name = next(iter(values("model name")), "")
+    fields = (values(f"CPU {field}") for field in ("implementer", "part", "variant"))
+    kinds = sorted(set(zip(*fields, strict=False)))
+    if not kinds:
+        return name or board
+    numbers = " + ".join(
+        f"implementer {implementer} part {part} variant {variant}" for implementer, part, variant in kinds
+    )
+    return f"{board or name or 'ARM'} ({numbers})"
+
+
+def _text_of(file: str) -> str:
+    """What the system has to say there, if it does."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return Path(file).read_text(encoding="utf-8", errors="replace").strip("\0 \n")
     except OSError:
-        text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.processor() or platform.machine() or None
+        return ""
 
 
 def cores() -> int:
