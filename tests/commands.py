@@ -44,12 +44,15 @@ def nursery() -> Nursery:
     return found
 
 
-def run(*arguments: str) -> Finished:
-    """`python run.py …` from the repository, forked from a process that has imported the libraries."""
+def run(*arguments: str, to: int | None = None) -> Finished:
+    """`python run.py …` from the repository, forked from a process that has imported the libraries.
+
+    to: the descriptor that it prints to, where that is not to be heard.
+    """
     told = {"arguments": arguments, "cwd": str(ROOT), "env": dict(os.environ)}
     theirs, ours = os.pipe()
     with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
-        pid = nursery().fork([theirs, output.fileno(), errors.fileno()])
+        pid = nursery().fork([theirs, output.fileno() if to is None else to, errors.fileno()])
         os.close(theirs)
         with os.fdopen(ours, "w") as line:
             line.write(json.dumps(told) + "\n")

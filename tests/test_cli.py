@@ -123,6 +123,36 @@ def test_the_installed_command_starts_without_torch(store: Path) -> None:
     assert "3 entries" in finished.stdout
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_who_reads_only_the_beginning_of_a_list_ends_it_quietly(store: Path, unbuffered: str) -> None:
+    """`pare store ls | head`"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    finished = subprocess.run(
+        [sys.executable, "-m", "pare.cli", "store", "--root", str(store), "ls"],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (finished.returncode, finished.stderr) == (1, "")
+
+
+def test_what_a_terminal_cannot_show_is_shown_by_its_number(store: Path) -> None:
+    place = store.rename(store.parent / "评论")
+    finished = subprocess.run(
+        [sys.executable, "-m", "pare.cli", "store", "--root", str(place), "ls"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.endswith("/\\u8bc4\\u8bba\n")
+
+
 def test_get_copies_what_an_entry_holds(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,29 @@ def test_the_same_command_again_computes_nothing(done: Done, tmp_path: Path) -> 
     assert first["measurement"] == second["measurement"]
 
 
+@pytest.mark.parametrize("lost", ["Broken pipe", "Input/output error"])
+def test_a_run_that_nobody_reads_any_more_is_done_all_the_same(done: Done, tmp_path: Path, lost: str) -> None:
+    """`python run.py | head -3`; a terminal that is gone."""
+    reader, writer = os.pipe() if lost == "Broken pipe" else os.openpty()
+    os.close(reader)
+    try:
+        again = run(*SMALL, f"store.root={done.store}", f"hydra.run.dir={tmp_path}", to=writer)
+    finally:
+        os.close(writer)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == f"standard output: {lost}; the work goes on without it\n"
+    assert status_of(tmp_path)["state"] == "done"
+    assert result_of(tmp_path)["scores"] == result_of(done.folder)["scores"]
+
+
+def test_a_terminal_that_lacks_a_character_costs_no_result(done: Done, tmp_path: Path) -> None:
+    where = (f"store.root={done.store}", f"hydra.run.dir={tmp_path}")
+    again = fresh(*SMALL, *where, env={"PYTHONIOENCODING": "ascii"})
+    assert again.returncode == 0, again.stderr
+    assert "\\u0394 previous" in again.stdout
+    assert status_of(tmp_path)["state"] == "done"
+
+
 def test_the_same_seed_in_another_store_gives_the_same_bits(done: Done, tmp_path: Path) -> None:
     other = job(tmp_path, *SMALL)
     assert other.returncode == 0, other.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 from pare.artifact import MANIFEST
 from pare.errors import ConfigError, PareError
 from pare.files import beside, make_writable
+from pare.printing import forget, print_on_unread, show_any_character
 from pare.provenance import number_gpus_as_told
 from pare.stopping import listen
 from pare.store import SCRATCH_DAYS, Entry, Store
@@ -20,7 +21,24 @@ NO_LIMIT = 1_000_000  # tokens
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    show_any_character()
     number_gpus_as_told()
+    try:
+        code = carry_out(arguments)
+        sys.stdout.flush()  # or it would be too late to hear that nobody reads it
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `pare store ls | head`
+        forget(sys.stdout.fileno())
+        return 1
+    except PareError as e:
+        for line in getattr(e, "problems", [str(e)]):
+            print(f"error: {line}", file=sys.stderr)
+        return e.exit_code
+
+
+def carry_out(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="pare", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     store = commands.add_parser("store", help="look after the store")
@@ -64,22 +82,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, more = parser.parse_known_args(arguments)
     if unknown := [word for word in more if options.command != "evaluate" or word.startswith("-")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    try:
-        if options.command == "evaluate":
-            return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out)
-        if options.command == "track":
-            if options.action == "workspace":
-                return make_workspace(options.project, options.show)
-            return track_again(options.words)
-        if options.command == "report":
-            return write_report(options)
-        return look_at_data(options.overrides) if options.command == "data" else look_after(options)
-    except KeyboardInterrupt:
-        return 130
-    except PareError as e:
-        for line in getattr(e, "problems", [str(e)]):
-            print(f"error: {line}", file=sys.stderr)
-        return e.exit_code
+    if options.command == "evaluate":
+        return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out)
+    if options.command == "track":
+        if options.action == "workspace":
+            return make_workspace(options.project, options.show)
+        return track_again(options.words)
+    if options.command == "report":
+        return write_report(options)
+    return look_at_data(options.overrides) if options.command == "data" else look_after(options)
 
 
 def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -142,6 +153,8 @@ def look_after(options: argparse.Namespace) -> int:
     """What the file system refuses is one line, too."""
     try:
         return act(options)
+    except BrokenPipeError:
+        raise
     except OSError as e:
         raise ConfigError(f"{e.filename or options.root}: {e.strerror or e}") from None
 
@@ -179,6 +192,7 @@ def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None)
     from pare.evaluating import evaluate
 
     listen()
+    print_on_unread()
     evaluate(bundle, overrides, folder)
     return 0
 

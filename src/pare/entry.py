@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pare.composition import one_line, override_keys, plain
 from pare.errors import ConfigError, PareError
 from pare.files import make_writable
+from pare.printing import print_on_unread
 from pare.provenance import number_gpus_as_told
 from pare.stopping import listen
 
@@ -74,6 +75,7 @@ def typed(overrides: OverridesConf) -> list[str]:
 def guarded(main: Callable[[], None]) -> int:
     """Runs Hydra's `main` and returns the exit code: 0 done, 1 failed, 2 wrong configuration, 130 and 143."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing and exiting
+    print_on_unread()
     number_gpus_as_told()
     listen()
     try:

@@ -45,6 +45,7 @@ def run(
     job = job_of(config, overrides)
     with told(folder, job.name, job.key, job.config, job.overrides) as note:
         result = carry_out(job, folder, group, title, note, given_up)
+    report.Terminal().result(result, folder)
     mirror(job.config["tracker"], folder)
     return result
 
@@ -115,7 +116,6 @@ def carry_out(
         write_rows(folder, split, before, after)
     write_for_trackers(folder, group, title or title_of(job.overrides), outcome.steps)
     result.write(folder)
-    show.result(result, folder)
     return result
 
 

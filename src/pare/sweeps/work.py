@@ -32,6 +32,7 @@ from pare.experiment import read_once, run
 from pare.files import write_json
 from pare.nursery import end_with
 from pare.pipeline import Pipeline
+from pare.printing import print_on_unread
 from pare.progress import silent
 from pare.result import PLAN, plan_in
 from pare.stopping import listen
@@ -99,6 +100,7 @@ def main() -> None:
 def carried_out(plan_file: str, node_id: str) -> int:
     """The exit code; says in a file how it ended."""
     listen()
+    print_on_unread()
     began = time.time()
     file = ending_file(plan_file, node_id)
     begun = {"began": began, "host": socket.gethostname(), "pid": os.getpid()}
