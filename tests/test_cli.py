@@ -270,6 +270,15 @@ def test_a_split_without_rows_is_shown_as_one(tmp_path: Path, capsys: pytest.Cap
     assert [table[split][0] for split in ("train", "dev", "test")] == ["2", "0", "0"]
 
 
+def test_a_task_that_is_no_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "broken.yaml").write_text("name: broken\n\tmax_length: 8\n", encoding="utf-8")
+    assert main(["data", f"hydra.searchpath=[file://{tmp_path}]", "task=broken"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert f'"{tmp_path}/task/broken.yaml", line 2, column 1' in line
+
+
 def test_labels_are_shown_as_they_are_written(
     rows: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,6 +155,24 @@ def test_a_trial_made_again_is_a_job_of_this_machine(tmp_path: Path) -> None:
     assert shlex.split(command) == ["python", "run.py", *job, "seed=1"]
 
 
+def test_a_trial_of_a_file_that_is_no_yaml_fails_and_the_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "broken.yaml").write_text("name: [broken\nmax_length: 8\n", "utf-8")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    fixed = ["model=micro", "compression=none", f"store.root={tmp_path / 'store'}"]
+    settings = Search(objectives={"quality": "maximize"})
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        loader = GlobalHydra.instance().config_loader()
+        composer = Composer(loader, loader.load_configuration("config", [path, *fixed], RunMode.MULTIRUN))
+        space = Space({"task": Values(("car", "broken"))}, {})
+        seeker = Seeker(composer, tmp_path, fixed, space, settings)
+        asked = [Asked(number, {"task": task}, (), None) for number, task in enumerate(("car", "broken"))]
+        jobs, wrong = seeker.composed(asked, 0)
+    assert list(jobs) == [0]
+    (line,) = wrong[1]
+    assert f'"{tmp_path}/task/broken.yaml", line 2, column' in line
+
+
 @pytest.mark.parametrize(
     ("overrides", "point", "expected"),
     [

@@ -122,6 +122,21 @@ def test_all_mistakes_of_all_jobs_are_listed_before_the_first(tmp_path: Path) ->
     assert not list(Store(tmp_path / "store").entries())
 
 
+def test_a_file_that_is_no_yaml_is_a_mistake_of_those_that_choose_it(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    file = tmp_path / "task" / "broken.yaml"
+    file.write_text("name: [broken\nmax_length: 8\n", encoding="utf-8")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    finished = sweep(tmp_path, path, "task=car,broken", "compression.width.keep=0.5,2")
+    assert finished.returncode == 2
+    wrong, broken = finished.stderr.splitlines()
+    assert wrong.startswith("error: compression.width.keep=2.0: ")
+    assert "(job 1: " in wrong
+    assert f'"{file}", line 2, column' in broken
+    assert "(job 2: task=broken compression.width.keep=0.5; job 3: " in broken
+    assert not list((tmp_path / "jobs").glob("*/status.json"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "lines"),
     [

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from pare.errors import ConfigError
 from pare.provenance import UNTRACKED, digest
@@ -17,6 +18,8 @@ from pare.provenance import UNTRACKED, digest
 TOKEN = secrets.token_hex(4)  # sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
+#: what Hydra and OmegaConf raise of what cannot be composed; a file that is no YAML they let through
+REFUSALS = (HydraException, OmegaConfBaseException, YAMLError)
 NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
 
 
@@ -64,7 +67,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
             return compose("config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError) as e:  # `measure=5` is a ValueError
+    except (*REFUSALS, ValueError) as e:  # `measure=5` is a ValueError
         raise ConfigError(one_line(e)) from None
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from hydra.conf import OverridesConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from pare.composition import one_line, override_keys, plain
+from pare.composition import REFUSALS, one_line, override_keys, plain
 from pare.errors import ConfigError, PareError
 from pare.files import make_writable
 from pare.printing import print_on_unread
@@ -97,7 +95,7 @@ def _code_of(error: Exception) -> int:
 
 def _is_refusal(error: Exception) -> bool:
     """What Hydra raises before anything of ours ran, as it should or not: `model=null` is a ValueError."""
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if isinstance(error, REFUSALS):
         return True
     modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return "hydra.main" in modules and not any(

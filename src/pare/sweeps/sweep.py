@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from pare.build import TARGET
-from pare.composition import one_line, plain
+from pare.composition import REFUSALS, one_line, plain
 from pare.config import Job, job_of
 from pare.errors import ConfigError
 from pare.experiment import find_once
@@ -183,7 +181,7 @@ def job_and_folder(composer: Composer, number: int, overrides: Sequence[str]) ->
     try:
         with composer.job(number, overrides) as composed:
             return job_of(plain(composed.config), overrides, planning=True), composed.folder
-    except (HydraException, OmegaConfBaseException) as e:
+    except REFUSALS as e:
         raise ConfigError(one_line(e)) from None
 
 
