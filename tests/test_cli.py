@@ -270,6 +270,11 @@ def test_a_split_without_rows_is_shown_as_one(tmp_path: Path, capsys: pytest.Cap
     assert [table[split][0] for split in ("train", "dev", "test")] == ["2", "0", "0"]
 
 
+def test_data_may_refer_to_other_keys(rows: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", *rows, "seed=9", "task.max_length=${seed}"]) == 0
+    assert "longer than 9" in capsys.readouterr().out
+
+
 def test_a_task_that_is_no_yaml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "broken.yaml").write_text("name: broken\n\tmax_length: 8\n", encoding="utf-8")
@@ -297,6 +302,7 @@ def test_labels_are_shown_as_they_are_written(
     [
         (["task=nope"], "Could not find 'task/nope'"),
         (["task=mine"], "task.train"),
+        (["~task"], "task: missing"),
         (["task=mine", "task.train=/no/such.tsv"], "task.train: no such file: /no/such.tsv"),
         (
             ["task=banking77", "task.source.folder=null", "task.source.train=/me/mine.csv"],

@@ -46,7 +46,9 @@ def first_line(error: Exception) -> str:
 def parts(overrides: Sequence[str], *keys: str) -> dict[str, Any]:
     """What a command line composes for these keys, whatever is missing elsewhere."""
     cfg = composed(overrides)
-    return plain(OmegaConf.create({key: cfg[key] for key in keys}))
+    if absent := [key for key in keys if key not in cfg]:
+        raise ConfigError(f"{key}: missing; it is needed here" for key in absent)
+    return {key: plain(cfg[key]) for key in keys}
 
 
 def key_of(config: Mapping[str, Any]) -> str:
