@@ -1,15 +1,19 @@
 """Every YAML binds to its target; every strategy, experiment and sweep composes into a job that could run."""
 
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from pare.auto import Auto
 from pare.build import build
-from pare.composition import TOKEN, conf_folder, plain
+from pare.composition import TOKEN, conf_folder, override_keys, plain
+from pare.errors import ConfigError
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
 from pare.targets.hardware import Hardware
@@ -137,6 +141,64 @@ def test_a_target_of_the_wrong_kind_is_refused() -> None:
     build({"_target_": "pare.tracking.wandb.Wandb"}, "compression.width", problems, Stage)
     assert problems == ["compression.width._target_: pare.tracking.wandb.Wandb is not a Stage"]
     assert isinstance(build({"_target_": "pare.tracking.wandb.Wandb"}, "tracker", [], Tracker), Tracker)
+
+
+NEEDED = " needs quotes here: "
+
+
+@pytest.mark.parametrize(
+    ("override", "sign", "value"),
+    [
+        ("task.train=评论.tsv", "评", "评论.tsv"),
+        ("task.train=data/评论 2024.tsv", "评", "data/评论 2024.tsv"),
+        ("task.train=评论(旧).tsv", "评", "评论(旧).tsv"),
+        (r"task.train=C:\数据\a.tsv", "数", r"C:\数据\a.tsv"),
+        ("task.path=->", ">", "->"),
+        ("name=it's", "'", "it's"),
+        ("+task.parts=[好, 'a b', 3]", "好", ["好", "a b", 3]),
+        ("+task.prompts={PER: 人名, LOC: b}", "人", {"PER": "人名", "LOC": "b"}),
+        ("+task.address=https://评.cn/a", "评", "https://评.cn/a"),
+    ],
+)
+def test_what_needs_quotes_is_shown_with_them(override: str, sign: str, value: object) -> None:
+    with pytest.raises(ConfigError) as refused:
+        override_keys([override])
+    first, _, advice = str(refused.value).partition(NEEDED)
+    assert first == f"{override}: {sign!r}"
+    (typed,) = shlex.split(advice)
+    assert OverridesParser.create().parse_override(typed).value() == value
+
+
+def test_each_of_several_values_has_quotes_of_its_own() -> None:
+    with pytest.raises(ConfigError) as refused:
+        override_keys(["task.train=评论.tsv,b.tsv,~/新闻.tsv"])
+    (typed,) = shlex.split(str(refused.value).partition(NEEDED)[2])
+    assert typed == 'task.train="评论.tsv",b.tsv,"~/新闻.tsv"'
+    assert override_keys([typed]) == ["task.train"]
+
+
+def test_a_home_that_the_shell_left_alone_is_shown_as_it_would_not() -> None:
+    with pytest.raises(ConfigError) as refused:
+        override_keys(["hydra.run.dir=~/运行"])
+    told, _, advice = str(refused.value).partition("; write ")
+    assert told == "hydra.run.dir=~/运行: the shell left this ~ as it is"
+    typed = subprocess.run(
+        ["sh", "-c", f"printf %s {advice}"], env={"HOME": "/home/a b"}, capture_output=True, check=True
+    )
+    assert OverridesParser.create().parse_override(typed.stdout.decode()).value() == "/home/a b/运行"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("评论.tsv", "'评' can be in no key; KEY=VALUE is needed"),
+        ("+task.prompts={人名: PER}", "'人' is not taken here without quotes; in a YAML file it is"),
+    ],
+)
+def test_where_quotes_would_not_help_none_are_shown(override: str, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        override_keys([override])
+    assert str(refused.value) == f"{override}: {says}"
 
 
 def test_links_in_conf_show_experiments_and_sweeps() -> None:

@@ -1,7 +1,10 @@
 """What a command line composes, as plain values; what Hydra and OmegaConf say of it, in one line."""
 
+import re
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,12 @@ OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 #: what Hydra and OmegaConf raise of what cannot be composed; a file that is no YAML they let through
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError)
 NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
+#: how Hydra's grammar says where it comes to a character that it does not know
+UNKNOWN = "LexerNoViableAltException: "
+#: what the grammar takes outside quotes inside of an element
+TAKEN = re.compile(r"[\w/\\+.$%*@?|: \t=-]*", re.ASCII)
+#: what stands between elements, of which the last three may also be part of one
+BETWEEN = (r",\[\]{}():", r",\[\]{}")
 
 
 def conf_folder() -> Path:
@@ -77,7 +86,35 @@ def one_line(error: Exception) -> str:
     """An error of Hydra's and its cause, in one line, without what helps only its developers."""
     causes = [str(e) for e in (error, error.__cause__) if e is not None]
     lines = [line.strip() for text in causes for line in text.splitlines()]
-    told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
     override = getattr(error, "override", None)
+    if override and (found := re.search(rf"^{UNKNOWN}.*\n( *)\^$", str(error), re.DOTALL | re.MULTILINE)):
+        return unknown_sign(override, len(found[1]) - len(UNKNOWN))
+    told = dict.fromkeys(line for line in lines if line and not line.startswith(NOISE))
     start = f"{override}: " if override else ""
     return start + " ".join(told)
+
+
+def unknown_sign(override: str, place: int) -> str:
+    """What to say of a sign that Hydra's grammar, which takes few outside quotes, does not take there."""
+    key, _, value = override.partition("=")
+    sign = override[place]
+    if place < len(key):
+        return f"{override}: {sign!r} can be in no key; KEY=VALUE is needed"
+    if re.fullmatch(r"~/[^,'\"]*", value):  # which not all that take a folder would know for it
+        return f"{override}: the shell left this ~ as it is; write \"{key}='$HOME{value[1:]}'\""
+    for between in BETWEEN:
+        written = f"{key}={in_quotes(value, between)}"
+        with suppress(HydraException):
+            OverridesParser.create().parse_override(written)
+            return f"{override}: {sign!r} needs quotes here: {shlex.quote(written)}"
+    return f"{override}: {sign!r} is not taken here without quotes; in a YAML file it is"
+
+
+def in_quotes(value: str, between: str) -> str:
+    """Each element of it that the grammar does not take is in quotes. between: what stands between them."""
+    element = rf"(?P<quoted>\"[^\"]*\"|'[^']*')|[^\s{between}](?:[^{between}]*[^\s{between}])?"
+
+    def written(found: re.Match[str]) -> str:
+        return found[0] if found["quoted"] or TAKEN.fullmatch(found[0]) else f'"{found[0]}"'
+
+    return re.sub(element, written, value)
