@@ -44,6 +44,7 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("compression.distill.train.patience=1", "compression.distill.train.patience=1: has no effect in a"),
         ("task=mine", "task.train"),
         ("a=[", "a=["),
+        ("store.root=", "store.root: found nothing; a folder is needed"),
         ("task.labels=好", "task.labels=好: '好' needs quotes here: 'task.labels=\"好\"'"),
         ("hydra.run.dir=/proc", "hydra.run.dir: /proc: "),
         ("sweep.dry_run=true", "sweep.dry_run=true: is for sweeps; -m makes one of a single job"),

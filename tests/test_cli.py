@@ -153,6 +153,20 @@ def test_what_a_terminal_cannot_show_is_shown_by_its_number(store: Path) -> None
     assert finished.stdout.endswith("/\\u8bc4\\u8bba\n")
 
 
+def test_the_store_is_found_as_runs_find_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below $HOME, where no shell has put it in; an empty variable is none."""
+    monkeypatch.setenv("HOME", str(store.parent))
+    monkeypatch.setenv("PARE_STORE", "~/store")
+    assert main(["store", "ls"]) == 0
+    monkeypatch.setenv("PARE_STORE", "")
+    assert main(["store", "--root=~/store", "ls"]) == 0
+    monkeypatch.chdir(store.rename(store.parent / "artifacts").parent)
+    assert main(["store", "ls"]) == 0
+    assert capsys.readouterr().out.count("3 entries") == 3
+
+
 def test_get_copies_what_an_entry_holds(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

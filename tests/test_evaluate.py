@@ -214,7 +214,8 @@ def test_what_a_gpu_cannot_run_is_said_before_one_is_looked_for(
 def test_tensorrt_is_told_of_the_texts_and_keeps_an_engine_for_each_graph(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PARE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PARE_STORE", "~/store")
     tensorrt: Any = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     target = Hardware(name="there", device="cuda", providers=tensorrt)
     known = read_evaluation(bundle)

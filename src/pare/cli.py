@@ -15,7 +15,7 @@ from pare.files import beside, make_writable
 from pare.printing import forget, print_on_unread, show_any_character
 from pare.provenance import number_gpus_as_told
 from pare.stopping import listen
-from pare.store import SCRATCH_DAYS, Entry, Store
+from pare.store import SCRATCH_DAYS, Entry, Store, usual_root
 
 NO_LIMIT = 1_000_000  # tokens
 
@@ -44,8 +44,8 @@ def carry_out(arguments: Sequence[str] | None) -> int:
     store = commands.add_parser("store", help="look after the store")
     store.add_argument(
         "--root",
-        type=Path,
-        default=Path(os.environ.get("PARE_STORE", "artifacts")),
+        type=lambda text: Path(text).expanduser(),  # a shell leaves the ~ of --root=~/store
+        default=usual_root(),
         help="its folder (default: $PARE_STORE, else artifacts)",
     )
     actions = store.add_subparsers(dest="action", required=True)

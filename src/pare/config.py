@@ -299,6 +299,9 @@ def store_root(node: Any, problems: list[str]) -> Path:
     if not isinstance(node, Mapping) or not isinstance(node.get("root"), str) or set(node) != {"root"}:
         problems.append(f"store: found {node!r}; one key, root, with a folder is needed")
         return Path()
+    if not node["root"]:  # which would be the current folder
+        problems.append("store.root: found nothing; a folder is needed")
+        return Path()
     root = Path(node["root"]).expanduser().absolute()
     try:
         Store(root).check_writable()

@@ -1,7 +1,6 @@
 """Compress here, evaluate there: a bundle judged and measured on another target, its result as if at home."""
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pare.result import Result
 from pare.rows import write_rows
 from pare.runtimes.session import RUNTIMES
 from pare.status import told
+from pare.store import usual_root
 from pare.targets.answers import answers_of, graph_run
 from pare.targets.comparison import precision_of
 from pare.targets.hardware import Automatic, Hardware
@@ -100,8 +100,7 @@ def fitted(checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) ->
     if hardware.standard_operators:
         name = digest({file: file_digest(checkpoint.path / file) for file in files_of(checkpoint)})
         checkpoint = Checkpoint(checkpoint.path, name)
-    cache = Path(os.environ.get("PARE_STORE", "artifacts")).absolute() / "cache"
-    return checkpoint, hardware.fitted(checkpoint, texts, cache)
+    return checkpoint, hardware.fitted(checkpoint, texts, usual_root().absolute() / "cache")
 
 
 def result_of(

@@ -24,13 +24,18 @@ from pare.files import (
 )
 from pare.provenance import digest
 
-__all__ = ["Entry", "Removed", "Store", "Verified"]
+__all__ = ["Entry", "Removed", "Store", "Verified", "usual_root"]
 
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 _FOLDERS = ("objects", "tmp", "locks", "quarantine")
 #: a training that was interrupted may be taken up again for so long
 SCRATCH_DAYS = 7.0
+
+
+def usual_root() -> Path:
+    """The folder of jobs that are told of none, as conf/config.yaml has it."""
+    return Path(os.environ.get("PARE_STORE") or "artifacts").expanduser()
 
 
 @dataclass(frozen=True)
