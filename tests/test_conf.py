@@ -1,5 +1,6 @@
 """Every YAML binds to its target; every strategy, experiment and sweep composes into a job that could run."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 
 from pare.auto import Auto
 from pare.build import build
-from pare.composition import TOKEN, conf_folder, override_keys, plain
+from pare.composition import TOKEN, conf_folder, key_of, override_keys, plain
 from pare.errors import ConfigError
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
@@ -141,6 +142,13 @@ def test_a_target_of_the_wrong_kind_is_refused() -> None:
     build({"_target_": "pare.tracking.wandb.Wandb"}, "compression.width", problems, Stage)
     assert problems == ["compression.width._target_: pare.tracking.wandb.Wandb is not a Stage"]
     assert isinstance(build({"_target_": "pare.tracking.wandb.Wandb"}, "tracker", [], Tracker), Tracker)
+
+
+def test_numbers_that_name_things_in_a_mapping_are_text() -> None:
+    """As they are in JSON, which says what a job is."""
+    config = plain(OmegaConf.create({"task": {"prompts": {1: "人名", 2: "地名"}, "parts": [{3: "x"}]}}))
+    assert config == {"task": {"prompts": {"1": "人名", "2": "地名"}, "parts": [{"3": "x"}]}}
+    assert key_of(config) == key_of(json.loads(json.dumps(config)))
 
 
 NEEDED = " needs quotes here: "

@@ -45,7 +45,14 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as e:
         raise ConfigError(f"{e.full_key or 'config'}: {first_line(e)}") from None
     assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+    return {str(key): with_text_keys(value) for key, value in found.items()}
+
+
+def with_text_keys(node: Any) -> Any:
+    """`{1: person}` is YAML, but no JSON, which configs are kept as."""
+    if isinstance(node, dict):
+        return {str(key): with_text_keys(value) for key, value in node.items()}
+    return [with_text_keys(value) for value in node] if isinstance(node, list) else node
 
 
 def first_line(error: Exception) -> str:
