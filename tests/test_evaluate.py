@@ -156,6 +156,42 @@ def test_a_job_on_another_target_is_what_its_overrides_compose(
 
 
 @pytest.mark.parametrize(
+    "typed", ["experiment=nowhere", "sweep=nowhere", "hardware=nowhere", "measure=nowhere"]
+)
+def test_what_is_not_chosen_needs_no_file_of_its_own(typed: str) -> None:
+    """A YAML of one's own, or one that says something else by now: the bundle has all that it said."""
+    home = plain(composed(["hardware=cpu", "hardware.name=ours", "hardware.batch=8", "measure.seconds=7"]))
+    assert moved(home, [typed], []).config == home
+    move = moved(home, [typed], ["hardware.threads=1", "measure.launches=3", "hardware.length=16"])
+    hardware, measure = ({**home[key]} for key in ("hardware", "measure"))
+    assert move.config == {
+        **home,
+        "hardware": {**hardware, "threads": 1, "length": 16},
+        "measure": {**measure, "launches": 3},
+    }
+    assert (move.hardware.name, move.hardware.threads, move.measure.seconds) == ("ours", 1, 7)
+    assert move.overrides[0] == typed
+
+
+def test_one_group_chosen_leaves_the_other_as_it_was() -> None:
+    home = plain(composed(["hardware.name=ours"]))
+    move = moved(home, ["hardware=nowhere"], ["measure=strict"])
+    assert move.config["hardware"] == home["hardware"]
+    assert move.config["measure"] == plain(composed(["measure=strict"]))["measure"]
+    assert move.overrides == ["hardware=nowhere", "measure=strict"]
+
+
+def test_an_experiment_that_another_target_needs_and_that_is_not_here_is_named() -> None:
+    with pytest.raises(ConfigError) as refused:
+        moved(plain(composed([])), ["experiment=nowhere"], ["hardware=cpu"])
+    (line,) = refused.value.problems
+    assert line.startswith(
+        "experiment=nowhere: may set keys of any target, so hardware=cpu cannot be composed"
+    )
+    assert "Could not find 'experiment/nowhere'" in line
+
+
+@pytest.mark.parametrize(
     ("override", "told"),
     [
         ("task=car_en", "task=car_en: hardware and measure can be chosen here"),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -80,10 +81,17 @@ def override_keys(overrides: Sequence[str]) -> list[str]:
         raise ConfigError(one_line(e)) from None
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """What a command line composes."""
+def changed(config: Mapping[str, Any], overrides: Sequence[str]) -> DictConfig:
+    """A config with keys of it set as a command line sets them."""
+    with TemporaryDirectory() as folder:
+        OmegaConf.save(OmegaConf.create(dict(config)), Path(folder) / "config.yaml")
+        return composed(overrides, Path(folder))
+
+
+def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
+    """What a command line composes, of Pare's files or those in `folder`."""
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        with initialize_config_dir(version_base="1.3", config_dir=str(folder or conf_folder())):
             return compose("config", overrides=list(overrides))
     except (*REFUSALS, ValueError) as e:  # `measure=5` is a ValueError
         raise ConfigError(one_line(e)) from None
