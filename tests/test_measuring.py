@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -197,6 +198,22 @@ def test_inputs_of_all_shapes_come_back_as_they_were(tmp_path: Path) -> None:
         for one, other in zip(found[work], pairs[work], strict=True):
             for back, given in zip(one, other, strict=True):
                 np.testing.assert_array_equal(back, given)
+
+
+def test_inputs_are_written_alike_by_every_numpy_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 2.2 every keyword of `savez` is the name of an array."""
+
+    def savez(file: Path, **arrays: object) -> None:
+        with ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asarray(array))
+
+    monkeypatch.setattr(np, "savez", savez)
+    write_inputs(tmp_path / "inputs.npz", {"latency": [(np.ones((1, 3), int), np.ones((1, 3), int))]})
+    assert read_inputs(tmp_path / "inputs.npz").keys() == {"latency"}
 
 
 def test_too_few_texts_are_said(graph: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,12 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def write_inputs(file: Path, works: Mapping[str, Sequence[Pair]]) -> None:
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for work, pairs in works.items():
         arrays[f"{work}.shapes"] = np.array([ids.shape for ids, _ in pairs])
         for part, name in enumerate(("ids", "mask")):
             arrays[f"{work}.{name}"] = np.concatenate([pair[part].ravel() for pair in pairs])
-    np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, **arrays)
 
 
 def read_inputs(file: str | Path) -> dict[str, list[Pair]]:
