@@ -185,6 +185,19 @@ def test_batches_are_padded_as_they_come_and_by_length(graph: Checkpoint, tmp_pa
     assert waste[bucketed_work(4)] < waste[padded_work(4)]
 
 
+def test_rates_of_single_texts_stand_for_all_texts(graph: Checkpoint, tmp_path: Path) -> None:
+    """Nothing is padded there, so that both rates are of the same: the mean of short and long texts."""
+    hardware = Hardware(name="here", throughput_batches=(1,))
+    works = write_works(tmp_path / "works", graph, TASK.texts("train"), hardware)
+    lengths = {
+        work: sorted(ids.size for ids, _ in pairs) for work, pairs in read_inputs(works.inputs).items()
+    }
+    assert lengths[padded_work(1)] == lengths[bucketed_work(1)]
+    assert len(set(lengths[LATENCY])) > 5
+    assert np.mean(lengths[padded_work(1)]) == pytest.approx(np.mean(lengths[LATENCY]), rel=0.05)
+    assert works.counts[padded_work(1)] == 16
+
+
 def test_inputs_of_all_shapes_come_back_as_they_were(tmp_path: Path) -> None:
     shapes = {"latency": [(1, 3), (1, 1), (2, 5)], "padded4": [(4, 7)]}
     pairs = {

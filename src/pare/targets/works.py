@@ -16,8 +16,8 @@ from pare.targets.inputs import Pair, write_inputs
 from pare.tasks.text import TextEncoder
 
 LATENCY = "latency"
-#: batches of each size that throughput is taken from
-SAMPLE = 4
+#: of each size throughput is taken from so many batches, and from so many texts at least
+BATCHES, TEXTS = 4, 16
 
 
 def padded_work(batch: int) -> str:
@@ -52,8 +52,8 @@ def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], har
     groups = {LATENCY: whole_batches(order, hardware.batch)}
     by_length = sorted(order, key=lengths.__getitem__)
     for batch in hardware.throughput_batches:
-        groups[padded_work(batch)] = spread(whole_batches(order, batch))
-        groups[bucketed_work(batch)] = spread(whole_batches(by_length, batch))
+        groups[padded_work(batch)] = spread(whole_batches(order, batch), lengths)
+        groups[bucketed_work(batch)] = spread(whole_batches(by_length, batch), lengths)
 
     def pair(batch: Sequence[int]) -> Pair:
         return padded([rows[i] for i in batch], checkpoint.pad_id, hardware.length)
@@ -70,10 +70,11 @@ def write_works(folder: Path, checkpoint: Checkpoint, texts: Sequence[Text], har
     )
 
 
-def spread(batches: Sequence[list[int]]) -> list[list[int]]:
-    """A few that stand for all: of batches in the order of length, short and long ones."""
-    count = min(SAMPLE, len(batches))
-    return [batches[(2 * i + 1) * len(batches) // (2 * count)] for i in range(count)]
+def spread(batches: Sequence[list[int]], lengths: Sequence[int]) -> list[list[int]]:
+    """A few that stand for all: from those that are padded to little to those that are padded to much."""
+    rising = sorted(batches, key=lambda batch: max(lengths[i] for i in batch))
+    count = min(max(BATCHES, TEXTS // len(batches[0])), len(batches))
+    return [rising[(2 * i + 1) * len(batches) // (2 * count)] for i in range(count)]
 
 
 def whole_batches(order: Sequence[int], size: int) -> list[list[int]]:
