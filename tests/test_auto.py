@@ -154,11 +154,14 @@ def test_a_model_that_is_not_what_was_promised_is_not_compressed(root: Path) -> 
 def test_auto_from_the_command_line(tmp_path: Path) -> None:
     done = job(
         tmp_path,
-        *TINY, *WITHOUT_WIDTHS, "compression.auto.max_drop=0.5",
+        *TINY, *WITHOUT_WIDTHS, "compression.auto.max_drop=0.5", "measure.fresh=true",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    tried = result_of(tmp_path / "job")["tried"]
+    result = result_of(tmp_path / "job")
+    tried = result["tried"]
     assert [trial["name"] for trial in tried] == ["as_it_is", "half", "int8"]
+    (taken,) = (trial for trial in tried if trial["taken"])
+    assert taken["latency_ms"] == result["measurement"]["latency_ms"]["p50"], "what it was taken for"
     assert "taken: " in done.stdout
     assert (ROOT / "conf" / "compression" / "auto.yaml").is_file()
 

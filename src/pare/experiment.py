@@ -1,6 +1,7 @@
 """One job from its config to its result: the whole story on one screen."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,9 @@ def carry_out(
     pipeline, chosen = choose(job, pipelines, on_step, show, given_up)
     outcome = chosen.outcome
     graphs = pipeline.baseline_graphs(chosen.strategy, outcome.baseline)
-    measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, job.measure)
+    # compression=auto has just measured what it took, and took it for that
+    settings = job.measure if job.auto is None else replace(job.measure, fresh=False)
+    measured, baseline_measured, best = pipeline.measure(outcome.final, graphs, settings)
     scores, answers = pipeline.score(outcome.final, "test")
     baseline_scores, baseline_answers = pipeline.score(graphs[best], "test")
     before, after = (job.task.shares("test", found) for found in (baseline_answers, answers))
