@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pare.bundle import replacing, write_bundle
-from pare.bundled.predict import Predictor, session_of
+from pare.bundled.predict import BATCH, Predictor, session_of
 from pare.checkpoint import SHIPPED, Checkpoint, Format
 from pare.errors import StoreFull
 from pare.runtimes.session import RUNTIMES, session_module
@@ -116,6 +116,32 @@ def test_odd_texts_have_answers_too(made: Made, tmp_path: Path) -> None:
     assert [answer["text"] for answer in answers] == texts
     for text, answer in zip(texts, answers, strict=True):
         assert all(0 <= slot["start"] < slot["end"] <= len(text) for slot in answer["slots"])
+
+
+def test_what_is_not_utf8_is_answered_as_an_argument_as_in_a_line(made: Made, tmp_path: Path) -> None:
+    gbk = "播放周华健的花心".encode("gbk")
+    (found,) = predict(made.folder, tmp_path, os.fsdecode(gbk))
+    assert found["text"] == gbk.decode("utf-8", "replace")
+    assert [found] == predict(made.folder, tmp_path, stdin=gbk)
+
+
+def test_who_has_read_enough_ends_it_without_a_word(made: Made) -> None:
+    """As `| head -1` does."""
+    with subprocess.Popen(
+        [sys.executable, str(made.folder / "predict.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("".join(f"{text}\n" for text in made.texts[:BATCH]).encode())
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["text"] == made.texts[0]
+        process.stdout.close()
+        process.stdin.write(made.texts[0].encode())
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_no_lines_no_answers(made: Made, tmp_path: Path) -> None:

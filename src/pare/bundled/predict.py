@@ -7,6 +7,7 @@ One line of JSON for each text. A model of pairs takes the two texts with a tab 
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -97,10 +98,18 @@ def loaded(folder: Path) -> Predictor:
 
 def main(arguments: Sequence[str]) -> None:
     predictor = loaded(Path(__file__).parent)
-    for given in batches(arguments or lines(sys.stdin.buffer)):
-        texts = [pair_of(text) for text in given] if predictor.about["pairs"] else given
-        for text, answer in zip(texts, predictor.predict(texts), strict=True):
-            said = json.dumps({"text": text, **answer}, ensure_ascii=False)
+    given = [in_utf8(os.fsencode(text)) for text in arguments] or lines(sys.stdin.buffer)
+    try:
+        answer(predictor, given)
+    except BrokenPipeError:  # whoever reads has enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes at its end
+
+
+def answer(predictor: Predictor, given: Iterable[str]) -> None:
+    for batch in batches(given):
+        texts = [pair_of(text) for text in batch] if predictor.about["pairs"] else batch
+        for text, found in zip(texts, predictor.predict(texts), strict=True):
+            said = json.dumps({"text": text, **found}, ensure_ascii=False)
             sys.stdout.buffer.write(f"{said}\n".encode())
         sys.stdout.buffer.flush()
 
@@ -112,10 +121,15 @@ def pair_of(line: str) -> tuple[str, str]:
     return first, second
 
 
+def in_utf8(text: bytes) -> str:
+    """Whatever the terminal speaks; what is none is shown as such."""
+    return text.decode("utf-8", errors="replace")
+
+
 def lines(stream: BinaryIO) -> Iterator[str]:
-    """Those that are not blank, in UTF-8 whatever the terminal speaks."""
+    """Those that are not blank."""
     for line in stream:
-        text = line.decode("utf-8", errors="replace").rstrip("\r\n")
+        text = in_utf8(line).rstrip("\r\n")
         if text.strip():
             yield text
 
