@@ -1,11 +1,12 @@
 """Whether two models differ: the interval holds the truth as often as it says."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from pare.comparing import Share, compare, difference, holm
+from pare.comparing import Share, compare, difference, holm, of_seeds, two_sided
 
 
 def mean(values: Sequence[float]) -> list[Share]:
@@ -60,6 +61,31 @@ def test_many_rows_do_not_make_up_for_seeds_that_disagree() -> None:
     apart, together = compare([sides, [sides[0], sides[0]]])
     assert apart.p > 0.2
     assert together.p < 1e-6
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_row_tells_nothing(seeds: int) -> None:
+    """Nor does it where seeds are all but alike: another row may say the opposite."""
+    family = [([(2.0, 4.0)], [(3.0 + seed / 1000, 4.0)]) for seed in range(seeds)]
+    (found,) = compare([family])
+    assert found.difference.mean > 0.2
+    assert found.p == 1.0
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_that_all_say_the_same_are_as_sure_as_their_signs(seeds: int) -> None:
+    """Nothing deviates: a model that finds all, and one that finds nothing. 2 of 1024 ways are as extreme."""
+    all_found, none_found = [(2.0, 2.0), (4.0, 4.0)] * 5, [(0.0, 1.0), (0.0, 2.0)] * 5
+    (found,) = compare([[(all_found, none_found)] * seeds])
+    assert found.difference.mean == -1
+    assert found.p == pytest.approx(2 / 1024)
+    (same,) = compare([[(all_found, all_found)] * seeds])
+    assert same.p == 1.0
+
+
+def test_without_rows_what_does_not_deviate_is_not_known() -> None:
+    assert of_seeds([0.1, 0.1, 0.1], 0.0).p == 1.0
+    assert two_sided(0.3, 0.0, math.inf, None) == 1.0
 
 
 def test_holm_lets_none_be_surer_than_a_smaller_one() -> None:

@@ -12,6 +12,7 @@ from pare.metrics import Share
 
 RESAMPLES = 2000
 AT_ONCE = 1 << 22  # counts that are multiplied at a time
+ROUNDING = 1e-9  # a deviation that is none
 MCNEMAR, BOOTSTRAP, SEEDS = "McNemar", "paired bootstrap", "paired bootstrap over rows and seeds"
 
 
@@ -63,7 +64,8 @@ def compare(families: Sequence[Sequence[Pair]]) -> list[Verdict]:
         if len(family) == 1:
             found.append(of_one(sides[mine][0], drawn[mine][0]))
         else:
-            found.append(of_seeds(gaps_of(sides[mine].sum(2)), float(drawn[mine].mean(0).std())))
+            rows = float(drawn[mine].mean(0).std())
+            found.append(of_seeds(gaps_of(sides[mine].sum(2)), rows, differing(sides[mine])))
     return found
 
 
@@ -71,11 +73,11 @@ def of_one(sides: np.ndarray, drawn: np.ndarray) -> Verdict:
     found = interval(sides, drawn)
     if (p := mcnemar(sides)) is not None:
         return Verdict(found, p, MCNEMAR)
-    return Verdict(found, two_sided(found.mean, float(drawn.std()), math.inf), BOOTSTRAP)
+    return Verdict(found, two_sided(found.mean, float(drawn.std()), math.inf, differing(sides)), BOOTSTRAP)
 
 
-def of_seeds(gaps: Sequence[float] | np.ndarray, deviation: float) -> Verdict:
-    """gaps: of each seed. deviation: of their mean, from the rows alone."""
+def of_seeds(gaps: Sequence[float] | np.ndarray, deviation: float, differ: int | None = None) -> Verdict:
+    """gaps: of each seed. deviation: of their mean, from the rows alone. differ: see `two_sided`."""
     from scipy.special import stdtrit
 
     count, mean = len(gaps), float(np.mean(gaps))
@@ -83,16 +85,32 @@ def of_seeds(gaps: Sequence[float] | np.ndarray, deviation: float) -> Verdict:
     total = of_rows + among
     freedom = (total / among) ** 2 * (count - 1) if among else math.inf
     wide = float(stdtrit(min(freedom, 1e6), 0.975)) * math.sqrt(total)
-    p = two_sided(mean, math.sqrt(total), freedom)
+    p = two_sided(mean, math.sqrt(total), freedom, differ)
     return Verdict(Difference(mean, mean - wide, mean + wide), p, SEEDS)
 
 
-def two_sided(mean: float, deviation: float, freedom: float) -> float:
+def two_sided(mean: float, deviation: float, freedom: float, differ: int | None) -> float:
+    """Student's, but no surer than a test of signs can be: few rows may happen not to deviate at all.
+
+    differ: in how many rows the two do. Which of them is which, row by row, is then one of 2 ** differ ways,
+    and two of these are as extreme as can be. None where the rows are not known.
+    """
     from scipy.special import stdtr
 
-    if not deviation:
-        return 1.0 if not mean else 0.0
-    return float(2 * stdtr(min(freedom, 1e6), -abs(mean) / deviation))
+    if deviation > ROUNDING:
+        p = float(2 * stdtr(min(freedom, 1e6), -abs(mean) / deviation))
+    else:  # without rows nobody knows of how many that is true
+        p = 0.0 if abs(mean) > ROUNDING and differ is not None else 1.0
+    return p if differ is None else min(1.0, max(p, 2.0 ** (1 - differ)))
+
+
+def differing(sides: np.ndarray) -> int:
+    """In how many rows the two differ, for any seed.
+
+    sides: seeds, if there are several, by two by rows by above and below the line.
+    """
+    apart = (sides[..., 0, :, :] != sides[..., 1, :, :]).any(-1)
+    return int(apart.reshape(-1, apart.shape[-1]).any(0).sum())
 
 
 def mcnemar(sides: np.ndarray) -> float | None:

@@ -14,6 +14,7 @@ from pare.comparing import (
     Pair,
     Verdict,
     compare,
+    differing,
     holm,
     mcnemar,
     of_seeds,
@@ -83,11 +84,11 @@ def of_one_job(record: Record, result: Result) -> Verdict | None:
     if result.difference is None:
         return None
     rows = Rows.read(record.folder)
-    p = None if rows is None else mcnemar(np.stack([rows.baseline, rows.result]))
-    if p is not None:
+    sides = None if rows is None else np.stack([rows.baseline, rows.result])
+    if sides is not None and (p := mcnemar(sides)) is not None:
         return Verdict(result.difference, p, MCNEMAR)
-    sure = result.difference
-    return Verdict(sure, two_sided(sure.mean, deviation(sure), math.inf), BOOTSTRAP)
+    sure, differ = result.difference, None if sides is None else differing(sides)
+    return Verdict(sure, two_sided(sure.mean, deviation(sure), math.inf, differ), BOOTSTRAP)
 
 
 def from_intervals(row: Row) -> Verdict | None:
