@@ -37,8 +37,8 @@ def told(nodes: Sequence[Node], wanted: Collection[str], build_s: float) -> dict
 
     `matmuls` and `matmuls_on` are shares of the matrix multiplications, by precision and by provider;
     `shares_of` tells what is shared out: the multiply-accumulates, or the nodes where a shape is not known.
-    All of them are None where an engine shows nothing of what is inside; `outside` then are the precisions of
-    what was multiplied by others.
+    Where an engine shows nothing of what is inside, `matmuls_on` is of what others multiplied and `outside`
+    has the precisions of that; all else is None.
     """
     fallen = [node for node in nodes if node.provider not in wanted]
     products = [node for node in nodes if node.precision is not None]

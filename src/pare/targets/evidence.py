@@ -22,7 +22,7 @@ def ran_as(precision: str, hardware: Hardware, evidence: Mapping[str, Any]) -> s
     """
     device = hardware.device
     elsewhere = {
-        name: share for name, share in (evidence["matmuls_on"] or {}).items() if name not in PROVIDERS[device]
+        name: share for name, share in evidence["matmuls_on"].items() if name not in PROVIDERS[device]
     }
     if elsewhere:
         found = ", ".join(f"{share:.0%} on {name}" for name, share in elsewhere.items())
