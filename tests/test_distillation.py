@@ -267,7 +267,7 @@ def test_more_texts_are_learned_from_where_the_tasks_own_are_not(root: Path, tmp
 def test_an_epoch_is_of_all_that_is_learned_from(unlabelled: bool, steps: int, tmp_path: Path) -> None:
     """Of 1,500 texts, 50 without labels, and 190 of the corpus: 53 steps, or 55."""
     corpus = tmp_path / "corpus.txt"
-    corpus.write_text("æå¼ç©ºè°\n\n" * 190, encoding="utf-8")
+    corpus.write_text("打开空调\n\n" * 190, encoding="utf-8")
     told = Distillation(unlabelled=unlabelled)
     train = Training(steps=2 * steps, patience=1)
     found = Distill(distillation=told, corpus=str(corpus), train=train).misfits(TASK, "compression.distill")
