@@ -2,14 +2,19 @@
 
 import pickle
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pare.aims import Search
+from pare.auto import BUDGETS, Auto
 from pare.errors import GateFailed, Hopeless
-from pare.pipeline import Outcome, Step
+from pare.pipeline import Expect, Outcome, Step
 from pare.stages.cohort import Cohort
 from pare.stages.distill import Distill
+from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
 from pare.stages.qat import Qat
 from pare.stages.quantize import Quantize
@@ -17,10 +22,12 @@ from pare.stages.stage import Gate
 from pare.stages.take import Take
 from pare.stages.width import Width
 from pare.strategy import Strategy, problems
+from pare.sweeps.hopeless import judge_of
 from pare.targets.hardware import Hardware
-from small import FINETUNE, HARDWARE, QUICK, ignore, pipeline
+from small import FINETUNE, HARDWARE, QUICK, TASK, ignore, pipeline
 
 RUINOUS = {"keep": 0.02, "importance": "magnitude", "multiple_of": 1}  # leaves one head and three neurons
+ESCALATE = Gate(on_fail="escalate")
 
 
 def execute(root: Path, *strategy: tuple[str, object]) -> Outcome:
@@ -49,6 +56,37 @@ def test_stop_ends_the_job_and_names_the_loss(root: Path) -> None:
     ) as caught:
         execute(root, ("width", width("stop")), ("export", Export()))
     assert caught.value.stage == "width"
+
+
+@pytest.mark.parametrize(("allowed", "passes"), [(0.005, True), (0.0049, False)])
+def test_a_drop_of_exactly_what_is_allowed_passes_everywhere(
+    root: Path, allowed: float, passes: bool
+) -> None:
+    """In binary 0.985 - 0.98 is more than 0.005."""
+    export = ("export", Export())
+    start, made = execute(root, export).steps
+    before, after = {"exact_match": 0.985}, {"exact_match": 0.98}
+    step = replace(made, scores=after, previous=before, baseline=before)
+    verdict = pipeline(root).judged(step, Gate(max_drop=allowed)).verdict
+    assert verdict is not None
+    assert verdict.passed == passes
+
+    outcome = Outcome((replace(start, scores=before), step), start.checkpoint, made.checkpoint)
+    auto = Auto(candidates={"none": dict([export])}, max_drop=allowed)
+    objections = auto.objections(outcome.drop("exact_match"), dict.fromkeys(BUDGETS))
+    assert (objections == []) == passes
+
+    def allows() -> bool:
+        aims = Search(objectives={"speedup": "maximize"}, constraints={"max_drop": allowed}, slack=0.0)
+        job = SimpleNamespace(task=TASK, sweep=SimpleNamespace(search=aims))
+        try:
+            Expect(value=0.985, tolerance=allowed).hold_to(after, "exact_match")
+            judge_of(job, [export])(step)  # type: ignore[arg-type]
+        except GateFailed:
+            return False
+        return True
+
+    assert allows() == passes
 
 
 @pytest.mark.parametrize("error", [GateFailed("too much", "width"), Hopeless("too much", "width", 0.5)])

@@ -13,10 +13,11 @@ from pare.build import build
 from pare.errors import ConfigError
 from pare.files import write_json
 from pare.result import STATUS
-from pare.searching.asked import Asked, Found, outcome
+from pare.searching.asked import Asked, Found, outcome, quantities_of
 from pare.searching.halving import promoted, ranked
 from pare.searching.space import Interval, Space, Steps, Values
 from pare.searching.trials import Trials, forgotten, opened
+from sample import RESULT
 
 SEARCH = Search(
     sampler="random",
@@ -267,6 +268,15 @@ def test_limits_are_shares_of_what_is_allowed() -> None:
     assert excesses == pytest.approx({"max_drop": 0.5, "min_speedup": -0.5})
     assert search.unknown({"quality": 1.0, "latency_ms": None, "drop": 0.0}) == ["latency_ms", "speedup"]
     assert set(QUANTITIES) > {"quality", "drop"}
+
+
+def test_a_trial_may_lose_exactly_what_is_allowed() -> None:
+    """In binary 0.985 - 0.98 is more than 0.005, and 0.7 + 0.1 less than 0.8."""
+    scores = ({"exact_match": 0.985}, {"exact_match": 0.98})
+    stages = [{**stage, "scores": s} for stage, s in zip(RESULT.stages, scores, strict=True)]
+    found = quantities_of(replace(RESULT, stages=stages))
+    assert replace(SEARCH, constraints={"max_drop": 0.005}).excesses(found) == {"max_drop": 0}
+    assert replace(SEARCH, constraints={"max_drop": 0.7}, slack=0.1).most_drop() == 0.8
 
 
 @pytest.mark.parametrize(

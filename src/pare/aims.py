@@ -118,4 +118,4 @@ class Search:
     def most_drop(self) -> float | None:
         """What a stage may have lost on dev, whatever comes after it; None: anything."""
         most = self.constraints.get("max_drop")
-        return None if most is None or self.slack is None else most + self.slack
+        return None if most is None or self.slack is None else round(most + self.slack, 9)

@@ -11,7 +11,7 @@ from pare.errors import GateFailed, StageFailed
 from pare.stages.finetune import Finetune
 from pare.stages.networks import is_fine_tuned
 from pare.stages.stage import Gate, Stage
-from pare.steps import Scores, Step, Verdict
+from pare.steps import Scores, Step, Verdict, lost
 from pare.strategy import BASELINE, Strategy
 from pare.targets.measurement import Measure
 
@@ -37,7 +37,7 @@ class Expect:
         metric = self.metric or primary
         if metric not in scores:
             raise GateFailed(f"expect.metric: no {metric!r}; the task has {sorted(scores)}", BASELINE)
-        if abs(scores[metric] - self.value) > self.tolerance:
+        if abs(lost(self.value, scores[metric])) > self.tolerance:
             raise GateFailed(
                 f"expect: {metric} of the fine-tuned model is {scores[metric]:.4f} on dev, "
                 f"{self.value:g} ± {self.tolerance:g} was expected; nothing was compressed",
@@ -56,7 +56,7 @@ class Outcome:
     def drop(self, metric: str) -> float:
         """What was lost on dev in all."""
         kept = [step for step in self.steps if step.used]
-        return kept[0].scores[metric] - kept[-1].scores[metric]
+        return lost(kept[0].scores[metric], kept[-1].scores[metric])
 
 
 class Pipeline(Cached):
@@ -198,7 +198,7 @@ class Pipeline(Cached):
         if metric not in step.scores:
             raise StageFailed(f"gate of {step.name}: no metric {metric!r}; there are {sorted(step.scores)}")
         assert step.previous is not None
-        drop = step.previous[metric] - step.scores[metric]
+        drop = lost(step.previous[metric], step.scores[metric])
         passed = drop <= gate.max_drop
         action = "passed" if passed else gate.on_fail
         verdict = Verdict(metric, drop, gate.max_drop, passed, action)

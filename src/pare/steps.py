@@ -9,6 +9,11 @@ from pare.checkpoint import Checkpoint
 Scores = Mapping[str, float]
 
 
+def lost(before: float, after: float) -> float:
+    """How much a score fell, as people reckon: in binary 0.985 - 0.98 is more than 0.005."""
+    return round(before - after, 9)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a gate said: which metric fell by how much, what was allowed, and what was done about it."""

@@ -9,6 +9,7 @@ from typing import Literal
 from pare.aims import QUANTITIES, Quantities, Search
 from pare.result import STATUS, Result
 from pare.searching.space import Point
+from pare.steps import lost
 from pare.study.quantities import MEASURED
 
 #: errors that say that a trial is not worth going on with
@@ -72,7 +73,7 @@ def quantities_of(result: Result) -> dict[str, float | None]:
     quality = others[-1] if others else first
     return {
         "quality": quality,
-        "drop": first - quality,
+        "drop": lost(first, quality),
         "speedup": result.measurement.speedup.median,
         "energy_j": result.measurement.energy_j,
         **{name: MEASURED[name].of(result) for name in QUANTITIES if name in MEASURED},

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pare.config import Job
 from pare.errors import Hopeless
 from pare.stages.stage import Stage
-from pare.steps import Step
+from pare.steps import Step, lost
 from pare.strategy import Strategy
 
 
@@ -17,7 +17,7 @@ def judge_of(job: Job, strategy: Strategy) -> Callable[[Step], None]:
         metric = job.task.primary
         if most is None or step.name not in judged or not step.used or not step.scores or not step.baseline:
             return
-        drop = step.baseline[metric] - step.scores[metric]
+        drop = lost(step.baseline[metric], step.scores[metric])
         if drop > most:
             raise Hopeless(
                 f"{step.name}: {metric} is {100 * drop:.2f} points below the fine-tuned model on dev; "
