@@ -63,6 +63,15 @@ def test_training_for_int8_rounds_what_it_trains(root: Path) -> None:
     assert any(name.startswith(HOOKS) for name in rounded.state_dict())
 
 
+def test_training_for_int8_leaves_attention_in_float(finetuned: Checkpoint) -> None:
+    """As the kernels do: queries, keys and values take more values than the 256 that INT8 tells apart."""
+    lessons = rows(finetuned)
+    rounded = with_fake_quantizers(open_network(finetuned), lessons[:8])
+    thoughts = thoughts_of(rounded, batch_of(lessons, list(range(16))), [1, 2], True)
+    for projections in thoughts.projections.values():
+        assert all(part.unique().numel() > 1000 for part in projections.maps)
+
+
 def test_relations_are_softmaxed_products() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(2, 5, 8), torch.randn(2, 5, 8)

@@ -107,6 +107,8 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER,
+            # which `quantize` leaves in float
+            ignored_scope=nncf.IgnoredScope(types=["scaled_dot_product_attention"]),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 # both would move what belongs to the weights into places that are not exported
                 smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
