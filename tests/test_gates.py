@@ -164,6 +164,14 @@ def quantization_loss(root: Path) -> float:
             "escalate needs compression.export.escalation",
         ),
         (
+            (("export", Export()), ("quantize", Quantize(gate=ESCALATE, escalation=Dynamic()))),
+            "compression.quantize.escalation: dynamic makes onnx of onnx; it has to make a network of",
+        ),
+        (
+            (("export", Export()), ("quantize", Quantize(gate=ESCALATE, escalation=Qat(gate=Gate())))),
+            "compression.quantize.escalation.gate: nobody asks it; compression.quantize.gate judges",
+        ),
+        (
             (
                 ("cohort", Cohort(students={"one": FINETUNE.model}, gate=Gate())),
                 ("take", Take(student="one")),

@@ -18,6 +18,7 @@ from pare.stages.export import Export
 from pare.stages.half import Half
 from pare.stages.networks import open_text_encoder
 from pare.stages.quantize import Quantize
+from pare.stages.sensitivity import Sensitivity
 from pare.stages.stage import Stage
 from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
@@ -88,9 +89,27 @@ def test_bf16_is_refused_where_it_cannot_run() -> None:
     assert problem == "compression.half: what half makes runs on cuda, not on hardware=here (cpu)"
 
 
-def test_what_is_integer_already_is_not_halved(root: Path) -> None:
-    with pytest.raises(StageFailed, match="takes an FP32 graph, the one before is int8"):
-        made(root, ("export", Export()), ("quantize", Quantize(calibration_rows=8)), ("half", Half()))
+@pytest.mark.parametrize(
+    ("strategy", "problem"),
+    [
+        (("quantize", "half"), "half: takes fp32, but quantize before it makes int8; drop one of them"),
+        (
+            ("half", "quantize"),
+            "quantize: takes fp32 or int8, but half before it makes fp16; drop one of them",
+        ),
+        (("half", "dynamic"), "dynamic: takes fp32 or int8, but half before it makes fp16; drop one of them"),
+        (("half", "sensitivity"), "sensitivity: takes fp32 or int8, but half before it makes fp16; drop "),
+        (("embeddings", "half"), None),
+        (("sensitivity", "quantize", "embeddings"), None),
+    ],
+)
+def test_a_graph_of_another_precision_is_refused_before_anything_runs(
+    strategy: tuple[str, ...], problem: str | None
+) -> None:
+    stages = {s.kind: s for s in (Half(), Quantize(), Dynamic(), Sensitivity(), Embeddings())}
+    found = problems((("export", Export()), *((name, stages[name]) for name in strategy)), HARDWARE)
+    assert len(found) == (problem is not None)
+    assert all(line.startswith(f"compression.{problem}") for line in found)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ from pare.feeding import feed
 from pare.stages.export import Export
 from pare.stages.networks import open_text_encoder
 from pare.stages.quantize import Quantize
+from pare.stages.sensitivity import Sensitivity
 from pare.stages.shape import Shape
 from pare.stages.stage import Stage
+from pare.strategy import problems
 from small import FINETUNE, HARDWARE, TASK, ignore, pipeline
 
 
@@ -56,6 +58,21 @@ def test_an_integer_graph_is_fixed_after_its_calibration(root: Path) -> None:
     assert sum(same) > 0.96 * len(
         same
     )  # padding changes the order of float sums, and so a rounding here or there
+
+
+@pytest.mark.parametrize("later", [Quantize(), Sensitivity()])
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        (Shape(), True), (Shape(batch=1), True),
+        (Shape(batch=2), False), (Shape(length=16), False), (Shape(inputs="int32"), False),
+    ],
+)  # fmt: skip
+def test_what_runs_texts_as_they_are_comes_before_the_shape(later: Stage, shape: Shape, fits: bool) -> None:
+    """Before anything runs: else ONNX Runtime says so in the middle, and in its own words."""
+    found = problems((("export", Export()), ("shape", shape), (later.kind, later)), HARDWARE)
+    says = f"compression.{later.kind}: runs texts of any length, which a graph no longer takes after shape"
+    assert [line.partition(";")[0] for line in found] == ([] if fits else [says])
 
 
 def test_more_tokens_than_the_model_reads_are_refused(root: Path) -> None:

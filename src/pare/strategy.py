@@ -38,6 +38,28 @@ def mistakes(strategy: Strategy, where: str) -> list[str]:
         if stage.gate is not None:
             found += gate_problems(f"{where}.{name}", stage, stage.gate)
         have, made_by = stage.produces, name
+    return [*found, *misordered(strategy, where)]
+
+
+def misordered(strategy: Strategy, where: str) -> list[str]:
+    """Stages that cannot read the graph as those before them leave it."""
+    found = []
+    precision, rounded_by, fixed_by = "fp32", "", ""
+    for name, stage in strategy:
+        if precision not in stage.takes:
+            found.append(
+                f"{where}.{name}: takes {' or '.join(stage.takes)}, but {rounded_by} before it makes "
+                f"{precision}; drop one of them"
+            )
+        if stage.runs_it and fixed_by:
+            found.append(
+                f"{where}.{name}: runs texts of any length, which a graph no longer takes after {fixed_by}; "
+                f"put {fixed_by} last"
+            )
+        if stage.computes is not None:
+            precision, rounded_by = stage.computes, name
+        if stage.fixed:
+            fixed_by = name
     return found
 
 
@@ -57,11 +79,13 @@ def obstacles(strategy: Strategy, hardware: Hardware, where: str) -> list[str]:
                 f"{where}.{name}: makes operators of ONNX Runtime's own, which TensorRT does not know; "
                 "take lowering: plain (export), lowering: qdq (quantize), fuse: false (half)"
             )
-    last, makes = (strategy[-1][0], strategy[-1][1].produces) if strategy else (BASELINE, Finetune.produces)
-    if makes != hardware.runs:
+    made: list[Format] = [Finetune.produces, *(stage.produces for _, stage in strategy)]
+    in_order = all(stage.accepts == have for (_, stage), have in zip(strategy, made, strict=False))
+    if in_order and made[-1] != hardware.runs:  # else `mistakes` has told what is wrong with the end
+        last = strategy[-1][0] if strategy else BASELINE
         found.append(
             f"hardware.{hardware.name}: {hardware.runtime} runs {hardware.runs} checkpoints, but the "
-            f"strategy ends with {last}, which makes {makes}; "
+            f"strategy ends with {last}, which makes {made[-1]}; "
             f"take compression/export={hardware.export} and what it goes with"
         )
     return found
@@ -92,8 +116,21 @@ def gate_problems(where: str, stage: Stage, gate: Gate) -> list[str]:
             f"{where}.gate.on_fail: skip is impossible, what comes after needs {stage.produces}; "
             "allowed: stop, keep"
         ]
-    if gate.on_fail == "escalate" and stage.escalation is None:
+    if gate.on_fail == "escalate":
+        return escalation_problems(where, stage.escalation)
+    return []
+
+
+def escalation_problems(where: str, dearer: Stage | None) -> list[str]:
+    if dearer is None:
         return [f"{where}.gate.on_fail: escalate needs {where}.escalation, a dearer stage"]
+    if (dearer.accepts, dearer.produces) != ("torch", "torch"):
+        return [
+            f"{where}.escalation: {dearer.kind} makes {dearer.produces} of {dearer.accepts}; it has to make "
+            "a network of the last one (torch of torch), as qat does"
+        ]
+    if dearer.gate is not None:
+        return [f"{where}.escalation.gate: nobody asks it; {where}.gate judges what comes of both"]
     return []
 
 

@@ -34,6 +34,7 @@ class Dynamic(Stage):
     devices: ClassVar[tuple[str, ...]] = ("cpu",)  # the CUDA provider lacks these kernels
     standard: ClassVar[bool] = False
     computes: ClassVar[str | None] = "int8"
+    takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
 
     def __post_init__(self) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pare.checkpoint import Checkpoint, Format
-from pare.errors import StageFailed
 from pare.lowering.half import Half as Precision
 from pare.lowering.half import fused, to_half
 from pare.stages.graphs import open_graph, write_graph
@@ -29,6 +28,7 @@ class Half(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
+    takes: ClassVar[tuple[str, ...]] = ("fp32",)
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
 
     @property
@@ -46,8 +46,6 @@ class Half(Stage):
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
-        if source.facts.get("precision", "fp32") != "fp32":
-            raise StageFailed(f"half: takes an FP32 graph, the one before is {source.facts['precision']}")
         model = open_graph(source)
         nodes: dict[str, int] = {}
         if self.fuse:

@@ -48,6 +48,8 @@ class Quantize(Stage):
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
     computes: ClassVar[str | None] = "int8"
+    takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
+    runs_it: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
 
     def __post_init__(self) -> None:

@@ -52,6 +52,8 @@ class Sensitivity(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
+    takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
+    runs_it: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
 
     def __post_init__(self) -> None:

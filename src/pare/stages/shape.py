@@ -33,6 +33,10 @@ class Shape(Stage):
             if value is not None and value < least:
                 raise ValueError(f"{name}={value}: must be at least {least}")
 
+    @property
+    def fixed(self) -> bool:  # type: ignore[override]  # depends on fields
+        return self.batch not in (None, 1) or self.length is not None or self.inputs == "int32"
+
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]
         if self.length is not None and self.length > source.max_length:

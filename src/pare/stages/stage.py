@@ -58,6 +58,9 @@ class Stage(ABC):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # where what it makes can run
     computes: ClassVar[str | None] = None  # the precision of what it makes, where that is not FP32
     standard: ClassVar[bool] = True  # what it makes needs operators of ONNX's own only
+    takes: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16", "int8")  # precisions it can start from
+    runs_it: ClassVar[bool] = False  # the graph it starts from, on one text after another as they are
+    fixed: ClassVar[bool] = False  # what it makes no longer takes texts like that
     packages: ClassVar[tuple[str, ...]] = ()  # libraries whose version changes the result
 
     @property
