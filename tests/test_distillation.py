@@ -292,6 +292,28 @@ def test_a_checkpoint_of_the_same_task_can_teach(root: Path, finetuned: Checkpoi
     assert all(torch.equal(pair[0][n], pair[1][n]) for n in pair[0])
 
 
+def test_a_teacher_that_reads_less_than_its_student_is_refused(root: Path) -> None:
+    short = replace(FINETUNE, model=Model(architecture=replace(ARCHITECTURE, positions=24)), train=QUICK)
+    taught = pipeline(root).execute(short, (), ignore).final
+    own = Distill(teacher=Model(path=str(taught.path)), train=QUICK)
+    with pytest.raises(
+        StageFailed, match=r"teacher: .* has 24 positions, fewer than the student's 32 tokens"
+    ):
+        executed(root, ("distill", own))
+
+
+def test_a_teacher_that_does_not_answer_the_task_is_refused_before_anything_runs(
+    finetuned: Checkpoint,
+) -> None:
+    says = "compression.distill.teacher: bert-1L32H4A does not answer this task; give the checkpoint folder"
+    (line,) = Distill(teacher=SMALL).misfits(TASK, "compression.distill")
+    assert line.startswith(says)
+    for told in (Distillation(soft_weight=0), Distillation(hard_weight=1)):  # its answers are not listened to
+        assert Distill(teacher=SMALL, distillation=told).misfits(TASK, "compression.distill") == []
+    answers = Model(path=str(finetuned.path))
+    assert Distill(teacher=answers).misfits(TASK, "compression.distill") == []
+
+
 def test_an_encoder_that_learned_no_task_can_start_others(root: Path, tmp_path: Path) -> None:
     """Task-agnostic: only the teacher's layers are learned; the result is a model to fine-tune."""
     told = Distillation(soft_weight=0, hard_weight=0, relation_weight=1, relation_heads=4, hidden_weight=0)
@@ -333,6 +355,17 @@ def test_layers_of_the_teacher_become_a_student(root: Path) -> None:
         ({"cache": True, "attention_weight": 1.0}, "cache=true"),
         ({"relation_heads": 0}, "relation_heads=0"),
         ({"soft": "mse", "temperature": 2.0}, "temperature=2.0: has no effect with soft=mse"),
+        ({"soft_weight": 0, "hard_weight": 0, "hidden_weight": 0}, "nothing is taught"),
+        (
+            {
+                "soft_weight": 0,
+                "hard_weight": 0,
+                "hidden_weight": 0,
+                "relation_weight": 1,
+                "layers": ((0, 0),),
+            },
+            "relation_weight=1: nothing is taught; .* relations are of layers from 1 on",
+        ),
     ],
 )
 def test_impossible_lessons_are_refused(wrong: dict[str, object], says: str) -> None:

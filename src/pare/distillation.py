@@ -68,10 +68,27 @@ class Distillation:
             raise ValueError(f"layers={self.layers}: last, even, or pairs [student's, teacher's]")
         if self.cache and self.looks_inside:
             raise ValueError("cache=true: keeps logits and layers, not attention maps or relations")
+        if not self.teaches_anything:
+            weights = ("soft_weight", "hard_weight", "hidden_weight", "attention_weight", "relation_weight")
+            told = ", ".join(f"{name}={getattr(self, name):g}" for name in weights)
+            raise ValueError(
+                f"{told}: nothing is taught; one has to be above 0, and attention maps and relations are of "
+                "layers from 1 on"
+            )
 
     @property
     def teaches_the_task(self) -> bool:
         return self.soft_weight > 0 or self.hard_weight > 0
+
+    @property
+    def hears_answers(self) -> bool:
+        """Those of the teacher to the task."""
+        return self.soft_weight > 0 and self.hard_weight < 1
+
+    @property
+    def teaches_anything(self) -> bool:
+        has_insides = isinstance(self.layers, str) or any(0 not in pair for pair in self.layers)
+        return self.teaches_the_task or self.hidden_weight > 0 or (self.looks_inside and has_insides)
 
     @property
     def looks_inside(self) -> bool:

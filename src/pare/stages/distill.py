@@ -17,11 +17,11 @@ from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.model import Model
 from pare.encoders.network import Network
-from pare.errors import ModelError
 from pare.files import text_of
 from pare.ondemand import changed, one_after_another
 from pare.provenance import file_digest
 from pare.stages.networks import (
+    check_positions,
     is_fine_tuned,
     judge_of,
     lesson_count,
@@ -97,7 +97,14 @@ class Distill(Stage):
         def rows() -> int:
             return lesson_count(task, self.distillation.unlabelled) + len(self.more_texts())
 
-        return looks_in_vain(self.train, rows, f"{setting}.train")
+        found = looks_in_vain(self.train, rows, f"{setting}.train")
+        own = self.teacher if isinstance(self.teacher, Model) else None
+        if own is not None and self.distillation.hears_answers and not is_fine_tuned(own, task):
+            found.append(
+                f"{setting}.teacher: {own.name} does not answer this task; give the checkpoint folder of a "
+                "network fine-tuned on it, or distillation.soft_weight=0 to learn from its layers only"
+            )
+        return found
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         torch.manual_seed(context.seed)
@@ -135,14 +142,9 @@ class Distill(Stage):
         if not isinstance(self.teacher, Model):
             lesson = inputs["model" if self.teacher == "previous" else "baseline"]
             return teacher_of(lesson, encoder)
-        answers = is_fine_tuned(self.teacher, context.task)
-        if self.distillation.soft_weight and not answers:
-            raise ModelError(
-                f"teacher: {self.teacher.name} does not answer this task; give the checkpoint folder of a "
-                "network fine-tuned on it, or distillation.soft_weight=0 to learn from its layers only"
-            )
         teacher, its = start_network(self.teacher, context.task, context.task.outputs())
         read_alike(teacher, its, encoder, "teacher", "student")
+        check_positions(teacher, self.teacher, encoder, "teacher", "student")
         return teacher.eval()
 
     def corpus_rows(self, encoder: TextEncoder) -> Sequence[Row]:

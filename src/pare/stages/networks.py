@@ -119,13 +119,18 @@ def start_student(model: Model, task: Task, encoder: TextEncoder) -> Network:
     else:
         student, its = start_network(model, task, task.outputs())
         read_alike(student, its, encoder, "student", "teacher")
-    longest = student.family.longest_text(student.encoder)
-    if longest < encoder.max_length:
-        raise ModelError(
-            f"student: {model.name} has {longest} positions, fewer than the teacher's "
-            f"{encoder.max_length} tokens"
-        )
+    check_positions(student, model, encoder, "student", "teacher")
     return student
+
+
+def check_positions(network: Network, model: Model, others: TextEncoder, name: str, other: str) -> None:
+    """Whether it reads all that the other one does. name, other: as for `read_alike`."""
+    longest = network.family.longest_text(network.encoder)
+    if longest < others.max_length:
+        raise ModelError(
+            f"{name}: {model.name} has {longest} positions, fewer than the {other}'s "
+            f"{others.max_length} tokens"
+        )
 
 
 def teacher_of(checkpoint: Checkpoint, encoder: TextEncoder) -> Network:

@@ -89,7 +89,10 @@ class Stage(ABC):
         """Raises ConfigError if something the stage needs is not there. setting: its config key."""
 
     def misfits(self, task: Task, setting: str) -> list[str]:
-        """What is asked of it and does nothing for this task, one line each. setting: its config key."""
+        """What is asked of it and cannot work, or does nothing, for this task, one line each.
+
+        setting: its config key.
+        """
         return []
 
     @abstractmethod
