@@ -5,10 +5,11 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Encoding, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import RobertaConfig, RobertaModel, XLMRobertaConfig, XLMRobertaModel
 
 from pare.checkpoint import TOKENIZER, Checkpoint
@@ -23,6 +24,7 @@ from pare.stages.vocabulary import Vocabulary, check_texts, check_tokens, read
 from pare.stages.width import Width
 from pare.strategy import Strategy
 from pare.tasks.car import generate
+from pare.tasks.text import TextEncoder, _wordpiece, train_wordpiece
 from pare.tasks.vocabulary import choose, rewrite, unknown_id
 from pare.training import Training
 from small import FINETUNE, QUICK, TASK, ignore, pipeline
@@ -323,3 +325,44 @@ def test_merges_may_be_written_as_they_used_to_be() -> None:
     new = Tokenizer.from_str(json.dumps(rewrite(content, kept)))
     assert [kept[i] for i in new.encode(text).ids] == ids
     assert new.get_vocab_size() == len(kept) < old.get_vocab_size()
+
+
+class Watched:
+    """A tokenizer, and the most texts that it was given at a time."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.most = tokenizer, 0
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        self.most = max(self.most, len(texts))
+        return self.tokenizer.encode_batch(texts)
+
+    def decode_batch(self, texts: Sequence[Sequence[int]]) -> list[str]:
+        self.most = max(self.most, len(texts))
+        return self.tokenizer.decode_batch(texts)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tokenizer, name)
+
+
+def test_texts_are_read_in_parts_that_come_to_what_all_at_once_do(
+    finetuned: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a tokenizer makes of one text takes kilobytes: of a million it would not fit into memory."""
+    texts = TASK.texts("train")[:250]
+    file = finetuned.path / TOKENIZER
+    whole, learned = list(read(TextEncoder.load(file, 12).tokenizer, texts)), train_wordpiece(texts, 300)
+    wordpiece, watched = _wordpiece, [Watched(TextEncoder.load(file, 12).tokenizer)]
+
+    def watching(vocabulary: Sequence[str]) -> Watched:
+        watched.append(Watched(wordpiece(vocabulary)))
+        return watched[-1]
+
+    monkeypatch.setattr("pare.tasks.text.AT_ONCE", 100)
+    monkeypatch.setattr("pare.tasks.text._wordpiece", watching)
+    again, in_parts = train_wordpiece(texts, 300), read(watched[0], texts)  # type: ignore[arg-type]
+    after = TextEncoder(watched[0], 12)  # type: ignore[arg-type]
+    check_texts(finetuned, after, texts, whole, {i: i for i in range(after.vocabulary_size)}, None)
+    assert [one.most for one in watched] == [100, 100, 0]
+    assert again.to_str() == learned.to_str()
+    assert [list(reading) for reading in in_parts] == [list(reading) for reading in whole]

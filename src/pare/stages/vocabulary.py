@@ -18,8 +18,9 @@ from pare.encoders.network import Network
 from pare.errors import ModelError, StageFailed
 from pare.stages.networks import open_network, open_text_encoder, write_network
 from pare.stages.stage import Context, Stage
+from pare.tasks.columns import Ragged
 from pare.tasks.example import Encoded
-from pare.tasks.text import TextEncoder
+from pare.tasks.text import TextEncoder, at_once
 from pare.tasks.vocabulary import choose, rewrite, unknown_id
 
 
@@ -72,9 +73,13 @@ class Vocabulary(Stage):
         write_network(context.output, network, after, {**facts, **compare(context, before, after, new)})
 
 
-def read(tokenizer: Tokenizer, texts: Sequence[Text]) -> list[list[int]]:
+def read(tokenizer: Tokenizer, texts: Sequence[Text]) -> Sequence[Sequence[int]]:
     """The token ids that decide how each text is read: also the rest of a word that is cut off."""
-    return [[*found.ids, *rest_of_word(found)] for found in tokenizer.encode_batch(list(texts))]
+    readings = Ragged()
+    for part in at_once(texts):
+        for found in tokenizer.encode_batch(part):
+            readings.add([*found.ids, *rest_of_word(found)])
+    return readings
 
 
 def rest_of_word(found: Encoding) -> list[int]:
@@ -130,12 +135,13 @@ def check_texts(
         if unknown not in reading and all(i in new for i in reading)
     ]
     before = TextEncoder.load(source.path / TOKENIZER, after.max_length)
-    pairs = list(zip(before.encode(whole), after.encode(whole), strict=True))
-    said = before.tokenizer.decode_batch([one.ids for one, _ in pairs])
-    says = after.tokenizer.decode_batch([other.ids for _, other in pairs])
-    for text, pair, decoded, again in zip(whole, pairs, said, says, strict=True):
-        if not same(*pair, new) or decoded != again:
-            raise StageFailed(f"vocabulary: the rewritten tokenizer reads {text!r} in another way")
+    for part in at_once(whole):
+        pairs = list(zip(before.encode(part), after.encode(part), strict=True))
+        said = before.tokenizer.decode_batch([one.ids for one, _ in pairs])
+        says = after.tokenizer.decode_batch([other.ids for _, other in pairs])
+        for text, pair, decoded, again in zip(part, pairs, said, says, strict=True):
+            if not same(*pair, new) or decoded != again:
+                raise StageFailed(f"vocabulary: the rewritten tokenizer reads {text!r} in another way")
 
 
 def same(before: Encoded, after: Encoded, new: Mapping[int, int]) -> bool:
@@ -180,5 +186,7 @@ def compare(
 def unknown_share(tokenizer: Tokenizer, encoded: Sequence[Encoded]) -> float:
     """Of the tokens that stand for characters."""
     unknown = unknown_id(json.loads(tokenizer.to_str()))
-    found = [i for e in encoded for i, (start, end) in zip(e.ids, e.offsets, strict=True) if start < end]
-    return found.count(unknown) / len(found) if found and unknown is not None else 0.0
+    found = Counter(
+        i for e in encoded for i, (start, end) in zip(e.ids, e.offsets, strict=True) if start < end
+    )
+    return found[unknown] / found.total() if found and unknown is not None else 0.0

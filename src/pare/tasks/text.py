@@ -1,7 +1,8 @@
 """From text to token ids and back to characters, with the fast tokenizer a checkpoint carries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tokenizers import (
     Tokenizer,
@@ -19,6 +20,8 @@ from pare.tasks.example import Encoded
 
 AT_ONCE = 8192  # texts that are encoded together; what the tokenizer makes of one takes kilobytes
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+T = TypeVar("T")
 
 
 class TextEncoder:
@@ -58,8 +61,7 @@ class TextEncoder:
     def encode(self, texts: Sequence[Text], places: bool = True) -> Sequence[Encoded]:
         """places: whether it matters where tokens lie in the text; without, it is quicker."""
         found = Tokens()
-        for start in range(0, len(texts), AT_ONCE):
-            part = list(texts[start : start + AT_ONCE])
+        for part in at_once(texts):
             if places:
                 for text, encoding in zip(part, self.tokenizer.encode_batch(part), strict=True):
                     found.add(encoding.ids, offsets_of(encoding, text))
@@ -67,6 +69,12 @@ class TextEncoder:
                 for encoding in self.tokenizer.encode_batch_fast(part):
                     found.add(encoding.ids)
         return found
+
+
+def at_once(texts: Sequence[T]) -> Iterator[list[T]]:
+    """The texts in parts of `AT_ONCE`."""
+    for start in range(0, len(texts), AT_ONCE):
+        yield list(texts[start : start + AT_ONCE])
 
 
 def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
@@ -83,7 +91,10 @@ def train_wordpiece(texts: Sequence[str], size: int) -> Tokenizer:
     trained.train_from_iterator(texts, trainer)
     pieces = sorted(trained.get_vocab(), key=trained.get_vocab().__getitem__)[len(SPECIAL_TOKENS) :]
     candidates = [*SPECIAL_TOKENS, *pieces, *(f"##{piece}" for piece in pieces)]
-    used = {token for e in _wordpiece(candidates).encode_batch(list(texts)) for token in e.tokens}
+    tokenizer = _wordpiece(candidates)
+    used: set[str] = set()
+    for part in at_once(texts):
+        used.update(token for e in tokenizer.encode_batch(part) for token in e.tokens)
     kept = [t for t in candidates if t in SPECIAL_TOKENS or t in used or len(t.removeprefix("##")) == 1]
     return _wordpiece(kept)
 
