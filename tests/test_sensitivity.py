@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed
+from pare.outputs import Output
 from pare.pipeline import Outcome
 from pare.progress import silent
 from pare.stages.export import Export
 from pare.stages.networks import open_network, open_text_encoder, write_network
 from pare.stages.quantize import Quantize
-from pare.stages.sensitivity import Sensitivity, groups
+from pare.stages.sensitivity import Sensitivity, divergence, groups, kl
 from pare.stages.stage import Context, Stage
 from pare.stages.width_sensitivity import WidthSensitivity
+from pare.tasks.example import Encoded
 from small import FINETUNE, TASK, ignore, pipeline
 
 
@@ -64,6 +67,20 @@ def test_the_worst_can_be_left_in_float(root: Path) -> None:
 def test_sparing_needs_a_table(root: Path) -> None:
     with pytest.raises(StageFailed, match="keep_sensitive: needs a sensitivity stage between"):
         executed(root, ("export", Export()), ("quantize", Quantize(keep_sensitive=1)))
+
+
+def test_each_text_counts_as_much_as_any_other() -> None:
+    """Of 33 only the last, alone in its batch, is answered otherwise."""
+    encoded = [Encoded([5, 6], [])] * 32 + [Encoded([7], [])]
+    outputs = (Output("intent", ("a", "b")), Output("slots", ("a", "b"), "token"))
+
+    def answers(ids: np.ndarray, mask: np.ndarray, certain: float = 0.0) -> dict[str, np.ndarray]:
+        slots = np.stack([certain * (ids == 7), np.zeros(ids.shape)], -1).astype(np.float32)
+        return {"intent": slots[:, 0], "slots": slots}
+
+    gap = float(kl(np.zeros((1, 2)), np.array([[3.0, 0.0]]), "one")[0])
+    found = divergence(answers, lambda ids, mask: answers(ids, mask, 3.0), outputs, encoded, 0)
+    assert found == pytest.approx((gap / 33 + gap / 65) / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("word", ["layer", "layers"])  # BERT's, ModernBERT's

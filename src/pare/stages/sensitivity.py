@@ -118,14 +118,14 @@ def divergence(
     one: Run, other: Run, outputs: Sequence[Output], encoded: Sequence[Encoded], pad_id: int
 ) -> float:
     """KL of the second's answers from the first's, mean over texts, over tokens, and over heads."""
-    gaps = []
+    gaps: dict[str, list[np.ndarray]] = {output.name: [] for output in outputs}
     for start in range(0, len(encoded), 32):
         ids, mask = padded([e.ids for e in encoded[start : start + 32]], pad_id)
         before, after = one(ids, mask), other(ids, mask)
         for output in outputs:
             rows = kl(before[output.name], after[output.name], output.choice)
-            gaps.append(float(rows[mask.astype(bool)].mean() if output.scope == "token" else rows.mean()))
-    return float(np.mean(gaps))
+            gaps[output.name].append(rows[mask.astype(bool)] if output.scope == "token" else rows)
+    return float(np.mean([np.concatenate(parts).mean(dtype=np.float64) for parts in gaps.values()]))
 
 
 def kl(before: np.ndarray, after: np.ndarray, choice: Literal["one", "any"]) -> np.ndarray:
