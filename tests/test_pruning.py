@@ -168,29 +168,47 @@ def test_the_order_of_a_network_that_was_not_sorted_says_nothing(root: Path) -> 
         executed(root, ("width", Width(keep=0.5, importance="order")))
 
 
-@pytest.mark.parametrize(("width", "said"), [({"keep": 0.5}, 0), ({"keep": 0.4}, 1), ({"heads": 0.75}, 1)])
-def test_a_width_that_was_not_trained_is_doubted(
-    root: Path, caplog: pytest.LogCaptureFixture, width: dict[str, float], said: int
-) -> None:
-    supernet = Supernet(widths=(0.25, 0.5), rows=32, train=QUICK)
-    taken = Width(importance="order", rows=48 + said, **width)  # type: ignore[arg-type]
-    executed(root, ("supernet", supernet), ("width", taken))
-    told = [r.getMessage() for r in caplog.records if "the supernet was not trained at" in r.getMessage()]
-    assert len(told) == said
-
-
 @pytest.mark.parametrize(
-    ("multiple_of", "ffn", "said"), [(48, 0.25, 1), (32, 0.25, 0), (16, 0.25, 0), (48, 32, 0), (48, 0.5, 1)]
+    ("width", "says"),
+    [
+        ({"keep": 0.5}, None),
+        ({"keep": 0.51}, None),  # of 4 heads and 8 times 16 neurons as many
+        ({"keep": 0.4}, "2 heads, 48 neurons"),
+        ({"heads": 0.75}, "3 heads, 64 neurons"),
+        ({"heads": 0.25, "ffn": 0.5}, "1 heads, 64 neurons"),  # each was, but not together
+        ({"heads": 2, "ffn": 64}, None),
+        ({"heads": 3, "ffn": 64}, "3 heads, 64 neurons"),
+        ({"heads": 2, "ffn": 80}, "2 heads, 80 neurons"),
+        ({"keep": 0.25, "multiple_of": 32}, None),  # 32, as in multiples of 16
+        ({"keep": 0.25, "multiple_of": 48}, "1 heads, 48 neurons"),
+    ],
 )
-def test_numbers_of_neurons_that_were_not_trained_are_doubted(
-    root: Path, caplog: pytest.LogCaptureFixture, multiple_of: int, ffn: float, said: int
+def test_a_width_that_was_not_trained_is_doubted(
+    root: Path, caplog: pytest.LogCaptureFixture, width: dict[str, Any], says: str | None
 ) -> None:
-    """Of 128: a quarter in multiples of 16 is 32, as it is in those of 32, and 48 in those of 48."""
-    supernet = Supernet(widths=(0.25, 0.5), rows=32, train=QUICK)
-    taken = Width(importance="order", heads=0.25, ffn=ffn, multiple_of=multiple_of)
-    executed(root, ("supernet", supernet), ("width", taken))
-    told = [r.getMessage() for r in caplog.records if "keeps other numbers" in r.getMessage()]
-    assert len(told) == said
+    found = executed(root, ("supernet", Supernet(widths=(0.25, 0.5), rows=32, train=QUICK))).final
+    Width(importance="order", **width).hold_to(found, open_network(found).blocks())
+    said = [m for record in caplog.records if (m := record.getMessage()).startswith("width: ")]
+    trained = "it was at 1 heads, 32 neurons, at 2 heads, 64 neurons"
+    assert said == ([] if says is None else [f"width: the supernet was not trained at {says}; {trained}"])
+
+
+def test_the_widest_teaches_each_layer_what_its_own_has_learned(
+    finetuned: Checkpoint, tmp_path: Path
+) -> None:
+    """Two as wide as each other have nothing to learn from each other, whichever layers are compared."""
+
+    def first_loss(in_place: bool) -> float:
+        stage = Supernet(
+            widths=(0.999, 1.0), in_place=in_place, importance="magnitude",
+            distillation=Distillation(hard_weight=0, layers=((1, 2), (2, 2))),
+            train=Training(steps=1, precision="fp32", threads=1),
+        )  # fmt: skip
+        context = Context(TASK, 0, tmp_path, silent)
+        stage.run({"model": finetuned, "baseline": finetuned}, context)
+        return Checkpoint(tmp_path, "").history()[0]["loss"]
+
+    assert first_loss(in_place=True) == pytest.approx(0.5 * first_loss(in_place=False), rel=0.01)
 
 
 def test_a_supernet_draws_on_where_it_was_broken_off(

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isclose
 from typing import ClassVar, Literal
 
 from pare.batches import Row
@@ -85,22 +84,23 @@ class Width(Stage):
 
     def hold_to(self, source: Checkpoint, blocks: Sequence[Block]) -> None:
         """Whether there was a supernet, and whether it trained what is taken of it."""
-        widths = supernet_widths(source, self.kind)
-        shares = [self.keep if share is None else share for share in (self.heads, self.ffn)]
-        for share in dict.fromkeys(share for share in shares if isinstance(share, float)):
-            if not any(isclose(share, width, abs_tol=0.01) for width in widths):
-                trained = ", ".join(f"{width:.3g}" for width in widths)
-                log.warning("width: the supernet was not trained at %.3g; at %s it was", share, trained)
-        multiple = source.facts["multiple_of"]
-        if not isinstance(shares[1], int) and any(
-            kept_count(block.neurons, shares[1], self.multiple_of)
-            != kept_count(block.neurons, shares[1], multiple)
-            for block in blocks
-        ):
+        widths, multiple = supernet_widths(source, self.kind), source.facts["multiple_of"]
+
+        def counts(heads: float, ffn: float, multiple: int) -> list[tuple[int, int]]:
+            return [(kept_count(b.heads, heads, 1), kept_count(b.neurons, ffn, multiple)) for b in blocks]
+
+        trained = [counts(width, width, multiple) for width in widths]
+        if (taken := counts(*self.shares, self.multiple_of)) not in trained:
             log.warning(
-                "width: the supernet was trained with multiple_of=%d; %d keeps other numbers of neurons",
-                multiple, self.multiple_of,
+                "width: the supernet was not trained at %s; it was at %s",
+                told(taken), ", at ".join(told(each) for each in trained),
             )  # fmt: skip
+
+    @property
+    def shares(self) -> tuple[int | float, int | float]:
+        """What stays of heads and of neurons."""
+        heads, ffn = (self.keep if share is None else share for share in (self.heads, self.ffn))
+        return heads, ffn
 
     def kept(self, network: Network, rows: Sequence[Row], pad_id: int) -> Kept:
         blocks = network.blocks()
@@ -112,9 +112,12 @@ class Width(Stage):
                 raise StageFailed(f"width.{name}: {value} asked for, a layer has only {most}")
         scores = importance_of(network, self.importance, rows, pad_id)
         if self.allocation == "uniform":
-            heads = self.keep if self.heads is None else self.heads
-            ffn = self.keep if self.ffn is None else self.ffn
-            return uniform(blocks, scores, heads, ffn, self.multiple_of)
+            return uniform(blocks, scores, *self.shares, self.multiple_of)
         tokens = sum(len(row.ids) for row in rows) / len(rows)
         cost = parameters_each if self.budget == "parameters" else partial(flops_each, tokens=tokens)
         return by_global_rank(blocks, scores, self.keep, self.multiple_of, cost)
+
+
+def told(counts: Sequence[tuple[int, int]]) -> str:
+    """How many heads and neurons each layer has."""
+    return " and ".join(f"{heads} heads, {neurons} neurons" for heads, neurons in dict.fromkeys(counts))
