@@ -73,6 +73,21 @@ def test_a_loss_that_is_no_number_stops_at_that_step() -> None:
         trained(0, breaks_at=2)
 
 
+@pytest.mark.parametrize("most", [1.0, None])
+def test_a_gradient_that_is_no_number_is_not_learned_from(most: float | None) -> None:
+    """In the last step nobody would see it: the loss is finite, and the network all NaN."""
+    network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
+    weight = network.blocks()[0].query.weight
+    with pytest.raises(NonFiniteLoss, match="the norm of its gradient is inf at step 1 of 1"):
+        fit(
+            [network], network.outputs, rows_of(TASK, "train", encoder)[:16],
+            lambda batch: (weight - weight.detach()).sum().sqrt(),  # 0, and infinitely steep
+            Training(steps=1, max_gradient_norm=most, precision="fp32"),
+            pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
+        )  # fmt: skip
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
 def test_every_row_is_seen_once_an_epoch_with_rows_of_its_length() -> None:
     lengths = [(i * 7) % 23 + 3 for i in range(200)]
     batches = list(islice(shuffled_batches(lengths, 16, seed=0), 13))

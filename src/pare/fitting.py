@@ -95,22 +95,31 @@ class Course:
         self.taught, self.mean = parallel.averaged(lesson, device)
         self.saved = time.monotonic()
 
-    def step(self, batches: Sequence[tuple[Batch, float]], seeds: Sequence[int], rate: float) -> float:
-        """The loss; where it is not finite no step was taken."""
+    def step(
+        self, batches: Sequence[tuple[Batch, float]], seeds: Sequence[int], rate: float
+    ) -> tuple[float, float]:
+        """The loss and the norm of its gradient; where either is not finite no step was taken."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         value = self.gradients(batches, seeds)
         if not math.isfinite(value):
-            return value
+            return value, 0.0
         self.scaler.unscale_(self.optimizer)
+        norm = math.hypot(*(self.clipped(learner) for learner in self.lesson.learners))
+        if self.scaler.is_enabled():
+            norm = 0.0  # it leaves a step out itself, and begins with some
+        if math.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.standing.step += 1
+        return value, norm
+
+    def clipped(self, learner: nn.Module) -> float:
+        """The norm that its gradient had."""
         if self.max_gradient_norm is not None:
-            for learner in self.lesson.learners:
-                nn.utils.clip_grad_norm_(learner.parameters(), self.max_gradient_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.standing.step += 1
-        return value
+            return float(nn.utils.clip_grad_norm_(learner.parameters(), self.max_gradient_norm))
+        return float(nn.utils.get_total_norm([p.grad for p in learner.parameters() if p.grad is not None]))
 
     def gradients(self, batches: Sequence[tuple[Batch, float]], seeds: Sequence[int]) -> float:
         """Leaves the gradient of the mean loss of the batches, each with its share, in the parameters."""
@@ -223,10 +232,11 @@ def fit(
             made = [
                 (collate([rows[i] for i in own], outputs, pad_id, device, own), share) for own, share in parts
             ]
-            value = course.step(made, seeds_of_a_step(seed, step, training.accumulate), rate)
-            if not math.isfinite(value):
-                course.forget()
-                raise NonFiniteLoss(f"{title}: the loss is {value} at step {step + 1} of {total}")
+            value, norm = course.step(made, seeds_of_a_step(seed, step, training.accumulate), rate)
+            for what, number in (("the loss", value), ("the norm of its gradient", norm)):
+                if not math.isfinite(number):
+                    course.forget()
+                    raise NonFiniteLoss(f"{title}: {what} is {number} at step {step + 1} of {total}")
             if step % note_every == 0 or step + 1 == total or is_due(step + 1):
                 point = {"step": step + 1, "loss": round(value, 6), "learning_rate": rate}
                 standing.history.append(point)
