@@ -1,12 +1,14 @@
 """What is pruned and how much: importance, allocation, widths of a supernet, layers."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pare.batches import Row, collate
 from pare.checkpoint import Checkpoint
+from pare.distillation import Distillation
 from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Scores, importance_of

@@ -134,27 +134,32 @@ class Student(nn.Module):
     def layers(self) -> list[int]:
         return [mine for mine, _ in self.pairs]
 
-    def as_lesson(self, own: Thoughts) -> Thoughts:
-        """What this network thinks, as its teacher would say it."""
-        layers = {
-            its: bridge(own.layers[mine]).detach()
-            for (mine, its), bridge in zip(self.pairs, self.bridges, strict=True)
-        }
-        return Thoughts({name: logits.detach() for name, logits in own.logits.items()}, layers, {})
+    def compared(self, lesson: Thoughts) -> list[Tensor]:
+        """The teacher's layer of each pair."""
+        return [lesson.layers[its] for _, its in self.pairs]
+
+    def as_lesson(self, own: Thoughts) -> tuple[Thoughts, list[Tensor]]:
+        """What this network thinks, as its teacher would say it, and its layer of each pair."""
+        layers = [
+            bridge(own.layers[mine]).detach()
+            for (mine, _), bridge in zip(self.pairs, self.bridges, strict=True)
+        ]
+        return Thoughts({name: logits.detach() for name, logits in own.logits.items()}, {}, {}), layers
 
     def loss(self, batch: Batch, lesson: Thoughts) -> Tensor:
         own = thoughts_of(self.network, batch, self.layers, self.distillation.looks_inside)
-        return self.loss_of(own, batch, lesson)
+        return self.loss_of(own, batch, lesson, self.compared(lesson))
 
-    def loss_of(self, own: Thoughts, batch: Batch, lesson: Thoughts) -> Tensor:
+    def loss_of(self, own: Thoughts, batch: Batch, lesson: Thoughts, layers: Sequence[Tensor]) -> Tensor:
+        """layers: the lesson's of each pair."""
         told, outputs = self.distillation, self.network.outputs
         soft = soft_loss(own.logits, lesson.logits, batch.mask, outputs, told.temperature, told.soft)
         hard = hard_loss(own.logits, batch.labels, outputs)
         loss = told.soft_weight * (1 - told.hard_weight) * soft + told.hard_weight * hard
         share = 1 / len(self.pairs)
-        for (mine, its), bridge in zip(self.pairs, self.bridges, strict=True):
+        for (mine, its), bridge, layer in zip(self.pairs, self.bridges, layers, strict=True):
             if told.hidden_weight:
-                gap = hidden_loss(bridge(own.layers[mine]), lesson.layers[its], batch.mask)
+                gap = hidden_loss(bridge(own.layers[mine]), layer, batch.mask)
                 loss = loss + told.hidden_weight * share * gap
             if told.looks_inside and mine > 0 and its > 0:
                 inner = self.inner_loss(own.projections[mine], lesson.projections[its], mine, its, batch.mask)

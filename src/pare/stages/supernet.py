@@ -96,14 +96,15 @@ class Supernet(Stage):
 
         def loss_of(batch: Batch) -> Tensor:
             lesson = master.answer(batch)
+            layers = student.compared(lesson)
             parts = []
             with looked_up_once(network, batch.ids):
                 for width in drawing():
                     with narrowing.to(width, self.multiple_of):
                         own = thoughts_of(network, batch, student.layers, False)
-                    parts.append(student.loss_of(own, batch, lesson))
+                    parts.append(student.loss_of(own, batch, lesson, layers))
                     if self.in_place and len(parts) == 1:
-                        lesson = student.as_lesson(own)
+                        lesson, layers = student.as_lesson(own)
             return torch.stack(parts).mean()
 
         with answering_quickly(teacher, self.train):
