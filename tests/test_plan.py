@@ -347,8 +347,9 @@ AUTO = [*TINY, "compression=auto", "~compression.auto.candidates.width_qat"]
 def test_the_strategies_that_auto_tries_are_stages_as_any(loader: Any, tmp_path: Path) -> None:
     plan = plan_for(loader, tmp_path, [AUTO, [*TINY, "compression=int8"]])
     names = Counter(node.name for node in plan.nodes.values() if node.kind == "stage")
-    assert names == {"finetune": 1, "export": 2, "quantize": 2, "width": 1, "distill": 1}
-    assert [plan.nodes[last].name for last in plan.nodes["job0"].after] == ["export", "quantize", "quantize"]
+    assert names == {"finetune": 1, "export": 2, "half": 2, "quantize": 2, "width": 1, "distill": 1}
+    ends = [plan.nodes[last].name for last in plan.nodes["job0"].after]
+    assert ends == ["export", "half", "quantize", "half", "quantize"]
     assert {node.job for node in plan.nodes.values() if node.name == "width"} == {0}
 
 
