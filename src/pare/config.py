@@ -45,6 +45,7 @@ TOP_LEVEL = (
     "sweep",
     "engine",
 )
+CANDIDATES = "compression.auto.candidates"
 SEEDS = 2**63  # what PyTorch takes
 
 
@@ -138,17 +139,13 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
             problems.append("compression.auto: measures on one runtime; hardware=auto leaves that open")
         else:
             auto, left_out = runnable(auto, hardware)
-        candidates = "compression.auto.candidates"
-        strategies = {f"{candidates}.{n}": s for n, s in auto.strategies().items() if n not in left_out}
+        strategies = {f"{CANDIDATES}.{n}": s for n, s in auto.strategies().items() if n not in left_out}
         if not strategies:
-            problems += [f"{candidates}.{name}: {why}" for name, why in left_out.items()]
+            problems += [f"{CANDIDATES}.{name}: {why}" for name, why in left_out.items()]
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
     open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
-    told = {} if engine.elsewhere and planning else strategies
-    for where, stages in told.items():
-        if auto is None or auto.has_budget or not emulated(stages, hardware):  # else it says so itself
-            for doubt in doubts(stages, hardware, where):
-                say_once(doubt)
+    if not (engine.elsewhere and planning):
+        say_doubts(strategies, hardware, auto)
     timed = min(len(task.texts("test")), measure.texts)
     longest = finetune.model.longest
     wrong = unknown_metrics(task, expect, strategies)
@@ -233,6 +230,13 @@ def _checked(
     return every
 
 
+def say_doubts(strategies: Mapping[str, Strategy], hardware: Hardware, auto: Auto | None) -> None:
+    for where, stages in strategies.items():
+        if auto is None or auto.has_budget or not emulated(stages, hardware):  # else it says so itself
+            for doubt in doubts(stages, hardware, where):
+                say_once(doubt)
+
+
 #: by the ids of both, which `built_once` keeps: what is made of them has to stay, too, for `complaint`
 _runnable: dict[tuple[int, int], tuple[Auto, Mapping[str, str]]] = {}
 
@@ -241,7 +245,7 @@ def runnable(auto: Auto, hardware: Hardware) -> tuple[Auto, Mapping[str, str]]:
     """It with those candidates that the target can run, or as it is; and why it cannot run the others."""
     key = (id(auto), id(hardware))
     if key not in _runnable:
-        found, left_out = able(auto.strategies(), hardware, "compression.auto.candidates")
+        found, left_out = able(auto.strategies(), hardware, CANDIDATES)
         candidates = {name: dict(stages) for name, stages in found.items()}
         _runnable[key] = (replace(auto, candidates=candidates) if found else auto), left_out
     return _runnable[key]

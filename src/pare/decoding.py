@@ -13,6 +13,11 @@ OUTSIDE = "O"
 STARTS, ENDS = "start-", "end-"  # labels of where spans begin and end
 
 
+def has_half_characters(text: str) -> bool:
+    """Whether there are lone surrogates in it, which no tokenizer takes."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def spans_of(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
     """(start, end, label) of the spans that BIO tags describe, in characters.
 

@@ -90,7 +90,7 @@ def loaded(folder: Path) -> Predictor:
     try:
         return Predictor.load(folder)
     except ModuleNotFoundError as e:
-        needed = Path(__file__).with_name("requirements.txt")
+        needed = folder / "requirements.txt"
         raise SystemExit(f"error: {e.name} is not installed; pip install -r {needed}") from None
     except RuntimeError as e:
         raise SystemExit(f"error: {str(e).splitlines()[0]}") from None

@@ -23,18 +23,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 IN_PARE = __name__.startswith("pare.")
 if TYPE_CHECKING or IN_PARE:
-    from pare.bundled.predict import Predictor, batches, loaded
-    from pare.decoding import Text
+    from pare.bundled.predict import BATCH, Predictor, batches, loaded
+    from pare.decoding import Text, has_half_characters
 elif __package__:
-    from .decoding import Text
-    from .predict import Predictor, batches, loaded
+    from .decoding import Text, has_half_characters
+    from .predict import BATCH, Predictor, batches, loaded
 else:
-    from decoding import Text
-    from predict import Predictor, batches, loaded
+    from decoding import Text, has_half_characters
+    from predict import BATCH, Predictor, batches, loaded
 
 LARGEST = 2**20  # bytes of a request
 IDLE_S = 5.0  # how long a connection is kept that asks nothing
-TOGETHER = 32  # texts of several requests, at least, before they run
 
 Asked = tuple[Sequence[Text], bool, "Future[list[dict[str, Any]]]"]
 
@@ -55,7 +54,7 @@ class Answering:
     def _work(self) -> None:
         while True:
             asked = [self._waiting.get()]
-            while sum(len(texts) for texts, _, _ in asked) < TOGETHER and not self._waiting.empty():
+            while sum(len(texts) for texts, _, _ in asked) < BATCH and not self._waiting.empty():
                 asked.append(self._waiting.get())
             for probabilities in (False, True):
                 self._answer([each for each in asked if each[1] == probabilities], probabilities)
@@ -167,7 +166,7 @@ def texts_of(asked: Mapping[str, Any], pairs: bool) -> tuple[bool, list[Text]]:
 def is_text(given: Any, pairs: bool) -> bool:
     if pairs:
         return isinstance(given, list) and len(given) == 2 and all(is_text(each, False) for each in given)
-    return isinstance(given, str) and not any("\ud800" <= sign <= "\udfff" for sign in given)
+    return isinstance(given, str) and not has_half_characters(given)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from pare.files import write_json
 from pare.outputs import Output
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+TOLD = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True}  # whoever opens weights
 SEPARATOR = "pair_separator_token_id"  # in the config; the vocabulary stage renumbers all *_token_id
 
 
@@ -134,8 +135,7 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
 
 
 def take_head(network: Network, classifier: Classifier, path: str) -> None:
-    told = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True}
-    model, found = classifier.opened_by.from_pretrained(path, **told)
+    model, found = classifier.opened_by.from_pretrained(path, **TOLD)
     if found["missing_keys"]:
         return  # a class that was written into a config without its weights
     name = classifier.output.name
@@ -149,7 +149,7 @@ def imported(path: str, options: Mapping[str, Any]) -> PreTrainedModel:
     """The encoder, with every one of its weights: from safetensors, else from a pickle of tensors only."""
     # or transformers asks a service to convert pickled weights on the hub
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    told = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True, **options}
+    told = {**TOLD, **options}
     try:
         encoder, found = AutoModel.from_pretrained(path, **told)
         if prefix := prefix_of(found["missing_keys"], found["unexpected_keys"]):

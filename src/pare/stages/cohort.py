@@ -14,6 +14,7 @@ from pare.stages.networks import (
     lessons_of,
     open_text_encoder,
     start_student,
+    taught_by,
     teacher_of,
     tune_thresholds,
     write_network,
@@ -51,11 +52,7 @@ class Cohort(Stage):
         return self.train.processes
 
     def roles(self) -> tuple[str, ...]:
-        return (self._taught_by,)
-
-    @property
-    def _taught_by(self) -> str:
-        return "model" if self.teacher == "previous" else "baseline"
+        return (taught_by(self.teacher),)
 
     def sources(self) -> Mapping[str, str | None]:
         return {name: model.weights_digest() for name, model in self.students.items()}
@@ -66,7 +63,7 @@ class Cohort(Stage):
             model.check(f"{setting}.students.{name}")
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
-        lesson = inputs[self._taught_by]
+        lesson = inputs[taught_by(self.teacher)]
         encoder = open_text_encoder(lesson)
         teacher = teacher_of(lesson, encoder)
         students = {}

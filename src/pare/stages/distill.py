@@ -31,6 +31,7 @@ from pare.stages.networks import (
     read_alike,
     start_network,
     start_student,
+    taught_by,
     teacher_of,
     tune_thresholds,
     write_network,
@@ -71,7 +72,7 @@ class Distill(Stage):
         return self.train.processes
 
     def roles(self) -> tuple[str, ...]:
-        teacher = {"previous": ("model",), "baseline": ("baseline",)}.get(str(self.teacher), ())
+        teacher = () if isinstance(self.teacher, Model) else (taught_by(self.teacher),)
         student = () if self.student is not None else ("model",)
         return tuple(dict.fromkeys((*student, *teacher))) or ("baseline",)  # whose tokenizer it shares
 
@@ -113,7 +114,7 @@ class Distill(Stage):
             teacher = self.open_teacher(inputs, context, encoder)
             facts = dict(inputs["model"].facts)
         else:
-            encoder = open_text_encoder(inputs["model" if self.teacher == "previous" else "baseline"])
+            encoder = open_text_encoder(inputs[taught_by(self.teacher)])
             teacher = self.open_teacher(inputs, context, encoder)
             torch.manual_seed(context.seed)
             student = start_student(self.student, context.task, encoder)
@@ -140,8 +141,7 @@ class Distill(Stage):
         self, inputs: Mapping[str, Checkpoint], context: Context, encoder: TextEncoder
     ) -> Network:
         if not isinstance(self.teacher, Model):
-            lesson = inputs["model" if self.teacher == "previous" else "baseline"]
-            return teacher_of(lesson, encoder)
+            return teacher_of(inputs[taught_by(self.teacher)], encoder)
         teacher, its = start_network(self.teacher, context.task, context.task.outputs())
         read_alike(teacher, its, encoder, "teacher", "student")
         check_positions(teacher, self.teacher, encoder, "teacher", "student")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -131,6 +131,11 @@ def check_positions(network: Network, model: Model, others: TextEncoder, name: s
             f"{name}: {model.name} has {longest} positions, fewer than the {other}'s "
             f"{others.max_length} tokens"
         )
+
+
+def taught_by(teacher: Literal["baseline", "previous"] | Model) -> str:
+    """The role of the checkpoint that teaches, or with a model of its own has the tokenizer."""
+    return "model" if teacher == "previous" else "baseline"
 
 
 def teacher_of(checkpoint: Checkpoint, encoder: TextEncoder) -> Network:

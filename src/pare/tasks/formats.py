@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from pare.decoding import has_half_characters
 from pare.errors import DataError
 from pare.tasks.bio import tagged
 from pare.tasks.example import Example, Span, Unfit, singly
@@ -135,7 +136,7 @@ def first_line_not(encoding: str, content: bytes) -> int:
 
 def checked(example: Example) -> Example:
     for text in singly([example.text]):
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        if has_half_characters(text):
             raise Unfit(f"{text!r} has half a character (a lone surrogate)")
     return example
 
