@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from commands import TINY, job
 from pare.batches import Batch, Row, collate
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.distillation import Distillation, Student
@@ -61,6 +62,18 @@ def test_training_for_int8_rounds_what_it_trains(root: Path) -> None:
     learns = {name for name, value in rounded.named_parameters() if value.requires_grad}
     assert learns == {name for name, _ in plain.named_parameters()}
     assert any(name.startswith(HOOKS) for name in rounded.state_dict())
+
+
+def test_training_for_int8_waits_for_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was killed leaves a lock, for which NNCF would wait until it gives up."""
+    lock = tmp_path / "nncf/quantized_functions_cpu" / torch.__version__ / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setenv("NNCF_EXTENSION_LOAD_TIMEOUT", "1")
+    qat = ("compression=qat", "~compression/width", "~compression/distill", "compression.qat.train.steps=2")
+    found = job(tmp_path / "new", *TINY, *qat)
+    assert found.returncode == 0, found.stderr
 
 
 def test_training_for_int8_leaves_attention_in_float(finetuned: Checkpoint) -> None:

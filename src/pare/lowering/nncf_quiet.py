@@ -3,12 +3,8 @@
 import contextlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Iterator
-
-# It compiles an extension at first use, which a busy machine does not do in its 60 seconds.
-os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "600")
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
 
     samples = [(torch.tensor([list(row.ids)]), torch.ones(1, len(row.ids), dtype=torch.long)) for row in rows]
     with quietly():
-        without_a_compiler()
+        compile_nothing()
         rounded: Network = nncf.quantize(
             network.eval(),
             nncf.Dataset(samples),
@@ -121,10 +121,14 @@ def with_fake_quantizers(network: Network, rows: Sequence[Row]) -> Network:
     return rounded
 
 
-def without_a_compiler() -> None:
-    """NNCF's arithmetic in PyTorch's own operations, where it would compile kernels and there is no nvcc."""
-    from nncf.torch.quantization import extensions, reference
-    from torch.utils.cpp_extension import CUDA_HOME
+def compile_nothing() -> None:
+    """NNCF's arithmetic in PyTorch's own operations, where it would compile kernels at first use.
 
-    if torch.cuda.is_available() and CUDA_HOME is None:
+    What they round would depend on the compiler that a machine has, and one that was killed leaves a lock
+    for which all others wait until they give up.
+    """
+    from nncf.torch.quantization import extensions, reference
+
+    extensions.QuantizedFunctionsCPU._loaded_namespace = reference.ReferenceQuantizedFunctions
+    if torch.cuda.is_available():
         extensions.QuantizedFunctionsCUDA._loaded_namespace = reference.ReferenceQuantizedFunctions
