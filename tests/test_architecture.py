@@ -27,7 +27,7 @@ ROOMS = (
     ("pipeline",),
     ("auto",),
     ("choosing",),
-    ("result", "rows", "evaluation"),
+    ("result", "rows", "evaluation", "labelled"),
     ("report", "bundle", "study", "tracking", "composition"),
     ("config", "moving", "status"),
     ("experiment", "evaluating"),

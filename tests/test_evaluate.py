@@ -16,6 +16,7 @@ import yaml
 
 from commands import TINY, result_of, status_of
 from pare.bundle import write_bundle
+from pare.bundled.predict import Predictor
 from pare.cli import main
 from pare.composition import composed, key_of, plain
 from pare.errors import ConfigError, TargetError
@@ -23,6 +24,7 @@ from pare.evaluating import fitted, runnable, target_of
 from pare.evaluation import candidate, read_evaluation
 from pare.experiment import run
 from pare.moving import moved
+from pare.provenance import split_digest
 from pare.study.collecting import collect
 from pare.targets.conditions import lease
 from pare.targets.hardware import Automatic, Hardware
@@ -131,6 +133,22 @@ def test_on_other_hardware_it_is_the_job_that_home_would_run_there(
     assert result["scores"] == result_of(home)["scores"]
     (warned,) = [r.getMessage() for r in caplog.records if r.name == "pare.evaluating"]
     assert warned.startswith(f"{bundle}/model.onnx is int8, but this CPU has no instructions for INT8")
+
+
+def test_labelled_texts_of_ones_own_are_scored_in_place_of_test(home: Path, bundle: Path) -> None:
+    """In the form in which predict.py answers; the result is of other rows, and so another."""
+    known = read_evaluation(bundle)
+    data, out = bundle.parent / "own.jsonl", bundle.parent / "away"
+    half = list(zip(known.texts, known.truths, strict=True))[::2]
+    data.write_text("".join(f"{json.dumps({'text': text, **truth})}\n" for text, truth in half))
+    assert main(["evaluate", str(bundle), "--data", str(data), "--out", str(out), "measure.launches=2"]) == 0
+    result, before = result_of(out), result_of(home)
+    assert (result["scored_on"], before["scored_on"]) == (str(data), "test")
+    assert result["key"] == status_of(out)["key"] != before["key"]
+    assert result["split"] == split_digest(known.texts[::2], known.truths[::2]) != before["split"]
+    texts, truths = zip(*half, strict=True)
+    assert result["scores"] == known.judge.score(truths, Predictor.load(bundle).predict(texts))
+    assert len(collect([home, out]).done) == 2
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ def carry_out(arguments: Sequence[str] | None) -> int:
     evaluate.add_argument(
         "overrides", nargs="*", help="as run.py takes them, of the target only: hardware=cpu measure=strict"
     )
+    evaluate.add_argument(
+        "--data", type=Path, metavar="FILE", help="labelled texts to score it on, instead of test"
+    )
     evaluate.add_argument("--out", type=Path, metavar="FOLDER", help="a new one (default: below runs/)")
     track = commands.add_parser("track", help="bring results to a tracker after the fact")
     deeds = track.add_subparsers(dest="action", required=True)
@@ -83,7 +86,7 @@ def carry_out(arguments: Sequence[str] | None) -> int:
     if unknown := [word for word in more if options.command != "evaluate" or word.startswith("-")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command == "evaluate":
-        return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out)
+        return evaluate_bundle(options.bundle, [*options.overrides, *more], options.out, options.data)
     if options.command == "track":
         if options.action == "workspace":
             return make_workspace(options.project, options.show)
@@ -187,13 +190,13 @@ def look_at_data(overrides: Sequence[str]) -> int:
     return 0
 
 
-def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None) -> int:
+def evaluate_bundle(bundle: Path, overrides: Sequence[str], folder: Path | None, data: Path | None) -> int:
     """Needs neither PyTorch nor anything else that training does."""
     from pare.evaluating import evaluate
 
     listen()
     print_on_unread()
-    evaluate(bundle, overrides, folder)
+    evaluate(bundle, overrides, folder, data)
     return 0
 
 

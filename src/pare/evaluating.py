@@ -13,8 +13,9 @@ from pare.decoding import Text
 from pare.errors import ConfigError
 from pare.evaluation import Evaluation, candidate, files_of, read_evaluation
 from pare.files import make_writable
+from pare.labelled import read_labelled
 from pare.moving import Move, moved
-from pare.provenance import digest, environment, file_digest, split_digest
+from pare.provenance import digest, environment, file_digest
 from pare.report import Terminal
 from pare.result import Result
 from pare.rows import write_rows
@@ -30,10 +31,14 @@ from pare.targets.measuring import measure
 log = logging.getLogger(__name__)
 
 
-def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Result:
-    """Writes config.yaml, status.json and result.json into `folder`, a new one."""
+def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None, data: Path | None = None) -> Result:
+    """Writes config.yaml, status.json and result.json into `folder`, a new one. data: instead of test."""
     given = read_evaluation(bundle)
     final = candidate(bundle)
+    if data is not None:
+        pairs = any(not isinstance(text, str) for text in given.texts)
+        own = read_labelled(data, final.outputs, given.judge, pairs)
+        given = replace(given, texts=own.texts, truths=own.truths, split=str(data))
     move = moved(given.home.config, given.home.overrides, overrides)
     hardware = target_of(final, move.hardware)
     given = replace(given, baselines=runnable(given.baselines, hardware))
@@ -45,8 +50,9 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None) -> Res
     if any(folder.iterdir()):
         raise ConfigError(f"--out: {folder} holds something already; a new folder is needed")
     show = Terminal()
-    with told(folder, given.home.name, key_of(move.config), move.config, move.overrides):
-        result = result_of(given, final, move, hardware, show, folder)
+    key = key_of(move.config if data is None else {**move.config, "rows": given.rows})
+    with told(folder, given.home.name, key, move.config, move.overrides):
+        result = result_of(given, final, move, key, hardware, show, folder)
         result.write(folder)
     show.comparison(result, folder)
     return result
@@ -104,7 +110,13 @@ def fitted(checkpoint: Checkpoint, texts: Sequence[Text], hardware: Hardware) ->
 
 
 def result_of(
-    given: Evaluation, final: Checkpoint, move: Move, hardware: Hardware, show: Terminal, folder: Path
+    given: Evaluation,
+    final: Checkpoint,
+    move: Move,
+    key: str,
+    hardware: Hardware,
+    show: Terminal,
+    folder: Path,
 ) -> Result:
     """Writes what each row adds into the folder."""
     home = given.home
@@ -115,12 +127,11 @@ def result_of(
         for checkpoint, target in (ready[1 + best], ready[0])
     )
     first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
-    split = split_digest(given.texts, given.truths)
     if first and second:
-        write_rows(folder, split, first, second)
+        write_rows(folder, given.rows, first, second)
     return Result(
         name=home.name,
-        key=key_of(move.config),
+        key=key,
         overrides=move.overrides,
         seed=home.seed,
         task=home.task,
@@ -133,5 +144,6 @@ def result_of(
         baseline_measurement=baseline_measured,
         tried=home.tried,
         difference=difference(first, second) if first and second else None,
-        split=split,
+        split=given.rows,
+        scored_on=given.split,
     )

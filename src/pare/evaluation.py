@@ -17,7 +17,7 @@ from pare.decoding import Text
 from pare.errors import ConfigError, PareError
 from pare.files import write_json
 from pare.judging import Judge
-from pare.provenance import file_digest
+from pare.provenance import file_digest, split_digest
 
 FOLDER = "evaluation"
 SCHEMA = "pare/evaluation@1"
@@ -47,13 +47,22 @@ class Home:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """texts, truths: of the test split, row by row. baselines: every lowering of the fine-tuned model."""
+    """texts, truths: row by row, of the test split, or of the file that `split` names.
+
+    baselines: every lowering of the fine-tuned model.
+    """
 
     home: Home
     judge: Judge
     texts: Sequence[Text]
     truths: Sequence[Mapping[str, Any]]
     baselines: Sequence[Checkpoint]
+    split: str = "test"
+
+    @property
+    def rows(self) -> str:
+        """The name of the rows: what is scored on others is no comparison."""
+        return split_digest(self.texts, self.truths)
 
     def write(self, bundle: Path) -> None:
         """Into a bundle that is complete but for this."""

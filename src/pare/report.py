@@ -133,8 +133,10 @@ def comparison_table(result: Result) -> Table:
     small, base = result.measurement, result.baseline_measurement
     threads = f"{small.threads} thread" + ("s" if small.threads > 1 else "")
     length = f"{small.length} tokens" if small.length else "texts as long as they are"
-    title = f"on test, {small.hardware}: {small.runtime}, {threads}, batch {small.batch}, {length}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    title = (
+        f"on {result.scored_on}, {small.hardware}: {small.runtime}, {threads}, batch {small.batch}, {length}"
+    )
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     for column in (f"baseline ({base.precision}, {base.lowering})", f"pared ({small.precision})", "change"):
         table.add_column(column, justify="right")

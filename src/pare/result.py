@@ -18,7 +18,7 @@ PLAN = "plan.json"  # of a sweep
 
 @dataclass(frozen=True)
 class Result:
-    """What a job found. Scores are fractions on the test split; `stages` hold those on dev."""
+    """What a job found. Scores are fractions, those in `stages` on dev, the others on `scored_on`."""
 
     name: str
     key: str
@@ -34,7 +34,8 @@ class Result:
     baseline_measurement: Measurement
     tried: Sequence[Mapping[str, Any]] = ()  # the trials of compression=auto
     difference: Difference | None = None  # of the primary metric, against the baseline, row by row
-    split: str | None = None  # a digest of the rows of test; older results have none
+    split: str | None = None  # a digest of the rows that were scored; older results have none
+    scored_on: str = "test"  # or the file that `pare evaluate` was given
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +49,7 @@ class Result:
             "stages": [dict(stage) for stage in self.stages],
             "primary": self.primary,
             "split": self.split,
+            "scored_on": self.scored_on,
             "scores": dict(self.scores),
             "difference": None if self.difference is None else asdict(self.difference),
             "tried": [dict(trial) for trial in self.tried],
@@ -85,6 +87,7 @@ class Result:
             tried=value.get("tried", ()),
             difference=Difference(**value["difference"]) if value.get("difference") else None,
             split=value.get("split"),
+            scored_on=value.get("scored_on", "test"),
         )
 
 
