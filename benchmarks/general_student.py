@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-TEACHER = ("task=commands", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4", "train.epochs=3")
+TEACHER = ("task=commands", "model=minilm_l6", "train.learning_rate=2e-4", "train.epochs=3")
 GENERAL = (
     "compression=general",
     "model@compression.distill.student=mini",

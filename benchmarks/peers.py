@@ -53,7 +53,7 @@ from pare.tasks.text import TextEncoder
 PAGE = ROOT / "docs" / "peers.md"
 SCRIPTS = ROOT / "benchmarks" / "peer_arms"
 HOME = Path(os.environ.get("PARE_PEERS", ROOT / "artifacts" / "peers"))
-JOB = ("task=banking77", "model=minilm_l6", "train=finetune", "train.learning_rate=2e-4", "train.epochs=6")
+JOB = ("task=banking77", "model=minilm_l6", "train.learning_rate=2e-4", "train.epochs=6")
 BRIEF = ("hardware=cpu_1thread", "measure.launches=2", "measure.seconds=1")  # it is measured here
 FP32, PLAIN, INT8, DYNAMIC = "pare/FP32", "pare/FP32, plain", "pare/INT8", "pare/INT8, dynamic"
 OURS = {INT8: ("compression=int8",), DYNAMIC: ("compression=int8_dynamic",)}

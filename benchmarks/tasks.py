@@ -24,7 +24,7 @@ from pare.tasks.task import Task
 
 PAGE = ROOT / "docs" / "tasks.md"
 ZH = ("model=small_zh",)
-EN = ("model=minilm_l6", "train=finetune", "train.learning_rate=2e-4")
+EN = ("model=minilm_l6", "train.learning_rate=2e-4")
 QUICK = ("trec", "thucnews")
 
 

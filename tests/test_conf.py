@@ -209,6 +209,34 @@ def test_where_quotes_would_not_help_none_are_shown(override: str, says: str) ->
     assert str(refused.value) == f"{override}: {says}"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "stage", "learnt"),
+    [
+        ([], "train", False),
+        (["model=minilm_l6"], "train", True),
+        (["model.path=somewhere"], "compression.distill.train", True),
+        (["model=bert_base_zh", "compression=supernet"], "compression.supernet.train", True),
+        (
+            ["model=bert_base_zh", "compression=auto"],
+            "compression.auto.candidates.width_int8.distill.train",
+            True,
+        ),
+        (["model=bert_base_zh", "compression=qat"], "compression.qat.train", True),
+        (["model=bert_base_zh", "compression=student_int8"], "compression.distill.train", False),
+        (
+            ["compression=student_int8", "model@compression.distill.student=rbt3_zh"],
+            "compression.distill.train",
+            True,
+        ),
+        (["model=bert_base_zh", "compression=cohort"], "compression.cohort.train", False),
+    ],
+)
+def test_an_encoder_that_has_learnt_is_trained_gently(overrides: list[str], stage: str, learnt: bool) -> None:
+    """The model, or the student where a stage has one: at the rate of the others it would forget all."""
+    found = OmegaConf.select(OmegaConf.create(composed(*overrides)), stage)
+    assert (found.learning_rate <= 1e-4) == learnt
+
+
 def test_links_in_conf_show_experiments_and_sweeps() -> None:
     root = Path(__file__).parents[1]
     assert {p.name for p in (CONF / "experiment").iterdir()} == {

@@ -22,6 +22,18 @@ from pare.provenance import UNTRACKED, digest
 TOKEN = secrets.token_hex(4)  # sweeps started in the same second get different folders
 OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
+
+def by_start(scratch: Any, pretrained: Any, *, _parent_: DictConfig, _root_: DictConfig) -> Any:
+    """What suits weights drawn at random, or those of a path: of a stage's students, else of the model."""
+    stage = _parent_._get_parent()
+    assert isinstance(stage, DictConfig)
+    found = [stage.get("student"), *(stage.get("students") or {}).values()]
+    models = [model for model in found if model] or [_root_.get("model") or {}]
+    return pretrained if all(model.get("path") for model in models) else scratch
+
+
+OmegaConf.register_new_resolver("pare.start", by_start, replace=True)
+
 #: what Hydra and OmegaConf raise of what cannot be composed; a file that is no YAML they let through
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError)
 NOISE = ("Config search path", "provider=", "full_key:", "object_type=", "See https://", "To append to your")
