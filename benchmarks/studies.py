@@ -17,7 +17,7 @@ from typing import Any
 
 from running import ROOT, cell_of, options, write_page
 
-from pare.provenance import cores, cpu
+from pare.machine import cores, cpu
 
 PAGE = ROOT / "experiments" / "README.md"
 #: by experiment: its layouts, as `pare report` takes them

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 #: lowest first; a module may import from its own room or from rooms further up in this list
 ROOMS = (
     ("errors", "metrics", "ondemand", "offline", "printing"),
-    ("files", "comparing", "judging", "nursery", "stopping"),
+    ("files", "comparing", "judging", "machine", "nursery", "stopping"),
     ("provenance", "progress", "outputs", "decoding", "feeding"),
     ("artifact",),
     ("store", "checkpoint"),

@@ -20,9 +20,9 @@ import pytest
 
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed, TargetError
+from pare.machine import gpu
 from pare.nursery import Nursery
 from pare.progress import silent
-from pare.provenance import gpu
 from pare.report import caveats
 from pare.stages.export import Export
 from pare.stages.quantize import Quantize

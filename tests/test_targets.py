@@ -17,8 +17,8 @@ from commands import TINY, job
 from pare.build import build
 from pare.composition import conf_folder, parts
 from pare.errors import TargetError
+from pare.machine import gpu, torch_finds_a_gpu
 from pare.nursery import PYTHON
-from pare.provenance import gpu, torch_finds_a_gpu
 from pare.runtimes.probe import MODEL, loads
 from pare.stages.dynamic import Dynamic
 from pare.stages.export import Export
@@ -177,7 +177,7 @@ def test_looking_for_a_gpu_leaves_it_to_what_is_forked_later(monkeypatch: pytest
 def test_what_is_forked_after_looking_for_a_gpu_can_use_it() -> None:
     code = (
         "import os, torch\n"
-        "from pare.provenance import torch_finds_a_gpu\n"
+        "from pare.machine import torch_finds_a_gpu\n"
         "assert torch_finds_a_gpu()\n"
         "pid = os.fork()\n"
         "if pid == 0:\n"

@@ -13,9 +13,10 @@ from typing import Any, TypeGuard
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
+from pare.machine import cpu, driver, gpus
 from pare.parallel import helpers
 from pare.progress import Progress, silent
-from pare.provenance import code_digest, cpu, digest, driver, gpus, versions
+from pare.provenance import code_digest, digest, versions
 from pare.stages.export import Export
 from pare.stages.stage import Context, Stage
 from pare.steps import Scores

@@ -12,8 +12,8 @@ from pathlib import Path
 from pare.artifact import MANIFEST
 from pare.errors import ConfigError, PareError
 from pare.files import beside, make_writable
+from pare.machine import number_gpus_as_told
 from pare.printing import forget, print_on_unread, show_any_character
-from pare.provenance import number_gpus_as_told
 from pare.stopping import listen
 from pare.store import SCRATCH_DAYS, Entry, Store, usual_root
 

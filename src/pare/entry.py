@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from pare.composition import REFUSALS, one_line, override_keys, plain
 from pare.errors import ConfigError, PareError
 from pare.files import make_writable
+from pare.machine import number_gpus_as_told
 from pare.printing import print_on_unread
-from pare.provenance import number_gpus_as_told
 from pare.stopping import listen
 
 #: why what is asked of a sweep is not done with a job that comes here, by whether it is one of several

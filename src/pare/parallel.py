@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pare.errors import ConfigError, StageFailed, TargetError
-from pare.provenance import gpu_ids, torch_finds_a_gpu
+from pare.machine import gpu_ids, torch_finds_a_gpu
 from pare.stopping import ASKING
 
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pare.machine import cores
 from pare.nursery import Nursery
-from pare.provenance import cores
 from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps import work
 from pare.sweeps.engine import Ending, Working, ending_of

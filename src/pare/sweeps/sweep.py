@@ -15,7 +15,7 @@ from pare.composition import REFUSALS, one_line, plain
 from pare.config import Job, job_of
 from pare.errors import ConfigError
 from pare.experiment import find_once
-from pare.provenance import gpu_ids
+from pare.machine import gpu_ids
 from pare.result import RESULT, STATUS, Result
 from pare.status import tell_failure
 from pare.store import Store

@@ -12,7 +12,7 @@ from typing import Any
 
 from pare.errors import StageFailed
 from pare.files import locked
-from pare.provenance import gpu
+from pare.machine import gpu
 
 log = logging.getLogger(__name__)
 

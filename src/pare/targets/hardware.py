@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pare.checkpoint import TOKENIZER, Checkpoint, Format
 from pare.decoding import Text
 from pare.errors import TargetError
-from pare.provenance import cores, cpu, driver, gpu, torch_finds_a_gpu, versions
+from pare.machine import cores, cpu, driver, gpu, torch_finds_a_gpu
+from pare.provenance import versions
 from pare.runtimes.probe import loads
 from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pare.provenance import gpu
+from pare.machine import gpu
 
 
 def first_gpu() -> tuple[Any, Any]:
