@@ -229,12 +229,31 @@ def test_where_quotes_would_not_help_none_are_shown(override: str, says: str) ->
             True,
         ),
         (["model=bert_base_zh", "compression=cohort"], "compression.cohort.train", False),
+        (
+            ["model=bert_base_zh", "compression=student_int8"],
+            "compression.quantize.escalation.train",
+            False,
+        ),
+        (
+            ["compression=student_int8", "model@compression.distill.student=rbt3_zh"],
+            "compression.quantize.escalation.train",
+            True,
+        ),
     ],
 )
 def test_an_encoder_that_has_learnt_is_trained_gently(overrides: list[str], stage: str, learnt: bool) -> None:
     """The model, or the student where a stage has one: at the rate of the others it would forget all."""
     found = OmegaConf.select(OmegaConf.create(composed(*overrides)), stage)
-    assert (found.learning_rate <= 1e-4) == learnt
+    scratch = 2e-4 if "escalation" in stage else 1e-3
+    assert (found.learning_rate < scratch) == learnt
+
+
+def test_a_student_that_is_no_model_is_told_as_before() -> None:
+    """Rates follow from it, and must not be what is complained of."""
+    config = composed("compression=distill", "compression.distill.student=mini")
+    problems: list[str] = []
+    build(config["compression"]["distill"], "compression.distill", problems)
+    assert problems == ["compression.distill.student: found 'mini'; a Model or null is needed"]
 
 
 def test_links_in_conf_show_experiments_and_sweeps() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +42,26 @@ def test_spans_and_labels_are_read_as_a_model_answers(tmp_path: Path) -> None:
 def test_a_table_has_a_column_for_each_head(tmp_path: Path) -> None:
     judge = LabelJudge(primary="accuracy")
     tabs = written(tmp_path, "label\ttext\tseen", 'good\tso "fine"\tx', "bad\tno\ty", name="own.tsv")
-    found = read_labelled(tabs, (LABEL,), judge, False)
+    found = read_labelled(tabs, (LABEL,), judge, {1})
     assert (found.texts, found.truths) == (['so "fine"', "no"], [{"label": "good"}, {"label": "bad"}])
     commas = written(tmp_path, "text,pair,label", '"a, b",c,good', name="own.csv")
-    assert read_labelled(commas, (LABEL,), judge, True).texts == [("a, b", "c")]
+    assert read_labelled(commas, (LABEL,), judge, {2}).texts == [("a, b", "c")]
 
 
 def test_spans_of_a_pair_lie_in_its_second_text(tmp_path: Path) -> None:
     row = {"text": ["who", "Ann sings"], "spans": [{"start": 0, "end": 3, "label": "who", "value": "Ann"}]}
-    found = read_labelled(written(tmp_path, row), (POINTED,), SpanJudge(primary="f1"), True)
+    found = read_labelled(written(tmp_path, row), (POINTED,), SpanJudge(primary="f1"), {2})
     assert found.texts == [("who", "Ann sings")]
     assert found.truths == [{"spans": [{"start": 0, "end": 3, "label": "who"}]}]
 
 
-def test_what_lies_above_a_label_is_true_too(tmp_path: Path) -> None:
-    judge = LabelJudge(
-        primary="micro_f1", several=True, above={"film": ("art",)}, levels={"art": 1, "film": 2, "law": 1}
-    )
-    found = read_labelled(written(tmp_path, {"text": "x", "label": ["film"]}), (TOPICS,), judge, False)
-    assert found.truths == [{"label": ["film", "art"]}]
+def test_a_label_counts_once_and_with_those_that_the_model_says_wherever_it_does(tmp_path: Path) -> None:
+    """Where it says each for itself (`task.close=false`), so is the truth."""
+    judge = LabelJudge(primary="micro_f1", several=True, above={"film": ("art",)})
+    file = written(tmp_path, {"text": "x", "label": ["film", "film"]})
+    assert read_labelled(file, (TOPICS,), judge, {1}).truths == [{"label": ["film"]}]
+    closed = replace(TOPICS, implied=((), (0,), ()))
+    assert read_labelled(file, (closed,), judge, {1}).truths == [{"label": ["film", "art"]}]
 
 
 def test_with_several_tasks_a_row_is_of_those_whose_answers_it_has(tmp_path: Path) -> None:
@@ -73,16 +75,33 @@ def test_with_several_tasks_a_row_is_of_those_whose_answers_it_has(tmp_path: Pat
         {"text": "x", "mood_label": "good"},
         {"text": "play Hello", "say_intent": "play", "say_slots": [SONG]},
     )
-    found = read_labelled(written(tmp_path, *rows), heads, judge, False)
+    found = read_labelled(written(tmp_path, *rows), heads, judge, {1})
     assert found.truths == [{"mood": {"label": "good"}}, {"say": {"intent": "play", "slots": [SONG]}}]
     with pytest.raises(DataError, match=r"own\.jsonl: no row has the answers of say$"):
-        read_labelled(written(tmp_path, rows[0]), heads, judge, False)
+        read_labelled(written(tmp_path, rows[0]), heads, judge, {1})
     for lacking, told in (
         ({"text": "x"}, "none of mood_label, say_intent, say_slots"),
-        ({"text": "x", "say_intent": "play"}, "no slots"),
+        ({"text": "x", "say_intent": "play"}, "no say_slots"),
     ):
         with pytest.raises(DataError, match=rf"own\.jsonl:1: {told}$"):
-            read_labelled(written(tmp_path, lacking), heads, judge, False)
+            read_labelled(written(tmp_path, lacking), heads, judge, {1})
+
+
+def test_a_task_whose_name_begins_as_anothers_has_its_own_rows(tmp_path: Path) -> None:
+    """Some of single texts, some of pairs."""
+    heads = (Output("say_intent", INTENT.labels), Output("say_all_label", LABEL.labels))
+    judge = SeveralJudge(parts={name: LabelJudge(primary="accuracy") for name in ("say", "say_all")})
+    file = written(
+        tmp_path, {"text": ["x", "y"], "say_intent": "play"}, {"text": "z", "say_all_label": "good"}
+    )
+    found = read_labelled(file, heads, judge, {1, 2})
+    assert found.texts == [("x", "y"), "z"]
+    assert found.truths == [{"say": {"intent": "play"}}, {"say_all": {"label": "good"}}]
+    table = written(tmp_path, "text\tsay_intent", "x\tplay", name="own.tsv")
+    with pytest.raises(
+        DataError, match=r"a table has no form for say_intent, say_all_label; JSON lines have$"
+    ):
+        read_labelled(table, heads, judge, {1})
 
 
 def test_labels_that_the_model_never_says_are_told_and_count(
@@ -91,7 +110,7 @@ def test_labels_that_the_model_never_says_are_told_and_count(
     judge = LabelJudge(primary="accuracy")
     rows = [{"text": "x", "label": "good"}, {"text": "y", "label": "fine"}]
     with caplog.at_level(logging.WARNING):
-        found = read_labelled(written(tmp_path, *rows), (LABEL,), judge, False)
+        found = read_labelled(written(tmp_path, *rows), (LABEL,), judge, {1})
     assert found.truths[1] == {"label": "fine"}
     assert caplog.messages == [
         f"--data: {tmp_path}/own.jsonl: label: 1 of 2 labels are none that the model says, "
@@ -100,7 +119,7 @@ def test_labels_that_the_model_never_says_are_told_and_count(
     with pytest.raises(
         DataError, match=r"label: 'fine': the model says none of them, but \['bad', 'good'\]$"
     ):
-        read_labelled(written(tmp_path, rows[1]), (LABEL,), judge, False)
+        read_labelled(written(tmp_path, rows[1]), (LABEL,), judge, {1})
 
 
 @pytest.mark.parametrize(
@@ -131,7 +150,7 @@ def test_labels_that_the_model_never_says_are_told_and_count(
 def test_what_is_wrong_with_a_row_is_told_with_its_line(tmp_path: Path, row: Any, told: str) -> None:
     file = written(tmp_path, row)
     with pytest.raises(DataError) as refused:
-        read_labelled(file, (INTENT, SLOTS), SLU, False)
+        read_labelled(file, (INTENT, SLOTS), SLU, {1})
     (line,) = refused.value.problems
     assert line.startswith(f"--data: {file}")
     assert told in line
@@ -161,7 +180,7 @@ def test_what_a_table_cannot_hold_is_told(
 ) -> None:
     file = written(tmp_path, row, name="own.tsv")
     with pytest.raises(DataError) as refused:
-        read_labelled(file, (head,), judge, False)
+        read_labelled(file, (head,), judge, {1})
     (line,) = refused.value.problems
     assert line.startswith(f"--data: {file}")
     assert told in line

@@ -44,7 +44,7 @@ def carry_out(arguments: Sequence[str] | None) -> int:
     store = commands.add_parser("store", help="look after the store")
     store.add_argument(
         "--root",
-        type=lambda text: Path(text).expanduser(),  # a shell leaves the ~ of --root=~/store
+        type=place,
         default=usual_root(),
         help="its folder (default: $PARE_STORE, else artifacts)",
     )
@@ -69,9 +69,9 @@ def carry_out(arguments: Sequence[str] | None) -> int:
         "overrides", nargs="*", help="as run.py takes them, of the target only: hardware=cpu measure=strict"
     )
     evaluate.add_argument(
-        "--data", type=Path, metavar="FILE", help="labelled texts to score it on, instead of test"
+        "--data", type=place, metavar="FILE", help="labelled texts to score it on, instead of test"
     )
-    evaluate.add_argument("--out", type=Path, metavar="FOLDER", help="a new one (default: below runs/)")
+    evaluate.add_argument("--out", type=place, metavar="FOLDER", help="a new one (default: below runs/)")
     track = commands.add_parser("track", help="bring results to a tracker after the fact")
     deeds = track.add_subparsers(dest="action", required=True)
     resync = deeds.add_parser("resync", help="make the runs of jobs and sweeps anew, from their folders")
@@ -126,6 +126,11 @@ def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     found.add_argument("--figure", choices=("front", "stages", "parallel"), default="front")
     found.add_argument("--lang", choices=("en", "zh"), default="en", help="of figures and the page")
+
+
+def place(text: str) -> Path:
+    """A shell leaves the ~ of --root=~/store as it is."""
+    return Path(text).expanduser()
 
 
 def comma_separated(text: str) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 import re
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,12 +25,30 @@ OmegaConf.register_new_resolver("pare.token", lambda: TOKEN, replace=True)
 
 
 def by_start(scratch: Any, pretrained: Any, *, _parent_: DictConfig, _root_: DictConfig) -> Any:
-    """What suits weights drawn at random, or those of a path: of a stage's students, else of the model."""
-    stage = _parent_._get_parent()
-    assert isinstance(stage, DictConfig)
-    found = [stage.get("student"), *(stage.get("students") or {}).values()]
-    models = [model for model in found if model] or [_root_.get("model") or {}]
-    return pretrained if all(model.get("path") for model in models) else scratch
+    """What suits weights drawn at random, or those of a path: of the last students, else of the model."""
+    models = next(filter(None, map(students_of, until(_parent_))), None) or mappings(_root_.get("model"))
+    return pretrained if models and all(model.get("path") for model in models) else scratch
+
+
+def until(node: DictConfig) -> Iterator[Any]:
+    """The groups that it lies in and what stands before each of them, backwards from it."""
+    while isinstance(above := node._get_parent(), DictConfig):
+        parts = [above._get_node(name) for name in above]
+        yield from reversed(list(takewhile(lambda part, node=node: part is not node, parts)))
+        node = above
+        yield node
+
+
+def students_of(stage: Any) -> list[DictConfig]:
+    if not isinstance(stage, DictConfig):
+        return []
+    several = stage.get("students")
+    return mappings(stage.get("student"), *(several.values() if isinstance(several, DictConfig) else ()))
+
+
+def mappings(*found: Any) -> list[DictConfig]:
+    """What can be a model; of what else was given those tell that build it."""
+    return [one for one in found if isinstance(one, DictConfig) and ("path" in one or "architecture" in one)]
 
 
 OmegaConf.register_new_resolver("pare.start", by_start, replace=True)

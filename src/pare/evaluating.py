@@ -36,9 +36,9 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None, data: 
     given = read_evaluation(bundle)
     final = candidate(bundle)
     if data is not None:
-        pairs = any(not isinstance(text, str) for text in given.texts)
-        own = read_labelled(data, final.outputs, given.judge, pairs)
-        given = replace(given, texts=own.texts, truths=own.truths, split=str(data))
+        sizes = {1 if isinstance(text, str) else 2 for text in given.texts}
+        own = read_labelled(data, final.outputs, given.judge, sizes)
+        given = replace(given, texts=own.texts, truths=own.truths, scored_on=str(data))
     move = moved(given.home.config, given.home.overrides, overrides)
     hardware = target_of(final, move.hardware)
     given = replace(given, baselines=runnable(given.baselines, hardware))
@@ -145,5 +145,5 @@ def result_of(
         tried=home.tried,
         difference=difference(first, second) if first and second else None,
         split=given.rows,
-        scored_on=given.split,
+        scored_on=given.scored_on,
     )

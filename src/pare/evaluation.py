@@ -47,7 +47,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """texts, truths: row by row, of the test split, or of the file that `split` names.
+    """texts, truths: row by row, of the test split, or of the file that `scored_on` names.
 
     baselines: every lowering of the fine-tuned model.
     """
@@ -57,7 +57,7 @@ class Evaluation:
     texts: Sequence[Text]
     truths: Sequence[Mapping[str, Any]]
     baselines: Sequence[Checkpoint]
-    split: str = "test"
+    scored_on: str = "test"
 
     @property
     def rows(self) -> str:

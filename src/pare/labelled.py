@@ -1,14 +1,14 @@
 """Labelled texts of one's own, in the terms in which a model answers: for `pare evaluate … --data FILE`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pare.decoding import ENDS, STARTS, Text, has_half_characters
 from pare.errors import DataError
-from pare.judging import Judge, LabelJudge, SeveralJudge
+from pare.judging import Judge, SeveralJudge
 from pare.outputs import Output
 from pare.tasks.example import Unfit, singly
 from pare.tasks.formats import Format, Table, as_text
@@ -29,43 +29,48 @@ class Labelled:
     truths: Sequence[Answers]
 
 
-def read_labelled(file: Path, outputs: Sequence[Output], judge: Judge, pairs: bool) -> Labelled:
-    """JSON lines as `predict.py` prints them, or a table with the columns text, in pairs pair, and the heads.
+def read_labelled(file: Path, outputs: Sequence[Output], judge: Judge, sizes: Set[int]) -> Labelled:
+    """JSON lines as `predict.py` prints them, or a table with the columns text, in pairs pair, and the head.
 
-    Raises DataError. pairs: whether the model reads them.
+    Raises DataError. sizes: 1 where the model reads single texts, 2 where it reads pairs.
     """
     where = f"--data: {file}"
     table = file.suffix.lower() in TABLES
-    if table and (others := [o.name for o in outputs if o.scope == "token" or o.choice == "any"]):
-        raise DataError(f"{where}: a table has no form for {', '.join(others)}; JSON lines have")
+    if table and (
+        isinstance(judge, SeveralJudge) or any(o.scope == "token" or o.choice == "any" for o in outputs)
+    ):
+        raise DataError(
+            f"{where}: a table has no form for {', '.join(o.name for o in outputs)}; JSON lines have"
+        )
     form: Format = Table() if table else Json()
     texts: list[Text] = []
     answers: list[Answers] = []
     truths: list[Answers] = []
-    for line, row in form.rows(file, where, ["text", *(["pair"] * pairs), *(o.name for o in outputs)]):
+    columns = ["text", "pair"] if 2 in sizes else ["text"]
+    for line, row in form.rows(file, where, [*columns, *(o.name for o in outputs)]):
         try:
-            text = text_in([row["text"], row["pair"]] if table and pairs else row.get("text"), pairs)
+            text = text_in([row[name] for name in columns] if table else row.get("text"), sizes)
             answers.append({o.name: answer_in(row[o.name], o, text) for o in outputs if o.name in row})
             truths.append(truth_of(answers[-1], [o.name for o in outputs], judge))
         except Unfit as e:
             raise DataError(f"{where}:{line}: {e}") from None
         texts.append(text)
-    if isinstance(judge, SeveralJudge) and (
-        without := [p for p in judge.parts if not any(p in t for t in truths)]
-    ):
+    tasks = judge.parts if isinstance(judge, SeveralJudge) else ()
+    if without := [name for name in tasks if not any(name in truth for truth in truths)]:
         raise DataError(f"{where}: no row has the answers of {', '.join(without)}")
     for output in outputs:
         look_for_strangers([row[output.name] for row in answers if output.name in row], output, where)
     return Labelled(texts, truths)
 
 
-def text_in(value: Any, pairs: bool) -> Text:
+def text_in(value: Any, sizes: Set[int]) -> Text:
     parts = value if isinstance(value, list) else [value]
-    if len(parts) != 1 + pairs or not all(isinstance(part, str) for part in parts):
-        raise Unfit(f"text: found {value!r}; {'a list of two texts' if pairs else 'a text'} is needed")
+    if len(parts) not in sizes or not all(isinstance(part, str) for part in parts):
+        needed = " or ".join("a text" if size == 1 else "a list of two texts" for size in sorted(sizes))
+        raise Unfit(f"text: found {value!r}; {needed} is needed")
     if any(has_half_characters(part) for part in parts):
         raise Unfit(f"text: {value!r} has half a character (a lone surrogate)")
-    return (parts[0], parts[1]) if pairs else parts[0]
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
 def answer_in(value: Any, output: Output, text: Text) -> Any:
@@ -78,10 +83,17 @@ def answer_in(value: Any, output: Output, text: Text) -> Any:
     if output.choice == "any":
         if not isinstance(value, list):
             raise Unfit(f"{output.name}: found {value!r}; a list of labels is needed")
-        return [as_text(label) for label in value]
+        return with_implied([as_text(label) for label in value], output)
     if value in (None, "") or isinstance(value, (list, dict)):
         raise Unfit(f"{output.name}: found {value!r}; a label is needed")
     return as_text(value)
+
+
+def with_implied(labels: Sequence[str], output: Output) -> list[str]:
+    """Each once, and those that hold wherever they do."""
+    above = dict(zip(output.labels, output.implied, strict=False))
+    implied = (output.labels[place] for label in labels for place in above.get(label, ()))
+    return list(dict.fromkeys([*labels, *implied]))
 
 
 def span_in(value: Any, head: str, text: str) -> dict[str, Any]:
@@ -100,25 +112,25 @@ def span_in(value: Any, head: str, text: str) -> dict[str, Any]:
 
 def truth_of(answers: Answers, heads: Sequence[str], judge: Judge) -> Answers:
     """The answers of one row; with several tasks on one encoder, of each task of which all are there."""
-    if isinstance(judge, SeveralJudge):
-        found = {}
-        for name, part in judge.parts.items():
-            before = f"{name}_"
-            own = {
-                head.removeprefix(before): said for head, said in answers.items() if head.startswith(before)
-            }
-            if own:
-                inner = [head.removeprefix(before) for head in heads if head.startswith(before)]
-                found[name] = truth_of(own, inner, part)
-        if not found:
-            raise Unfit(f"none of {', '.join(heads)}")
-        return found
-    if missing := [head for head in heads if head not in answers]:
-        raise Unfit(f"no {', '.join(missing)}")
-    if isinstance(judge, LabelJudge) and judge.several and judge.above:
-        said = answers["label"]
-        return {"label": list(dict.fromkeys([*said, *(x for one in said for x in judge.above.get(one, ()))]))}
-    return answers
+    if not isinstance(judge, SeveralJudge):
+        if missing := [head for head in heads if head not in answers]:
+            raise Unfit(f"no {', '.join(missing)}")
+        return answers
+    found: dict[str, dict[str, Any]] = {}
+    tasks = {head: task_of(head, judge) for head in heads}
+    for head, said in answers.items():
+        found.setdefault(tasks[head], {})[head.removeprefix(f"{tasks[head]}_")] = said
+    if not found:
+        raise Unfit(f"none of {', '.join(heads)}")
+    for task in found:
+        if missing := [head for head in heads if tasks[head] == task and head not in answers]:
+            raise Unfit(f"no {', '.join(missing)}")
+    return found
+
+
+def task_of(head: str, judge: SeveralJudge) -> str:
+    """That of `a_b_label` is `a_b`, even if there is an `a`."""
+    return max((name for name in judge.parts if head.startswith(f"{name}_")), key=len)
 
 
 def look_for_strangers(answers: Sequence[Any], output: Output, where: str) -> None:

@@ -179,8 +179,8 @@ def main(arguments: Sequence[str]) -> None:
     Handler.answering = Answering(loaded(Path(__file__).parent))
     try:
         server = Server((options.host, options.port), Handler)
-    except OSError as e:
-        raise SystemExit(f"error: {options.host}:{options.port}: {e.strerror}") from None
+    except (OSError, OverflowError) as e:
+        raise SystemExit(f"error: {options.host}:{options.port}: {getattr(e, 'strerror', e)}") from None
 
     def end(number: int, frame: object) -> None:
         threading.Thread(target=server.shutdown).start()

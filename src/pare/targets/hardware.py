@@ -191,8 +191,8 @@ class Hardware:
         found = []
         if timed < self.batch:
             found.append(
-                f"hardware.batch: {self.batch} texts asked for, but {timed} are timed, those of test up to "
-                "measure.texts"
+                f"hardware.batch: {self.batch} texts asked for, but {timed} are timed, of those that "
+                "are scored up to measure.texts"
             )
         least = min((tokens for tokens in longest if tokens is not None), default=None)
         if self.length is not None and least is not None and self.length > least:

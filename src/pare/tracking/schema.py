@@ -132,6 +132,7 @@ def settings_of(job: JobRecord) -> dict[str, Any]:
             "key": result.key,
             "overrides": list(result.overrides),
             "primary": result.primary,
+            "scored_on": result.scored_on,
             "target": {name: target[name] for name in (*named, "fingerprint")},
             "environment": dict(result.environment),
             "stages": [{name: stage.get(name) for name in stages} for stage in result.stages],
