@@ -32,7 +32,7 @@ def written(folder: Path, *rows: Any, name: str = "own.jsonl") -> Path:
 def test_spans_and_labels_are_read_as_a_model_answers(tmp_path: Path) -> None:
     row = {"text": "play Hello", "intent": "play", "slots": [{**SONG, "value": "Hello"}]}
     found = read_labelled(
-        written(tmp_path, row, {"text": "stop", "intent": "stop", "slots": []}), (INTENT, SLOTS), SLU, False
+        written(tmp_path, row, {"text": "stop", "intent": "stop", "slots": []}), (INTENT, SLOTS), SLU, {1}
     )
     assert found.texts == ["play Hello", "stop"]
     assert found.truths == [{"intent": "play", "slots": [SONG]}, {"intent": "stop", "slots": []}]

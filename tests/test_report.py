@@ -294,7 +294,7 @@ def test_the_study_of_several_tasks_has_its_tables(tmp_path: Path, monkeypatch: 
     "view",
     [
         ("--where", "a=1"), ("--layout", "stages"), ("--baseline", "a=1"), ("--lang", "zh"),
-        ("--metrics", "size_mb"), ("--rows", "a"),
+        ("--metrics", "size_mb"), ("--rows", "a"), ("--group", "a"),
     ],
 )  # fmt: skip
 def test_another_view_leaves_the_report_of_the_sweep_alone(
@@ -306,6 +306,50 @@ def test_another_view_leaves_the_report_of_the_sweep_alone(
     before = [(tmp_path / name).read_text("utf-8") for name in ("table.md", "report.html")]
     assert "written" not in told(tmp_path, *view)[1]
     assert [(tmp_path / name).read_text("utf-8") for name in ("table.md", "report.html")] == before
+
+
+def test_rows_of_ones_own_are_never_beside_those_of_test(tmp_path: Path, told: Told) -> None:
+    """Not even where tasks are side by side; and the file is named."""
+    for seed in (0, 1):
+        job(tmp_path / str(seed), f"seed={seed}", seed=seed)
+    own = replace(
+        job(tmp_path / "2", "seed=2", "hardware.batch=4", seed=2, split="mine"), scored_on="my own.tsv"
+    )
+    own.write(tmp_path / "2")
+    for layout in ("jobs", "clue"):
+        code, _, err = told(tmp_path, "--layout", layout)
+        assert code == 2
+        assert "job 2: car by exact_match on my own.tsv, rows mine: scores of different things" in err
+    code, out, _ = told(tmp_path / "2")
+    assert "pare evaluate BUNDLE --data 'my own.tsv' hardware.batch=4" in out
+    assert "run.py" not in out
+
+
+def test_what_would_limit_or_show_nothing_is_refused(
+    study: Path, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = told(study, "--axes", "")
+    assert code == 2
+    assert "--axes: none given; there are latency_ms" in err
+    for limit in ("nan", "inf"):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(study), "--max-latency", limit])
+        assert ended.value.code == 2
+        assert f"{limit} is no limit" in capsys.readouterr().err
+
+
+def test_a_browser_that_does_not_start_is_told_in_a_line(
+    study: Path, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chrome = tmp_path / "chrome"
+    chrome.write_text("#!/bin/sh\nexit 127\n")
+    chrome.chmod(0o755)
+    monkeypatch.setenv("BROWSER_PATH", str(chrome))
+    code, _, err = told(study, "--to", tmp_path / "x.svg", tmp_path / "x.md")
+    assert code == 2
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'x.svg'}: Chrome, which draws it, failed: ")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["chrome", "x.md"]
 
 
 def test_a_report_that_cannot_be_written_costs_a_line_and_no_more(

@@ -188,7 +188,7 @@ def test_what_holds_no_job_is_said_for_every_path(tmp_path: Path) -> None:
     assert "not found" in error.value.problems[1]
 
 
-def test_a_grid_of_a_thousand_is_in_order(tmp_path: Path) -> None:
+def test_jobs_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     grid(tmp_path, [0.25, 0.5], ["int8_static"], seeds=6, rows=20)
     assert [record.folder.name for record in collect([tmp_path]).records] == [str(n) for n in range(12)]
 

@@ -113,7 +113,7 @@ def add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     found.add_argument("--axes", type=comma_separated, default=("latency_ms",), help="costs of the front")
     for limit, unit in (("drop", "POINTS"), ("latency", "MS"), ("size", "MB"), ("memory", "MB")):
-        found.add_argument(f"--max-{limit}", type=float, metavar=unit, help="a budget: the best within it")
+        found.add_argument(f"--max-{limit}", type=finite, metavar=unit, help="a budget: the best within it")
     found.add_argument(
         "--to",
         action="extend",
@@ -235,6 +235,13 @@ def entity_and_project(text: str) -> tuple[str, str]:
     if not entity or not project or "/" in project:
         raise argparse.ArgumentTypeError(f"{text} is not ENTITY/PROJECT")
     return entity, project
+
+
+def finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text} is no limit")
+    return found
 
 
 def days(text: str) -> float:

@@ -149,11 +149,13 @@ def resampled(sides: np.ndarray, resamples: int) -> np.ndarray:
 def draws(rows: int, resamples: int) -> tuple[np.ndarray, ...]:
     """How often each row is drawn, in portions of resamples."""
     rng = np.random.default_rng(0)
-    each = [
-        np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(np.uint8) for _ in range(resamples)
-    ]
     portion = max(1, AT_ONCE // rows)
-    return tuple(np.stack(each[start : start + portion]) for start in range(0, resamples, portion))
+    found = []
+    for start in range(0, resamples, portion):
+        found.append(np.empty((min(portion, resamples - start), rows), dtype=np.uint8))
+        for counts in found[-1]:
+            counts[:] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
+    return tuple(found)
 
 
 def gaps_of(sums: np.ndarray) -> np.ndarray:

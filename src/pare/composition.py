@@ -5,7 +5,6 @@ import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,7 +33,7 @@ def until(node: DictConfig) -> Iterator[Any]:
     """The groups that it lies in and what stands before each of them, backwards from it."""
     while isinstance(above := node._get_parent(), DictConfig):
         parts = [above._get_node(name) for name in above]
-        yield from reversed(list(takewhile(lambda part, node=node: part is not node, parts)))
+        yield from reversed(parts[: [part is node for part in parts].index(True)])
         node = above
         yield node
 

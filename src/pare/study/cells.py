@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pare.result import Result
-from pare.study.quantities import SPEEDUP, TEXTS, Quantity, quantity_of
+from pare.study.quantities import DELTA, SPEEDUP, TEXTS, Quantity, quantity_of
 from pare.study.statistics import SURE, Estimate, Row
 from pare.study.words import word
 
 NOISE = "≈"
-DELTA = "delta"  # of the primary metric
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,7 @@ def machine_of(result: Result) -> str:
 
 
 def task_of(result: Result) -> str:
-    """The task with its metric and, where they are known, its rows."""
+    """The task with its metric and, where they are known, its rows; their file, where that is not test."""
+    where = "" if result.scored_on == "test" else f" on {result.scored_on}"
     rows = f", rows {result.split}" if result.split else ""
-    return f"{result.task} by {result.primary}{rows}"
+    return f"{result.task} by {result.primary}{where}{rows}"

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from pare.result import BUNDLE, Result
-from pare.study.collecting import Record, plain
+from pare.result import BUNDLE
+from pare.study.collecting import Record, bare, plain
 from pare.study.keys import config_of
 from pare.study.statistics import Row, without_seed
 
@@ -16,6 +16,10 @@ NO_SEARCH = ("sweep.search=null", "hydra.sweeper.params=null")
 def reproduce(row: Row) -> str:
     """All its seeds."""
     overrides = plain(row.first.overrides)
+    (_, result), *_ = row.jobs
+    if result.scored_on != "test":
+        target = [each for each in overrides if bare(each).startswith(("hardware", "measure"))]
+        return shlex.join(["pare", "evaluate", "BUNDLE", "--data", result.scored_on, *target])
     if len(row.jobs) == 1:
         # a sweep's file may choose more than what is swept over, but asks for several jobs
         single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
@@ -39,14 +43,9 @@ def deploy(row: Row) -> str | None:
     there = [(record, result) for record, result in row.jobs if bundle(record).is_dir()]
     if not there:
         return None
-    record, _ = max(there, key=lambda job: on_dev(job[1]))
+    record, _ = max(there, key=lambda job: job[1].on_dev()[-1:])
     return shlex.join(["python", str(bundle(record) / "predict.py"), "TEXT"])
 
 
 def bundle(record: Record) -> Path:
     return record.folder / BUNDLE
-
-
-def on_dev(result: Result) -> float:
-    found = [stage["scores"].get(result.primary) for stage in result.stages if stage.get("used", True)]
-    return float(found[-1]) if found and found[-1] is not None else 0.0

@@ -51,9 +51,14 @@ def write_figure(file: Path, parts: Sequence[Part], kind: str, cost: str, langua
     options = {"format": file.suffix[1:], "width": wide, "height": HIGH, "scale": SHARPNESS}
     try:
         with replaced(file, file.suffix) as temporary:
-            kaleido.write_fig_sync(figure, path=temporary, opts=options)
+            kaleido.write_fig_sync(figure, path=temporary, opts=options, cancel_on_error=True)
     except ChromeNotFoundError:
         raise ConfigError(f"{file}: no Chrome or Chromium is installed; kaleido draws with it") from None
+    except OSError:
+        raise
+    except Exception as e:  # of whatever kind kaleido and the browser's driver have for it
+        said = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise ConfigError(f"{file}: Chrome, which draws it, failed: {said}") from None
 
 
 def has_chinese_font() -> bool:

@@ -9,6 +9,7 @@ from pare.result import Result
 from pare.targets.intervals import Speedup
 from pare.targets.measurement import Measurement
 
+DELTA = "delta"  # of the primary metric
 Change = Literal["points", "times", "percent"]
 
 
@@ -107,7 +108,9 @@ def quantity_of(name: str, results: Sequence[Result]) -> Quantity:
         return score(name)
     if name in MEASURED:
         return MEASURED[name]
-    raise ConfigError(f"--metrics: no {name!r}; there are {', '.join((*scores, SPEEDUP, *MEASURED, *TEXTS))}")
+    raise ConfigError(
+        f"--metrics: no {name!r}; there are {', '.join((*scores, DELTA, SPEEDUP, *MEASURED, *TEXTS))}"
+    )
 
 
 #: in words: what a configuration was computed in and where

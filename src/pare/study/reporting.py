@@ -98,6 +98,8 @@ def check(asked: Asked) -> None:
         if file.suffix not in (".html", *TABLES, *FIGURES)
     ]
     problems += [f"--to {file}: no folder {file.parent}" for file in asked.to if not file.parent.is_dir()]
+    if not asked.costs:
+        problems.append(f"--axes: none given; there are {', '.join(MEASURED)}")
     problems += [
         f"--axes: no {name!r}; there are {', '.join(MEASURED)}"
         for name in asked.costs
@@ -160,6 +162,7 @@ def against(rows: Sequence[Row], baseline: Sequence[str]) -> Row | None:
 def default_files(paths: Sequence[Path], asked: Asked) -> list[Path]:
     """In the sweep's own folder, of all of it; of another view, or several sweeps, what is asked for."""
     is_whole = (asked.layout, asked.where, asked.baseline, asked.language) == (Layout(), (), (), "en")
+    is_whole = is_whole and WHOLE.keys() >= set(asked.group)
     return [paths[0] / PAGE, paths[0] / TABLE] if is_whole and len(paths) == 1 and paths[0].is_dir() else []
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from pare.errors import ConfigError
-from pare.study.cells import DELTA, Cell, Column, Table, number, with_count
-from pare.study.quantities import LATENCY, SIZE, SPEEDUP, score
+from pare.study.cells import Cell, Column, Table, number, with_count
+from pare.study.quantities import DELTA, LATENCY, SIZE, SPEEDUP, score
 from pare.study.statistics import Row, by_stage, estimate
 from pare.study.tables import Layout, explained, plain_table
 from pare.study.verdicts import judged

@@ -167,23 +167,37 @@ WHOLE: Mapping[str, Key] = {  # what one table must be of
 def parts(study: Study, by: Mapping[str, Key], across: bool = False) -> list[Part]:
     """A part for each value of what is grouped by; across: whether tasks may stand side by side.
 
-    Raises ConfigError where jobs of different tasks, rows or machines would stand in one.
+    Raises ConfigError where jobs of different tasks, rows or machines would stand in one, or across tasks
+    such of one task as were scored on different rows.
     """
     groups: dict[tuple[str, ...], list[tuple[Record, Result]]] = {}
     for record, result in study.done:
         groups.setdefault(tuple(key(record, result) for key in by.values()), []).append((record, result))
-    problems: list[str] = []
-    for group in groups.values():
-        for option, key in WHOLE.items():
-            kinds: dict[str, list[int]] = {}
-            for record, result in group:
-                kinds.setdefault(key(record, result), []).append(record.number)
-            if len(kinds) > 1 and not (across and option == "task"):
-                named = "; ".join(f"{jobs(numbers)}: {kind}" for kind, numbers in kinds.items())
-                problems.append(f"{named}: {INCOMPARABLE[option]}; --group {option} makes a table of each")
+    problems = [
+        f"{told(kinds)}: {INCOMPARABLE[option]}; --group {option} makes a table of each"
+        for group in groups.values()
+        for option, key in WHOLE.items()
+        for kinds in kinds_of(group, key, across and option == "task")
+        if len(kinds) > 1
+    ]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     return [Part(title_of(values, by, group), rows_of(group)) for values, group in groups.items()]
+
+
+def kinds_of(
+    group: Sequence[tuple[Record, Result]], key: Key, by_task: bool
+) -> Iterable[Mapping[str, Sequence[int]]]:
+    """The values of a key and the jobs that have them; by_task: of each task apart."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for record, result in group:
+        kinds = found.setdefault(result.task if by_task else "", {})
+        kinds.setdefault(key(record, result), []).append(record.number)
+    return found.values()
+
+
+def told(kinds: Mapping[str, Sequence[int]]) -> str:
+    return "; ".join(f"{jobs(numbers)}: {kind}" for kind, numbers in kinds.items())
 
 
 INCOMPARABLE = {"task": "scores of different things", "hardware": "milliseconds do not compare"}

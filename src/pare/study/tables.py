@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pare.errors import ConfigError
-from pare.study.cells import DELTA, Cell, Column, Table, notes_of, shown, with_best, with_count
+from pare.study.cells import Cell, Column, Table, notes_of, shown, with_best, with_count
 from pare.study.keys import LACKING, short, value_of
-from pare.study.quantities import LATENCY, SIZE, SPEEDUP
+from pare.study.quantities import DELTA, LATENCY, SIZE, SPEEDUP
 from pare.study.statistics import Row
 
 

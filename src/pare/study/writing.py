@@ -25,6 +25,7 @@ TEX = {
     "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
     "Δ": r"$\Delta$",
     "–": "--",
     "−": "$-$",
