@@ -16,12 +16,13 @@ from pare.encoders.model import Model
 from pare.errors import ConfigError, DataError, StageFailed
 from pare.losses import relation_loss, relations
 from pare.pipeline import Step
+from pare.progress import silent
 from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of, start_student
 from pare.stages.qat import HOOKS, Qat, with_fake_quantizers
-from pare.stages.stage import Stage
+from pare.stages.stage import Context, Stage
 from pare.stages.supernet import Supernet
 from pare.stages.take import Take
 from pare.stages.vocabulary import Vocabulary
@@ -168,6 +169,25 @@ def test_a_teacher_remembers_what_it_said(finetuned: Checkpoint) -> None:
     assert torch.allclose(again.logits["slots"][real], fresh.logits["slots"][real], atol=1e-5)
     assert torch.allclose(again.layers[1][real].float(), fresh.layers[1][real], atol=5e-3)
     assert first.logits["intent"].shape[0] == 3
+
+
+def test_a_teacher_keeps_what_it_is_asked_again_where_there_is_room(
+    finetuned: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And needs none for what it says once."""
+    monkeypatch.setattr("pare.distillation.free_memory", lambda: 100_000)
+    told, once = Distillation(cache=True), Training(steps=2, precision="fp32", threads=1)
+    stages: list[Distill | Supernet] = [
+        Distill(distillation=told, train=once),
+        Supernet(widths=(0.5,), rows=8, distillation=told, train=once),
+    ]
+    for stage in stages:
+        again = replace(stage, train=replace(once, steps=50))  # a batch more than there are
+        sources, context = {"model": finetuned, "baseline": finetuned}, Context(TASK, 0, tmp_path, silent)
+        stage.run(sources, context)
+        said = "^distillation.cache=true: the teacher's answers to 1550 texts need .* GB of memory, 0.0 GB"
+        with pytest.raises(ConfigError, match=said):
+            again.run(sources, context)
 
 
 @pytest.mark.parametrize(

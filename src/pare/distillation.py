@@ -13,13 +13,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pare import parallel
 from pare.batches import Batch, Row
 from pare.encoders.network import Network
 from pare.errors import ConfigError
 from pare.fitting import Judge, fit, quick_attention
 from pare.losses import hard_loss, hidden_loss, relation_loss, relations, soft_loss
+from pare.machine import free_memory
 from pare.progress import Progress
-from pare.teacher import Projections, Teacher, Thoughts, thoughts_of
+from pare.teacher import Projections, Teacher, Thoughts, memory_for, thoughts_of
 from pare.training import Training, resolve_device, resolve_precision
 
 Pairs = Sequence[tuple[int, int]]  # (student's layer, teacher's layer); 0 is the embeddings
@@ -37,7 +39,7 @@ class Distillation:
     layers: last with last; even, each of the student's with the teacher's at the same depth; or pairs
       [student's, teacher's], 0 for the embeddings, negative ones from the end.
     unlabelled: also learn the teacher's answers to the task's own unlabelled texts.
-    cache: keep the teacher's logits and layers from the first epoch on; they are the same each time.
+    cache: keep the teacher's logits and layers of texts that come again; they are the same each time.
     """
 
     temperature: float = 1.0
@@ -202,12 +204,7 @@ def distil(
     for network in networks:
         torch.manual_seed(seed)  # each learns as if it were alone
         students.append(Student(network, teacher, distillation))
-    master = Teacher(
-        teacher.to(resolve_device(training.device)),
-        [its for student in students for _, its in student.pairs],
-        distillation.looks_inside,
-        [len(row.ids) for row in rows] if distillation.cache else None,
-    )
+    master = master_of(teacher, students, rows, distillation, training)
 
     def loss_of(batch: Batch) -> Tensor:
         lesson = master.answer(batch)
@@ -232,6 +229,28 @@ def distil(
             starts_well=starts_well,
             scratch=scratch,
         )
+
+
+def master_of(
+    teacher: Network,
+    students: Sequence[Student],
+    rows: Sequence[Row],
+    distillation: Distillation,
+    training: Training,
+) -> Teacher:
+    """The teacher as a training asks it: what it says is kept where any of it is asked for again."""
+    layers = sorted({its for student in students for _, its in student.pairs})
+    lengths = None
+    if distillation.cache and training.repeats(len(rows)):
+        lengths = [len(row.ids) for row in rows]
+        needed = memory_for(teacher, layers, lengths) * parallel.world_size()
+        free = free_memory()
+        if free is not None and needed > free:
+            raise ConfigError(
+                f"distillation.cache=true: the teacher's answers to {len(rows)} texts need "
+                f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; with false it answers anew"
+            )
+    return Teacher(teacher.to(resolve_device(training.device)), layers, distillation.looks_inside, lengths)
 
 
 @contextmanager

@@ -119,6 +119,12 @@ def memory_gb() -> float | None:
         return None
 
 
+def free_memory() -> int | None:
+    """Bytes that a process can still have; None where the system does not say."""
+    found = re.search(r"MemAvailable: *(\d+) kB", _text_of("/proc/meminfo"))
+    return 1024 * int(found[1]) if found else None
+
+
 def output_of(*command: str) -> str | None:
     """What a command prints; None where it is not there, or fails."""
     import subprocess

@@ -113,6 +113,15 @@ class Teacher:
         return self.memory.recall(batch)  # as it will be told from now on: layers are kept in FP16
 
 
+def memory_for(network: Network, layers: Collection[int], lengths: Sequence[int]) -> int:
+    """Bytes that `Memory` takes to keep these layers, and the logits, of texts of these lengths."""
+    labels = {
+        scope: sum(len(o.labels) for o in network.outputs if o.scope == scope) for scope in ("text", "token")
+    }
+    a_token = 2 * int(network.encoder.config.hidden_size) * len(layers) + 4 * labels["token"]
+    return a_token * sum(lengths) + 4 * labels["text"] * len(lengths)
+
+
 class Memory:
     """Logits and layers of each row, token after token in one long tensor for each kind."""
 

@@ -68,6 +68,10 @@ class Training:
             return self.steps
         return max(1, round(self.epochs * self.steps_an_epoch(rows)))
 
+    def repeats(self, rows: int) -> bool:
+        """Whether any of so many rows is learnt from more than once."""
+        return self.total_steps(rows) * self.accumulate > math.ceil(rows / self.batch_size)
+
 
 def refuse_without_effect(training: Training, *names: str) -> None:
     """ValueError for those of the settings that are given, where a stage makes nothing of them."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pare import parallel
 from pare.batches import Batch
 from pare.checkpoint import Checkpoint, Format
-from pare.distillation import Distillation, Student, answering_quickly
+from pare.distillation import Distillation, Student, answering_quickly, master_of
 from pare.encoders.network import Network
 from pare.fitting import fit
 from pare.importance import Importance, importance_of
@@ -32,8 +32,8 @@ from pare.stages.networks import (
     write_network,
 )
 from pare.stages.stage import Context, Stage
-from pare.teacher import Teacher, thoughts_of
-from pare.training import Training, refuse_without_effect, resolve_device
+from pare.teacher import thoughts_of
+from pare.training import Training, refuse_without_effect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,7 @@ class Supernet(Stage):
         sort(network, importance_of(network, self.importance, judged, encoder.pad_id))
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)
-        lengths = [len(row.ids) for row in rows] if self.distillation.cache else None
-        device = resolve_device(self.train.device)
-        master = Teacher(teacher.to(device), [its for _, its in student.pairs], False, lengths)
+        master = master_of(teacher, [student], rows, self.distillation, self.train)
         narrowing = Narrowing(network)
         drawing = Drawing(self.widths, self.sample, context.seed)
 
