@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
 from pare.progress import Advance, Progress, silent
+from pare.resuming import Standing
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
@@ -345,6 +347,32 @@ def test_a_run_goes_on_where_another_machine_has_published_it(
         over.set()
         other.join()
     assert curve[-1]["step"] == 20
+
+
+@pytest.mark.parametrize(("takes", "noted"), [(0, [4, 8, 12, 16, 20]), (5, [4, 15])])
+def test_what_takes_long_to_note_is_noted_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: int, noted: list[int]
+) -> None:
+    """A step takes ten seconds here."""
+    now, steps = 0, []
+
+    def save(folder: Path, standing: Standing, *rest: object) -> None:
+        nonlocal now
+        now += takes
+        steps.append(standing.step)
+
+    @contextmanager
+    def lasting(title: str, total: int) -> Iterator[Advance]:
+        def advance(more: int, state: str) -> None:
+            nonlocal now
+            now += 10 * more
+
+        yield advance
+
+    monkeypatch.setattr("pare.fitting.save_standing", save)
+    monkeypatch.setattr("pare.fitting.time", SimpleNamespace(monotonic=lambda: now))
+    fitted(Training(steps=20, precision="fp32", threads=1), None, tmp_path, progress=lasting)
+    assert steps == noted
 
 
 def test_a_run_that_hit_a_nan_starts_anew(tmp_path: Path) -> None:

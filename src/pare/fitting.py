@@ -26,6 +26,7 @@ from pare.stopping import asked, hurried, patient
 from pare.training import Training, resolve_device, resolve_precision
 
 SAVE_EVERY_S = 30.0  # how much work a kill may cost
+QUICK_S = SAVE_EVERY_S / 20  # a save, while which training stands still; longer ones are as much rarer
 
 #: the task's primary metric on dev of what is being trained
 Judge = Callable[[], float]
@@ -93,7 +94,7 @@ class Course:
         if scratch is not None:
             self.standing = restore_standing(scratch, lesson, self.optimizer, self.scaler)
         self.taught, self.mean = parallel.averaged(lesson, device)
-        self.saved = time.monotonic()
+        self.saved, self.took = time.monotonic(), 0.0  # when the last save ended, and how long it took
 
     def step(
         self, batches: Sequence[tuple[Batch, float]], seeds: Sequence[int], rate: float
@@ -152,12 +153,14 @@ class Course:
         return score
 
     def save(self) -> None:
+        began = time.monotonic()
         if self.scratch is not None and parallel.rank() == 0:
             save_standing(self.scratch, self.standing, self.lesson, self.optimizer, self.scaler)
         self.saved = time.monotonic()
+        self.took = self.saved - began
 
     def is_to_save(self) -> bool:
-        return time.monotonic() - self.saved > SAVE_EVERY_S
+        return time.monotonic() - self.saved > SAVE_EVERY_S * max(1.0, self.took / QUICK_S)
 
     def forget(self) -> None:
         """So that the next run begins anew."""
