@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from pare.auto import Auto
 from pare.build import build
 from pare.composition import TOKEN, conf_folder, key_of, override_keys, plain
+from pare.config import job_of
 from pare.errors import ConfigError
 from pare.stages.stage import Stage
 from pare.strategy import problems as strategy_problems
@@ -246,6 +247,50 @@ def test_an_encoder_that_has_learnt_is_trained_gently(overrides: list[str], stag
     found = OmegaConf.select(OmegaConf.create(composed(*overrides)), stage)
     scratch = 2e-4 if "escalation" in stage else 1e-3
     assert (found.learning_rate < scratch) == learnt
+
+
+HOW = {"batch_size": 8, "accumulate": 4, "precision": "fp32", "device": "cpu", "threads": 3, "processes": 2}
+
+
+@pytest.mark.parametrize(
+    ("compression", "stage"),
+    [
+        ("prune_distill_quantize", "compression.distill.train"),
+        ("prune_distill_quantize", "compression.quantize.escalation.train"),
+        ("supernet", "compression.supernet.train"),
+        ("cohort", "compression.cohort.train"),
+        ("auto", "compression.auto.candidates.width_int8.distill.train"),
+    ],
+)
+def test_a_stage_trains_as_train_says_unless_it_says_otherwise(compression: str, stage: str) -> None:
+    """All else, rates and steps, is its own."""
+
+    def found(*overrides: str) -> dict[str, object]:
+        config = OmegaConf.create(composed(f"compression={compression}", *overrides))
+        one = OmegaConf.to_container(OmegaConf.select(config, stage))
+        return {key: one[key] for key in (*HOW, "steps")}  # type: ignore[call-overload,index]
+
+    plain_ones = found()
+    assert plain_ones["batch_size"] == 32
+    assert found("train.steps=7", *(f"train.{key}={value}" for key, value in HOW.items())) == {
+        **HOW,
+        "steps": plain_ones["steps"],
+    }
+    assert found("train.batch_size=8", f"{stage}.batch_size=4") == {**plain_ones, "batch_size": 4}
+    assert found("train=patient") == plain_ones
+
+
+def test_what_stages_have_of_train_is_complained_of_once(tmp_path: Path) -> None:
+    wrong = ("train.batch_size=abc", "compression.distill.train.accumulate=x")
+    with pytest.raises(ConfigError) as refused:
+        job_of(composed(*wrong, f"store.root={tmp_path}"), [])
+    assert refused.value.problems == (
+        "train.batch_size: found 'abc'; a whole number is needed",
+        "compression.distill.train.accumulate: found 'x'; a whole number is needed",
+    )
+    with pytest.raises(ConfigError) as refused:
+        job_of(composed("train.threads=0", f"store.root={tmp_path}"), [])
+    assert refused.value.problems == ("train.threads=0: must be at least 1",)
 
 
 def test_a_student_that_is_no_model_is_told_as_before() -> None:

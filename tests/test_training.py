@@ -23,7 +23,7 @@ from pare.batches import Batch, Row, collate, shuffled_batches
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Model
 from pare.encoders.network import Network
-from pare.errors import ConfigError, NonFiniteLoss
+from pare.errors import ConfigError, NonFiniteLoss, StageFailed
 from pare.fitting import fit, learning_rate_at
 from pare.losses import balanced_weights, hard_loss
 from pare.outputs import IGNORED_LABEL, Output
@@ -73,6 +73,27 @@ def test_every_precision_learns(precision: str) -> None:
 def test_a_loss_that_is_no_number_stops_at_that_step() -> None:
     with pytest.raises(NonFiniteLoss, match="the loss is nan at step 3 of 4"):
         trained(0, breaks_at=2)
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ({"batch_size": 8}, "8 texts of 12 .*; train.batch_size=4 train.accumulate=2 takes half of them"),
+        ({"batch_size": 1, "accumulate": 2}, "1 texts of 12 .*; a smaller task.max_length may"),
+    ],
+)
+def test_a_batch_that_is_too_large_is_one_line_with_what_to_do(train: dict[str, int], says: str) -> None:
+    def loss_of(batch: Batch) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    network, encoder = start_network(Model(architecture=ARCHITECTURE), TASK, TASK.outputs())
+    lesson = Row([5] * 12, {})
+    with pytest.raises(StageFailed, match=f"^test: a batch of {says}") as failed:
+        fit(
+            [network], network.outputs, [lesson] * 8, loss_of, Training(steps=2, **train),
+            pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
+        )  # fmt: skip
+    assert "\n" not in str(failed.value)
 
 
 @pytest.mark.parametrize("most", [1.0, None])

@@ -12,7 +12,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -50,7 +50,24 @@ def mappings(*found: Any) -> list[DictConfig]:
     return [one for one in found if isinstance(one, DictConfig) and ("path" in one or "architecture" in one)]
 
 
+def by_train(own: Any, *, _node_: Node, _parent_: DictConfig, _root_: DictConfig) -> Any:
+    """In a stage what the job's `train` has under the same key; in that itself, or without one, `own`."""
+    train, key = _root_.get("train"), _node_._key()
+    return own if train is _parent_ or not isinstance(train, DictConfig) or key not in train else train[key]
+
+
+def told_once(problems: Sequence[str]) -> list[str]:
+    """Without those that stages have only because they do as `train` does."""
+
+    def of_train(problem: str) -> str:
+        stage, found, _ = problem.partition(".train.")
+        return problem.replace(f"{stage}.", "") if found else problem
+
+    return [one for one in problems if of_train(one) == one or of_train(one) not in problems]
+
+
 OmegaConf.register_new_resolver("pare.start", by_start, replace=True)
+OmegaConf.register_new_resolver("pare.train", by_train, replace=True)
 
 #: what Hydra and OmegaConf raise of what cannot be composed; a file that is no YAML they let through
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError)

@@ -11,7 +11,7 @@ from typing import Any
 from pare.auto import Auto
 from pare.build import build
 from pare.bundle import Contents
-from pare.composition import key_of, parts
+from pare.composition import key_of, parts, told_once
 from pare.encoders.model import Model
 from pare.errors import ConfigError, TargetError
 from pare.pipeline import Expect
@@ -129,7 +129,7 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
     engine = part("engine", EngineSettings)
     root = store_root(config["store"], problems) if "store" in config else Path()
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(told_once(problems))
     both = {"model": config["model"], "train": config["train"]}
     finetune = built({"_target_": "pare.stages.finetune.Finetune", **both}, "", Finetune)
     strategies: dict[str, Strategy] = {"compression": strategy}
@@ -226,7 +226,7 @@ def _checked(
         if wrong is not None and not (unseen and isinstance(wrong, TargetError)):
             problems += wrong.problems
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(told_once(problems))
     return every
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pare import parallel
 from pare.batches import Batch, Row, collate, shuffled_batches
 from pare.encoders.network import Network, is_decayed
-from pare.errors import NonFiniteLoss
+from pare.errors import NonFiniteLoss, StageFailed
 from pare.outputs import Output
 from pare.progress import Progress
 from pare.resuming import FILE, Standing, restore_standing, save_standing
@@ -235,7 +235,8 @@ def fit(
             made = [
                 (collate([rows[i] for i in own], outputs, pad_id, device, own), share) for own, share in parts
             ]
-            value, norm = course.step(made, seeds_of_a_step(seed, step, training.accumulate), rate)
+            with within_memory(title, [batch for batch, _ in made], training):
+                value, norm = course.step(made, seeds_of_a_step(seed, step, training.accumulate), rate)
             for what, number in (("the loss", value), ("the norm of its gradient", norm)):
                 if not math.isfinite(number):
                     course.forget()
@@ -250,6 +251,23 @@ def fit(
             if told:
                 break  # `patient` ends the process
     return course.end()
+
+
+@contextmanager
+def within_memory(title: str, batches: Sequence[Batch], training: Training) -> Iterator[None]:
+    """Says what to do where these are more than the device has room for."""
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        texts, tokens = max((batch.ids.shape for batch in batches), key=math.prod)
+        remedy = "a smaller task.max_length may"
+        if training.batch_size > 1:
+            size, times = training.batch_size // 2, 2 * training.accumulate
+            remedy = f"train.batch_size={size} train.accumulate={times} takes half of them at a time"
+        raise StageFailed(
+            f"{title}: a batch of {texts} texts of {tokens} tokens did not fit into the memory of "
+            f"{batches[0].ids.device}; {remedy}"
+        ) from e
 
 
 def seeds_of_a_step(seed: int, step: int, batches: int) -> list[int]:
