@@ -1,5 +1,6 @@
 """What keys in the store are made of: all that a result depends on, and nothing else."""
 
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from commands import ROOT, TINY, fresh
 from pare import provenance
 from pare.cached import code_of
 from pare.checkpoint import Checkpoint
+from pare.encoders.network import Network
 from pare.ondemand import Rows
 from pare.pipeline import Pipeline
 from pare.progress import silent
@@ -110,6 +112,24 @@ def test_what_is_edited_meanwhile_is_not_the_code_that_ran(tmp_path: Path, where
         made.append(Counter(entry.kind for entry in entries if entry.meta.get("split") != "test"))
     assert made[0] == {"checkpoint": 3, "scores": 2, "measurement": 1}
     assert made[1] == {"checkpoint": 5, "scores": 4, "measurement": 2}
+
+
+def networks() -> int:
+    return sum(type(one) is Network for one in gc.get_objects())
+
+
+def test_what_a_stage_had_on_the_gpu_is_free_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch keeps it for itself, and what is measured runs in other processes."""
+    before, left = networks(), []
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: left.append(networks() - before))
+    there = pipeline(tmp_path)
+    for _ in range(2):  # the second time there is nothing to compute
+        outcome = there.execute(replace(FINETUNE, train=QUICK), [("export", Export())], ignore)
+        assert outcome.final.format == "onnx"
+        assert left == [0] * 4  # checkpoints and scores
 
 
 WORDS = ("open", "close", "stop")

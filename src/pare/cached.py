@@ -1,5 +1,6 @@
 """What is made of a task on a target: from the store, or computed and kept there."""
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
+
+import torch
 
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import ConfigError, StageFailed
@@ -90,7 +93,7 @@ class Cached:
             seconds = round(time.perf_counter() - began, 3)
             return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
 
-        return self.store.produce(key, "checkpoint", write)
+        return self.store.produce(key, "checkpoint", leaving_gpu(write))
 
     def key(self, stage: Stage, inputs: Mapping[str, str]) -> str:
         """Names what a stage makes of its inputs, by what stands for them: their digests, in the store."""
@@ -119,7 +122,7 @@ class Cached:
             return {"checkpoint": checkpoint.digest, "split": split, "seconds": seconds}
 
         key = self.score_key(checkpoint.digest, checkpoint.format, split)
-        entry, _ = self.store.produce(key, "scores", write)
+        entry, _ = self.store.produce(key, "scores", leaving_gpu(write))
         found = json.loads((entry.path / SCORES).read_text(encoding="utf-8"))
         return found["scores"], found["answers"]
 
@@ -229,6 +232,20 @@ class Cached:
         export = next((stage for _, stage in strategy if isinstance(stage, Export)), Export())
         plain = replace(export, lowering="plain", precision="fp32", gate=None)
         return (plain,) if self.hardware.standard_operators else (replace(plain, lowering="fused"), plain)
+
+
+def leaving_gpu(write: Callable[[Path], Mapping[str, Any]]) -> Callable[[Path], Mapping[str, Any]]:
+    """Gives the memory of the GPU that it used to the processes that are measured next."""
+
+    def then(folder: Path) -> Mapping[str, Any]:
+        try:
+            return write(folder)
+        finally:
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                gc.collect()
+                torch.cuda.empty_cache()
+
+    return then
 
 
 def run_beside(stage: Stage, sources: Mapping[str, Checkpoint], context: Context) -> None:
