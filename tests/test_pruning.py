@@ -11,7 +11,7 @@ from pare.checkpoint import Checkpoint
 from pare.distillation import Distillation
 from pare.encoders.network import Network
 from pare.errors import StageFailed
-from pare.importance import Scores, importance_of
+from pare.importance import Importance, Scores, importance_of
 from pare.losses import hard_loss
 from pare.pipeline import Outcome
 from pare.progress import Progress, silent
@@ -57,6 +57,17 @@ def test_what_does_nothing_matters_least(finetuned: Checkpoint, kind: str) -> No
     assert int(scores.heads.argmin()) == 2
     assert int(scores.neurons.argmin()) == 40
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["fisher", "dynabert"])
+def test_the_gradients_of_masks_need_none_of_weights(finetuned: Checkpoint, kind: Importance) -> None:
+    network = open_network(finetuned)
+    made: list[tuple[int, ...]] = []
+    for weight in network.parameters():
+        weight.register_post_accumulate_grad_hook(lambda weight: made.append(tuple(weight.shape)))
+    importance_of(network, kind, rows(finetuned, 2), 0)
+    assert made == []
+    assert all(weight.requires_grad for weight in network.parameters())
 
 
 def test_mask_gradients_are_those_of_scaling_a_head(finetuned: Checkpoint) -> None:

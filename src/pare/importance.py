@@ -76,14 +76,13 @@ def mask_scores(network: Network, rows: Sequence[Row], pad_id: int, squared: boo
     """The gradient of a mask of ones on every head and neuron, absolute or squared, summed over texts."""
     blocks = network.blocks()
     found = [Scores(torch.zeros(block.heads), torch.zeros(block.neurons)) for block in blocks]
-    with masked(blocks) as masks:
+    with masked(blocks) as masks, frozen(network):
         for _ in losses(network, rows, pad_id, batch_size=1):
             for scores, (heads, neurons) in zip(found, masks, strict=True):
                 for total, mask in ((scores.heads, heads), (scores.neurons, neurons)):
                     assert mask.grad is not None
                     total += mask.grad**2 if squared else mask.grad.abs()
                     mask.grad = None
-    network.zero_grad(set_to_none=True)
     return found
 
 
@@ -110,6 +109,19 @@ def masked(blocks: Sequence[Block]) -> Iterator[list[tuple[Tensor, Tensor]]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def frozen(network: Network) -> Iterator[None]:
+    """No gradients of weights for a while: those of a table of tokens are as large as the table."""
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)
 
 
 def losses(network: Network, rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[float]:
