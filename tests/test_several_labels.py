@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,16 @@ from pare.outputs import IGNORED_LABEL, Output
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stages.finetune import Finetune
-from pare.stages.networks import judge_of, start_network, tune_thresholds
+from pare.stages.networks import judge_of, rows_of, start_network, tune_thresholds
 from pare.store import Store
+from pare.tasks.example import Encoded, Example, singly
 from pare.tasks.mine import Mine
+from pare.tasks.several import Several
+from pare.tasks.spans import Way, span_labels
+from pare.tasks.text import TextEncoder, train_wordpiece
 from pare.training import Training
 from small import FINETUNE, HARDWARE, halved_int8, ignore
+from small import TASK as SPOKEN
 
 WORDS = ("red", "green", "blue", "tall")
 TOPICS = Output("topics", ("a", "b", "c"), choice="any")
@@ -117,3 +123,26 @@ def test_a_look_at_dev_is_with_the_thresholds_of_the_end(task: Mine) -> None:
     assert judge() == before
     tune_thresholds(network, task, encoder)
     assert judge() == before
+
+
+@pytest.mark.parametrize("by", ["tags", "pointers"])
+def test_labels_are_worked_out_once_and_stay_what_they_are(
+    task: Mine, by: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several tasks, too, of which each text has its own only."""
+    both = Several(name="both", max_length=32, tasks={"spoken": replace(SPOKEN, by=by), "words": task})
+    encoder = TextEncoder(train_wordpiece(list(singly(both.texts("train"))), 500), 32)
+    encoded = encoder.encode(both.texts("dev"))
+    labels = both.labels("dev", encoded)
+    expected = [Row(one.ids, its) for one, its in zip(encoded, labels, strict=True)]
+    worked: list[Example] = []
+
+    def noted(output: Output, example: Example, tokens: Encoded) -> object:
+        worked.append(example)
+        return span_labels(output, example, tokens)
+
+    monkeypatch.setattr("pare.tasks.slu.span_labels", noted)
+    rows = rows_of(both, "dev", encoder)
+    assert all(list(rows) == expected for _ in range(3))
+    assert len(worked) == len(SPOKEN.texts("dev"))
+    assert {"words_label": []} in [row.labels for row in rows]

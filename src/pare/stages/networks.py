@@ -25,6 +25,7 @@ from pare.fitting import Judge
 from pare.forwarding import network_run
 from pare.ondemand import OnDemand, changed, drawn, one_after_another
 from pare.outputs import Output, has_places
+from pare.tasks.columns import Answers, Ragged
 from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
@@ -165,11 +166,14 @@ def read_alike(network: Network, its: TextEncoder, others: TextEncoder, name: st
 
 def rows_of(task: Task, split: Split, encoder: TextEncoder) -> Sequence[Row]:
     """The texts of a split as a model takes them; without labels for "unlabelled"."""
-    encoded = encoder.encode(task.texts(split), places=has_places(task.outputs()))
     if split == "unlabelled":
-        return changed(encoded, lambda e: Row(e.ids))
-    labels = task.labels(split, encoded)
-    return OnDemand(len(encoded), lambda i: Row(encoded[i].ids, labels[i]))
+        return changed(encoder.encode(task.texts(split), places=False), lambda e: Row(e.ids))
+    encoded = encoder.encode(task.texts(split), places=has_places(task.outputs()))
+    labels = Answers(task.outputs(), task.labels(split, encoded))
+    ids = Ragged()  # alone: where tokens lie is in the labels now
+    for text in encoded:
+        ids.add(text.ids)
+    return OnDemand(len(ids), lambda i: Row(ids[i].tolist(), labels[i]))
 
 
 def lessons_of(task: Task, encoder: TextEncoder, unlabelled: bool) -> Sequence[Row]:

@@ -1,12 +1,13 @@
-"""Examples and tokens as columns: a million of them take little more memory than their texts and ids."""
+"""Examples, tokens and labels as columns: a million take little more memory than their texts and ids."""
 
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
-from itertools import chain
-from typing import Generic, TypeVar
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar
 
 from pare.decoding import Text
 from pare.ondemand import OnDemand, Rows
+from pare.outputs import Labels, Output
 from pare.tasks.example import Encoded, Example, Span
 
 V = TypeVar("V", bound=Hashable)
@@ -60,6 +61,45 @@ class Ragged(Rows["array[int]"]):
 
     def at(self, number: int) -> "array[int]":
         return self._numbers[self._ends[number] : self._ends[number + 1]]
+
+
+class Answers(Rows[Labels]):
+    """What is to be answered to each text, worked out once, whatever that takes."""
+
+    def __init__(self, outputs: Sequence[Output], labels: Iterable[Labels]) -> None:
+        self._columns = [(output, Ragged()) for output in outputs]
+        self._count = 0
+        for found in labels:
+            self._count += 1
+            for output, column in self._columns:
+                told = output.name in found  # by a task beside others those of its own heads only
+                column.add((1, *numbers_of(output, found[output.name])) if told else ())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def at(self, number: int) -> Labels:
+        kept = [(output, column.at(number).tolist()) for output, column in self._columns]
+        return {output.name: label_of(output, numbers[1:]) for output, numbers in kept if numbers}
+
+
+def numbers_of(output: Output, label: Any) -> Iterable[int]:
+    """A text's label in a row; where any may hold of a token, how many do comes first: -1 without labels."""
+    if output.scope == "text":
+        return [label] if output.choice == "one" else list(label)
+    if output.choice == "one":
+        return list(label)
+    return chain.from_iterable((-1,) if ids is None else (len(ids), *ids) for ids in label)
+
+
+def label_of(output: Output, numbers: list[int]) -> int | list[int] | list[list[int] | None]:
+    """The label of those numbers."""
+    if output.choice == "one" and output.scope == "text":
+        return numbers[0]
+    if output.choice == "one" or output.scope == "text":
+        return numbers
+    left = iter(numbers)
+    return [None if count < 0 else list(islice(left, count)) for count in left]
 
 
 class Tokens(Rows[Encoded]):
