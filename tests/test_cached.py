@@ -36,6 +36,7 @@ from pare.tasks.example import Example
 from pare.tasks.mine import Mine
 from pare.tasks.several import Several
 from pare.tasks.sources import Generated, Splits
+from pare.training import Device
 from small import FINETUNE, HARDWARE, OPENVINO, QUICK, TASK, TORCH, ignore, pipeline
 
 SLOW = pytest.mark.slow
@@ -215,10 +216,39 @@ def test_no_stage_reads_test(tmp_path: Path) -> None:
 
 
 def test_networks_are_scored_once_whatever_the_target(root: Path, finetuned: Checkpoint) -> None:
-    """By PyTorch on the CPU; what runs in the target's runtime is scored there."""
+    """By PyTorch; what runs in the target's runtime is scored there."""
     pipeline(root).score(finetuned, "dev")
     gpu = Hardware(name="gpu", device="cuda")
     for hardware in (OPENVINO, TORCH, gpu, replace(gpu, providers=TENSORRT)):
         assert pipeline(root, hardware=hardware).scored(finetuned.digest, "torch", "dev")
     keys = {pipeline(root, hardware=one).score_key("0123", one.runs, "dev") for one in (HARDWARE, gpu)}
     assert len(keys) == 2
+
+
+def test_networks_are_scored_where_they_are_trained(
+    tmp_path: Path, finetuned: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a GPU's name, and on a CPU by nothing that has to do with GPUs."""
+
+    def there(device: Device) -> Pipeline:
+        return Pipeline(Store(tmp_path), TASK, 0, HARDWARE, silent, device)
+
+    def key(device: Device) -> str:
+        return there(device).score_key("0123", "torch", "dev")
+
+    on_the_cpu = key("cpu")
+    monkeypatch.setattr("pare.cached.torch_finds_a_gpu", lambda: False)
+    assert key("auto") == on_the_cpu
+    monkeypatch.setattr("pare.cached.torch_finds_a_gpu", lambda: True)
+    keys = {on_the_cpu, key("cpu")}
+    for card in ("NVIDIA H200", "Tesla T4"):
+        monkeypatch.setattr("pare.cached.gpus", lambda card=card: [card])
+        keys.add(key("auto"))
+        assert key("cuda") == key("auto")
+    assert len(keys) == 3
+    assert len({there(device).score_key("0123", "onnx", "dev") for device in ("auto", "cpu")}) == 1
+    asked: list[str] = []
+    monkeypatch.setattr(Network, "to", lambda self, device: asked.append(device) or self)
+    for device in ("auto", "cpu"):
+        there(device).score(finetuned, "test")
+    assert asked == ["cuda", "cpu"]

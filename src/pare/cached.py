@@ -9,14 +9,14 @@ from inspect import getmro
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import torch
 
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
-from pare.machine import cpu, driver, gpus
+from pare.machine import cpu, driver, gpus, torch_finds_a_gpu
 from pare.parallel import helpers
 from pare.progress import Progress, silent
 from pare.provenance import code_digest, digest, versions
@@ -31,6 +31,7 @@ from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import latencies_ms, measure
 from pare.targets.scoring import runner
 from pare.tasks.task import Split, Task
+from pare.training import Device
 
 SCORES, MEASUREMENT = "scores.json", "measurement.json"
 #: the modules by which checkpoints are scored, and measured
@@ -68,11 +69,23 @@ def is_decided_by_measuring(stage: Stage) -> TypeGuard[Export]:
 
 
 class Cached:
-    """Checkpoints, scores and measurements for one task, seed and target, through one store."""
+    """Checkpoints, scores and measurements for one task, seed and target, through one store.
 
-    def __init__(self, store: Store, task: Task, seed: int, hardware: Hardware, progress: Progress) -> None:
+    device: where networks are trained, and scored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        task: Task,
+        seed: int,
+        hardware: Hardware,
+        progress: Progress,
+        device: Device = "auto",
+    ) -> None:
         self.store, self.task, self.seed = store, task, seed
         self.hardware, self.progress = hardware, progress
+        self.device = device
 
     def produce(self, stage: Stage, sources: Mapping[str, Checkpoint]) -> tuple[Entry, bool]:
         """The stage's checkpoint, from the store if it holds one for the same inputs."""
@@ -110,12 +123,17 @@ class Cached:
             }
         )
 
+    @property
+    def networks_on(self) -> Literal["cpu", "cuda"]:
+        """The device that scores them."""
+        return "cuda" if self.device != "cpu" and torch_finds_a_gpu() else "cpu"
+
     def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
         """Metrics and answers on a split, in the target's runtime; kept in the store too."""
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
-            run = runner(checkpoint, self.fitted(checkpoint))
+            run = runner(checkpoint, self.fitted(checkpoint), self.networks_on)
             answers = answers_of(checkpoint, self.task.texts(split), run)
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             seconds = round(time.perf_counter() - began, 3)
@@ -129,13 +147,14 @@ class Cached:
     def score_key(self, checkpoint: str, format_: Format, split: Split) -> str:
         """checkpoint: its digest. Another chip rounds in another way, INT8 most of all."""
         target, here = self.hardware, format_ != self.hardware.runs
+        device = self.networks_on if here else target.device
         return digest(
             {
                 "checkpoint": checkpoint,
                 "split": split,
                 "task": self.task_identity("train", split),  # train: whose lengths TensorRT is told
-                "device": "cpu" if here else target.device,
-                "chip": [cpu()] if here or target.device == "cpu" else [*gpus(), driver()],
+                "device": device,
+                "chip": [cpu()] if device == "cpu" else [*gpus(), driver()],
                 "engine": "torch" if here else target.engine,
                 "code": code_digest(SCORING),
                 "versions": versions(("torch",) if here else target.packages),

@@ -24,7 +24,7 @@ from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
 from pare.tasks.task import Task
 from pare.tracking.tracker import Tracker
-from pare.training import Training
+from pare.training import Device, Training
 from pare.ways import Way, able, ways
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,11 @@ class Job:
     def threads(self) -> int:
         """Of what is computed, scores among it; a target has its own."""
         return self.finetune.train.threads
+
+    @property
+    def device(self) -> Device:
+        """Of what is trained, and of what scores it."""
+        return self.finetune.train.device
 
     @property
     def stages(self) -> list[Stage]:

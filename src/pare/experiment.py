@@ -74,7 +74,9 @@ def carry_out(
     torch.set_num_threads(job.threads)  # whatever PyTorch does; not only what trains
     store = Store(job.store)
     show = report.Terminal()
-    pipelines = [Pipeline(store, job.task, job.seed, way.hardware, show.progress) for way in job.ways]
+    pipelines = [
+        Pipeline(store, job.task, job.seed, way.hardware, show.progress, job.device) for way in job.ways
+    ]
     done: list[str] = []
 
     def on_step(step: Step) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from pare import parallel
 
+Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -36,7 +37,7 @@ class Training:
     patience: int | None = None
     class_weights: Literal["none", "balanced"] = "none"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 2  # fixed, so that the same seed gives the same bits on the same CPU
     processes: int = 1
 
@@ -114,7 +115,7 @@ def looks_in_vain(
     return found
 
 
-def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+def resolve_device(name: Device) -> torch.device:
     """Of this process: each of several has a GPU of its own."""
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")

@@ -85,6 +85,6 @@ class Cohort(Stage):
         for name, student in students.items():
             folder = context.output / name
             folder.mkdir()
-            tune_thresholds(student, context.task, encoder)
+            tune_thresholds(student, context.task, encoder, self.train.device)
             write_network(folder, student, encoder, {"model": self.students[name].name}, history)
         write_cohort(context.output, list(students))

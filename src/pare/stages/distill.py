@@ -134,7 +134,7 @@ class Distill(Stage):
             judge=judge_of(student, context.task, encoder) if self.distillation.teaches_the_task else None,
             scratch=context.scratch,
         )
-        tune_thresholds(student, context.task, encoder)
+        tune_thresholds(student, context.task, encoder, self.train.device)
         write_network(context.output, student, encoder, facts, history)
 
     def open_teacher(

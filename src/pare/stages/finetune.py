@@ -73,7 +73,7 @@ class Finetune(Stage):
             judge=judge_of(network, context.task, encoder),
             scratch=context.scratch,
         )
-        tune_thresholds(network, context.task, encoder)
+        tune_thresholds(network, context.task, encoder, self.train.device)
         write_network(context.output, network, encoder, {"model": self.model.name}, history)
 
 

@@ -30,6 +30,7 @@ from pare.tasks.example import singly
 from pare.tasks.task import Split, Task
 from pare.tasks.text import TextEncoder, train_wordpiece, wordpiece_from
 from pare.thresholds import best_threshold, closed
+from pare.training import Device, resolve_device
 
 log = logging.getLogger(__name__)
 
@@ -227,12 +228,13 @@ def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
     return judge
 
 
-def tune_thresholds(network: Network, task: Task, encoder: TextEncoder) -> None:
+def tune_thresholds(network: Network, task: Task, encoder: TextEncoder, device: Device = "cpu") -> None:
     """Moves the biases of heads that ask for it: what then lies above 0 gives the best micro F1 on dev."""
     if not any(output.tuned for output in network.outputs):
         return
     encoded = encoder.encode(task.texts("dev"), places=has_places(network.outputs))
-    found = dict(logits_of_run(network_run(network), encoded, encoder.pad_id))
+    found = dict(logits_of_run(network_run(network.to(resolve_device(device))), encoded, encoder.pad_id))
+    network.cpu()
     for name, cut in thresholds_of(network.outputs, task.labels("dev", encoded), found).items():
         head = network.heads[name]
         assert isinstance(head, nn.Linear)

@@ -90,7 +90,7 @@ class Qat(Stage):
         network = open_network(inputs["model"])
         learned = {name: value for name, value in rounded.state_dict().items() if not name.startswith(HOOKS)}
         network.load_state_dict(learned)
-        tune_thresholds(network, context.task, encoder)
+        tune_thresholds(network, context.task, encoder, self.train.device)
         write_network(context.output, network, encoder, dict(inputs["model"].facts), history)
 
 

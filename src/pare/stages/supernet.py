@@ -119,7 +119,7 @@ class Supernet(Stage):
                 scratch=context.scratch,
             )
         facts = {**inputs["model"].facts, "widths": list(self.widths), "multiple_of": self.multiple_of}
-        tune_thresholds(network, context.task, encoder)
+        tune_thresholds(network, context.task, encoder, self.train.device)
         write_network(context.output, network, encoder, facts, history)
 
 

@@ -81,7 +81,7 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
         mine: list[Node] = []
         ends: list[Node] = []
         for way, (hardware, strategy) in enumerate(known_ways(job)):
-            pipeline = Cached(store, job.task, job.seed, hardware, silent)
+            pipeline = Cached(store, job.task, job.seed, hardware, silent, job.device)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy], judged_in(job, strategy))
             if job.auto is None:  # which scores only what it takes

@@ -141,7 +141,7 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[
     read_once(job)
     torch.set_num_threads(job.threads)
     way = job.ways[node.way]
-    pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent)
+    pipeline = Pipeline(Store(job.store), job.task, job.seed, way.hardware, silent, job.device)
     judge = judge_of(job, way.strategy)
     try:
         if why := next(filter(None, before), None):

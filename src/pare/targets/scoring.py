@@ -8,7 +8,8 @@ from pare.targets.answers import graph_run
 from pare.targets.hardware import Hardware
 
 
-def runner(checkpoint: Checkpoint, hardware: Hardware) -> Run:
+def runner(checkpoint: Checkpoint, hardware: Hardware, device: str = "cpu") -> Run:
+    """device: of networks."""
     if checkpoint.format == hardware.runs:
         return graph_run(checkpoint, hardware)
-    return network_run(load(checkpoint.path, checkpoint.outputs))
+    return network_run(load(checkpoint.path, checkpoint.outputs).to(device))
