@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from pare.checkpoint import SHIPPED
+from pare.checkpoint import SHIPPED, Format
 from pare.encoders.families import FAMILIES
 from pare.encoders.model import Model
 from pare.pipeline import Outcome
@@ -32,7 +32,7 @@ from pare.stages.vocabulary import Vocabulary
 from pare.stages.width import Width
 from pare.tasks.text import train_wordpiece
 from pare.training import Training
-from small import ARCHITECTURE, HARDWARE, OPENVINO, QUICK, TASK, halved_int8, ignore, pipeline
+from small import ARCHITECTURE, HARDWARE, OPENVINO, QUICK, TASK, TORCH, halved_int8, ignore, pipeline
 
 TYPES = sorted(model_type for family in FAMILIES for model_type in family.model_types)
 TRAIN = Training(steps=120, learning_rate=3e-3, precision="fp32", threads=1)
@@ -71,6 +71,7 @@ STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {
         ("export", Export(format="openvino", lowering="plain")),
         ("quantize", Nncf(calibration_rows=16)),
     ),
+    "program": (("width", Width(keep=0.5, importance="magnitude")), ("export", Export(format="program"))),
     "all of it": (
         ("vocabulary", Vocabulary(max_length=32)),
         ("width", Width(keep=0.5, importance="magnitude")),
@@ -82,6 +83,8 @@ STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {
 }
 
 
+#: what they end in, where that is no ONNX graph
+ENDS: dict[str, Format] = {"openvino": "openvino", "program": "program"}
 UNPRUNED = {"static", "dynamic", "symmetric", "half", "fused half", "sensitivity", "openvino"}
 
 
@@ -95,6 +98,8 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "num_attention_heads": 4, "intermediate_size": 128, "max_position_embeddings": 40, "pad_token_id": 0,
         "initializer_range": 0.05, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
+    if request.param == "ernie":
+        shape["use_task_id"] = True  # as those that are published have it
     if request.param == "electra":
         shape["embedding_size"] = 32  # narrower than the layers, as the small ones have it
     if request.param == "distilbert":
@@ -110,14 +115,14 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def carried_out(family: tuple[Path, Finetune], name: str) -> Outcome:
     root, finetune = family
-    hardware = OPENVINO if name == "openvino" else HARDWARE
+    hardware = {"openvino": OPENVINO, "program": TORCH}.get(name, HARDWARE)
     return pipeline(root, hardware=hardware).execute(finetune, STRATEGIES[name], ignore)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_method_works_on_every_family(family: tuple[Path, Finetune], name: str) -> None:
     outcome = carried_out(family, name)
-    assert outcome.final.format == ("openvino" if name == "openvino" else "onnx")
+    assert outcome.final.format == ENDS.get(name, "onnx")
     smaller = outcome.final.parameters < outcome.baseline.parameters
     assert smaller == (name not in UNPRUNED)
     if not smaller:

@@ -144,6 +144,8 @@ def read(exported: ExportedProgram) -> Program:
             if op in IDENTITIES:
                 renamed[node.name] = plain(node.args[0])
                 continue
+            alters = alters_its_input(op)
+            op = op.replace("_.", ".", 1) if alters else op
             check_allowed(op, node)
             args = [plain(value) for value in node.args]
             kwargs = {k: plain(v) for k, v in node.kwargs.items() if k not in LEFT_OUT}
@@ -151,8 +153,17 @@ def read(exported: ExportedProgram) -> Program:
                 dtype = args[2] if op == "to.device" else kwargs["dtype"]
                 op, args, kwargs = "to.dtype", [args[0], dtype], {}
             found.append(Operation(node.name, op, args, kwargs))
-            renamed[node.name] = {"value": node.name}
+            made = {"value": node.name}
+            if alters:  # whoever reads its input from here on reads what became of it
+                renamed |= {name: made for name, value in renamed.items() if value == args[0]}
+            renamed[node.name] = made
     return Program(found, results, weights)
+
+
+def alters_its_input(op: str) -> bool:
+    """Whether it writes its answer over its first argument, as add_.Tensor does."""
+    name = op.partition(".")[0]
+    return name.endswith("_") and not name.endswith("__")
 
 
 def check_allowed(op: str, node: fx.Node) -> None:
