@@ -1,5 +1,6 @@
 """A layer that compression ruins is found, named, and can be spared."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,21 @@ import torch
 
 from pare.checkpoint import Checkpoint
 from pare.errors import StageFailed
+from pare.files import write_json
 from pare.outputs import Output
 from pare.pipeline import Outcome
 from pare.progress import silent
+from pare.report import Terminal
 from pare.stages.export import Export
 from pare.stages.networks import open_network, open_text_encoder, write_network
 from pare.stages.quantize import Quantize
 from pare.stages.sensitivity import Sensitivity, divergence, groups, kl
 from pare.stages.stage import Context, Stage
+from pare.stages.vocabulary import Vocabulary
 from pare.stages.width_sensitivity import WidthSensitivity
+from pare.steps import stage_record
 from pare.tasks.example import Encoded
+from sample import RESULT
 from small import FINETUNE, TASK, ignore, pipeline
 
 
@@ -46,7 +52,7 @@ def test_what_int8_ruins_comes_first(fragile: Checkpoint, tmp_path: Path, by: st
     (tmp_path / "out").mkdir()
     stage = Sensitivity(by=by, calibration_rows=16)  # type: ignore[arg-type]
     stage.run({"model": fragile}, Context(TASK, 0, tmp_path / "out", silent))
-    table = Checkpoint(tmp_path / "out", "").facts["sensitivity"]
+    table = Checkpoint(tmp_path / "out", "").facts["found"]["sensitivity"]["table"]
     assert worst in table[0]["name"]
     assert table[0]["divergence"] > 5 * table[1]["divergence"]
     assert table[0]["drop"] >= max(part["drop"] for part in table) > 0
@@ -61,7 +67,36 @@ def test_the_worst_can_be_left_in_float(root: Path) -> None:
     whole = executed(root, *before, ("quantize", Quantize(calibration_rows=16))).final
     integer, maps = whole.facts["integer_linear_maps"]
     assert spared.facts["integer_linear_maps"] == [integer - 3, maps]
-    assert len(spared.facts["sensitivity"]) == maps
+    assert len(spared.facts["found"]["sensitivity"]["table"]) == maps
+
+
+def test_what_stages_find_is_in_the_result_and_in_the_terminal(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = executed(
+        root,
+        ("vocabulary", Vocabulary(max_tokens=300)),
+        ("export", Export()),
+        ("int8", Sensitivity(calibration_rows=8)),
+        ("quantize", Quantize(calibration_rows=8)),
+    ).steps
+    result = replace(RESULT, stages=[stage_record(step) for step in steps])
+    _, vocabulary, export, sensitivity, quantize = (stage["found"] for stage in result.stages)
+    assert (export, quantize) == (None, None)
+    shares = [100 * vocabulary[when]["dev"] for when in ("unknown_before", "unknown_after")]
+    assert shares[0] < shares[1]
+    worst = sensitivity["table"][0]
+    Terminal().result(result, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"vocabulary: unknown tokens on dev {shares[0]:.2f} % → {shares[1]:.2f} %" in lines
+    told = [line for line in lines if line.startswith("int8: ")]
+    assert len(told) == 5
+    assert told[0].startswith(f"int8: {worst['name']} alone in INT8: divergence {worst['divergence']:.3g}, ")
+    assert told[0].endswith(f", {100 * worst['drop']:.2f} points lost")
+    write_json(tmp_path / "result.json", {"stages": list(result.stages)})  # which takes no NaN
+    older = [{key: value for key, value in stage.items() if key != "found"} for stage in result.stages]
+    Terminal().result(replace(result, stages=older), tmp_path)
+    assert "unknown tokens" not in capsys.readouterr().out
 
 
 def test_sparing_needs_a_table(root: Path) -> None:
@@ -102,7 +137,7 @@ def test_a_layer_that_pruning_ruins_comes_first(root: Path, finetuned: Checkpoin
     source = Checkpoint(tmp_path / "torch", "idle")
     WidthSensitivity(rows=32).run({"model": source}, Context(TASK, 0, tmp_path / "out", silent))
     found = Checkpoint(tmp_path / "out", "")
-    drops = {row["name"]: row["drop"] for row in found.facts["width_sensitivity"]}
+    drops = {row["name"]: row["drop"] for row in found.facts["found"]["width_sensitivity"]["table"]}
     assert drops["layer 0 ffn"] == 0
     assert len(drops) == 4
     assert list(drops.values()) == sorted(drops.values(), reverse=True)

@@ -82,4 +82,5 @@ def stage_record(step: Step) -> dict[str, Any]:
         "delta": delta,
         "gate": None if step.verdict is None else asdict(step.verdict),
         "used": step.used,
+        "found": step.checkpoint.facts.get("found", {}).get(step.kind),  # later stages carry it, too
     }

@@ -76,11 +76,12 @@ class Quantize(Stage):
     def sensitive(self, source: Checkpoint) -> list[str]:
         if not self.keep_sensitive:
             return []
-        if "sensitivity" not in source.facts:
+        found = source.facts.get("found", {}).get("sensitivity")
+        if found is None:
             raise StageFailed(
                 "quantize.keep_sensitive: needs a sensitivity stage between export and quantize"
             )
-        return [part["name"] for part in source.facts["sensitivity"][: self.keep_sensitive]]
+        return [part["name"] for part in found["table"][: self.keep_sensitive]]
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         source = inputs["model"]

@@ -1,6 +1,6 @@
 """Sensitivity to INT8: each linear map, or layer, quantized alone, and how far the answers move.
 
-Changes nothing: the table goes into the checkpoint's facts and into sensitivity.tsv, the worst first. A
+Changes nothing: the table goes into `result.json` and into sensitivity.tsv, the worst first. A
 `quantize` stage after it keeps the worst in float with `keep_sensitive`, and a bad INT8 score has a cause.
 """
 
@@ -28,6 +28,7 @@ from pare.stages.stage import Context, Stage
 from pare.tasks.example import Encoded, lengths_of
 
 TABLE = "sensitivity.tsv"
+TOLD = 5  # of the worst, in the terminal
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,12 @@ class Sensitivity(Stage):
                     losses.append(Loss(part, gap, score - judged(run)))
                     advance(1, part)
         losses.sort(key=lambda loss: -loss.divergence)
-        write_graph(context.output, model, source, {"sensitivity": [asdict(loss) for loss in losses]})
+        told = [
+            f"{loss.name} alone in INT8: divergence {loss.divergence:.3g}, {100 * loss.drop:.2f} points lost"
+            for loss in losses[:TOLD]
+        ]
+        found = {"told": told, "table": [asdict(loss) for loss in losses]}
+        write_graph(context.output, model, source, {"found": {self.kind: found}})
         lines = [f"{loss.name}\t{loss.divergence:.6g}\t{100 * loss.drop:+.2f}\n" for loss in losses]
         text = "".join(["linear map\tdivergence\tpoints lost\n", *lines])
         (context.output / TABLE).write_text(text, encoding="utf-8")

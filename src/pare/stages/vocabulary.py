@@ -70,7 +70,11 @@ class Vocabulary(Stage):
         check_tokens(before.tokenizer, after.tokenizer, new)
         check_texts(source, after, texts, readings, new, unknown_id(whole))
         facts = {**source.facts, **shrink(network, new, self.max_length)}
-        write_network(context.output, network, after, {**facts, **compare(context, before, after, new)})
+        found = compare(context, before, after, new)
+        shares = [f"{100 * found[when]['dev']:.2f} %" for when in ("unknown_before", "unknown_after")]
+        told = ["unknown tokens on dev " + " → ".join(shares)]
+        facts["found"] = {self.kind: {"told": told, **found}}
+        write_network(context.output, network, after, facts)
 
 
 def read(tokenizer: Tokenizer, texts: Sequence[Text]) -> Sequence[Sequence[int]]:
@@ -172,15 +176,15 @@ def compare(
     context: Context, before: TextEncoder, after: TextEncoder, new: Mapping[int, int]
 ) -> dict[str, dict[str, float]]:
     """Shares, by split: unknown tokens before and after, and texts that are read exactly as before."""
-    facts: dict[str, dict[str, float]] = {"unknown_before": {}, "unknown_after": {}, "texts_unchanged": {}}
+    found: dict[str, dict[str, float]] = {"unknown_before": {}, "unknown_after": {}, "texts_unchanged": {}}
     for split in ("train", "dev"):
         texts = context.task.texts(split)
         old, now = before.encode(texts), after.encode(texts)
-        facts["unknown_before"][split] = unknown_share(before.tokenizer, old)
-        facts["unknown_after"][split] = unknown_share(after.tokenizer, now)
+        found["unknown_before"][split] = unknown_share(before.tokenizer, old)
+        found["unknown_after"][split] = unknown_share(after.tokenizer, now)
         alike = sum(same(one, other, new) for one, other in zip(old, now, strict=True))
-        facts["texts_unchanged"][split] = alike / len(texts)
-    return facts
+        found["texts_unchanged"][split] = alike / len(texts)
+    return found
 
 
 def unknown_share(tokenizer: Tokenizer, encoded: Sequence[Encoded]) -> float:

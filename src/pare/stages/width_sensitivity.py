@@ -1,6 +1,6 @@
 """Sensitivity to pruning: the heads or the neurons of each layer pruned alone, and what the task loses.
 
-Changes nothing: the table goes into the checkpoint's facts and into sensitivity.tsv, the worst first. Where
+Changes nothing: the table goes into `result.json` and into sensitivity.tsv, the worst first. Where
 layers differ much, `width` with `allocation: global` gives each what it deserves.
 """
 
@@ -24,6 +24,7 @@ from pare.stages.networks import (
 from pare.stages.stage import Context, Stage
 
 TABLE = "sensitivity.tsv"
+TOLD = 5  # of the worst, in the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,11 @@ class WidthSensitivity(Stage):
                     found.append({"name": f"layer {layer} {part}", "drop": drop})
                     advance(1, f"layer {layer}")
         found.sort(key=lambda row: -float(row["drop"]))
-        write_network(context.output, network, encoder, {**source.facts, "width_sensitivity": found})
+        told = [
+            f"{row['name']} alone at {self.keep:g} of its width: {100 * float(row['drop']):.2f} points lost"
+            for row in found[:TOLD]
+        ]
+        facts = {**source.facts, "found": {self.kind: {"told": told, "table": found}}}
+        write_network(context.output, network, encoder, facts)
         lines = [f"{row['name']}\t{100 * float(row['drop']):+.2f}\n" for row in found]
         (context.output / TABLE).write_text("".join(["part\tpoints lost\n", *lines]), encoding="utf-8")
