@@ -14,6 +14,7 @@ from pare.outputs import Output
 from pare.pipeline import Outcome
 from pare.progress import silent
 from pare.report import Terminal
+from pare.runtimes.onnx_session import Session
 from pare.stages.export import Export
 from pare.stages.networks import open_network, open_text_encoder, write_network
 from pare.stages.quantize import Quantize
@@ -59,6 +60,23 @@ def test_what_int8_ruins_comes_first(fragile: Checkpoint, tmp_path: Path, by: st
     lines = (tmp_path / "out" / "sensitivity.tsv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(table) + 1
     assert lines[1].startswith(table[0]["name"])
+
+
+def test_each_graph_answers_dev_once(
+    fragile: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    class Counting(Session):
+        def run(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+            read.append(len(ids))
+            return super().run(ids, mask)
+
+    monkeypatch.setattr("pare.stages.sensitivity.Session", Counting)
+    (tmp_path / "out").mkdir()
+    Sensitivity(calibration_rows=8).run({"model": fragile}, Context(TASK, 0, tmp_path / "out", silent))
+    maps = len(Checkpoint(tmp_path / "out", "").facts["found"]["sensitivity"]["table"])
+    assert sum(read) == (maps + 1) * len(TASK.texts("dev"))
 
 
 def test_the_worst_can_be_left_in_float(root: Path) -> None:
@@ -109,12 +127,16 @@ def test_each_text_counts_as_much_as_any_other() -> None:
     encoded = [Encoded([5, 6], [])] * 32 + [Encoded([7], [])]
     outputs = (Output("intent", ("a", "b")), Output("slots", ("a", "b"), "token"))
 
-    def answers(ids: np.ndarray, mask: np.ndarray, certain: float = 0.0) -> dict[str, np.ndarray]:
-        slots = np.stack([certain * (ids == 7), np.zeros(ids.shape)], -1).astype(np.float32)
-        return {"intent": slots[:, 0], "slots": slots}
+    def answers(certain: float) -> dict[int, dict[str, np.ndarray]]:
+        found = {}
+        for i, e in enumerate(encoded):
+            ids = np.array([*e.ids, 7])  # and padding, which says nothing
+            slots = np.stack([certain * (ids == 7), np.zeros(ids.shape)], -1).astype(np.float32)
+            found[i] = {"intent": slots[0], "slots": slots}
+        return found
 
     gap = float(kl(np.zeros((1, 2)), np.array([[3.0, 0.0]]), "one")[0])
-    found = divergence(answers, lambda ids, mask: answers(ids, mask, 3.0), outputs, encoded, 0)
+    found = divergence(answers(0.0), answers(3.0), outputs, encoded)
     assert found == pytest.approx((gap / 33 + gap / 65) / 2, rel=1e-5)
 
 

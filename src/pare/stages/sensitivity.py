@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from pare.answering import Run, answers_of_run, padded
+from pare.answering import Logits, answers_of_logits, logits_of_run
 from pare.checkpoint import ONNX_MODEL, Checkpoint, Format
 from pare.errors import StageFailed
 from pare.lowering.calibration import activation_ranges, sample
@@ -78,14 +78,17 @@ class Sensitivity(Stage):
         dev = task.texts("dev")
         encoded = encoder.encode(dev)
 
-        def judged(run: Run) -> float:
-            answers = answers_of_run(run, source.outputs, dev, encoded, encoder.pad_id)
+        def answered_by(file: Path) -> dict[int, Logits]:
+            return dict(logits_of_run(Session(str(file), threads=self.threads).run, encoded, encoder.pad_id))
+
+        def judged(found: Mapping[int, Logits]) -> float:
+            answers = answers_of_logits(found.items(), source.outputs, dev, encoded)
             return task.score("dev", answers)[task.primary]
 
         with TemporaryDirectory() as folder:
             file = Path(folder) / ONNX_MODEL
             onnx.save(model, str(file))
-            whole = Session(str(file), threads=self.threads).run
+            whole = answered_by(file)
             score = judged(whole)
             losses = []
             parts = groups(names, self.by)
@@ -95,17 +98,17 @@ class Sensitivity(Stage):
                     alone.CopyFrom(model)
                     to_integer(alone, ranges, set(names) - set(members), 8, False)
                     onnx.save(alone, str(file))
-                    run = Session(str(file), threads=self.threads).run
-                    gap = divergence(whole, run, source.outputs, encoded, encoder.pad_id)
-                    losses.append(Loss(part, gap, score - judged(run)))
+                    found = answered_by(file)
+                    gap = divergence(whole, found, source.outputs, encoded)
+                    losses.append(Loss(part, gap, score - judged(found)))
                     advance(1, part)
         losses.sort(key=lambda loss: -loss.divergence)
         told = [
             f"{loss.name} alone in INT8: divergence {loss.divergence:.3g}, {100 * loss.drop:.2f} points lost"
             for loss in losses[:TOLD]
         ]
-        found = {"told": told, "table": [asdict(loss) for loss in losses]}
-        write_graph(context.output, model, source, {"found": {self.kind: found}})
+        table = {"told": told, "table": [asdict(loss) for loss in losses]}
+        write_graph(context.output, model, source, {"found": {self.kind: table}})
         lines = [f"{loss.name}\t{loss.divergence:.6g}\t{100 * loss.drop:+.2f}\n" for loss in losses]
         text = "".join(["linear map\tdivergence\tpoints lost\n", *lines])
         (context.output / TABLE).write_text(text, encoding="utf-8")
@@ -121,17 +124,29 @@ def groups(names: Sequence[str], by: Literal["map", "layer"]) -> dict[str, list[
 
 
 def divergence(
-    one: Run, other: Run, outputs: Sequence[Output], encoded: Sequence[Encoded], pad_id: int
+    before: Mapping[int, Logits],
+    after: Mapping[int, Logits],
+    outputs: Sequence[Output],
+    encoded: Sequence[Encoded],
 ) -> float:
-    """KL of the second's answers from the first's, mean over texts, over tokens, and over heads."""
+    """KL of the second's answers from the first's, mean over texts, over tokens, and over heads.
+
+    before, after: logits by the number of the text.
+    """
     gaps: dict[str, list[np.ndarray]] = {output.name: [] for output in outputs}
     for start in range(0, len(encoded), 32):
-        ids, mask = padded([e.ids for e in encoded[start : start + 32]], pad_id)
-        before, after = one(ids, mask), other(ids, mask)
+        part = encoded[start : start + 32]
         for output in outputs:
-            rows = kl(before[output.name], after[output.name], output.choice)
-            gaps[output.name].append(rows[mask.astype(bool)] if output.scope == "token" else rows)
+            one, other = (values_of(found, output, start, part) for found in (before, after))
+            gaps[output.name].append(kl(one, other, output.choice))
     return float(np.mean([np.concatenate(parts).mean(dtype=np.float64) for parts in gaps.values()]))
+
+
+def values_of(found: Mapping[int, Logits], output: Output, start: int, part: Sequence[Encoded]) -> np.ndarray:
+    """Logits of texts from `start` on: a row for each text, or for each of their tokens."""
+    if output.scope == "text":
+        return np.stack([found[start + i][output.name] for i in range(len(part))])
+    return np.concatenate([found[start + i][output.name][: len(e.ids)] for i, e in enumerate(part)])
 
 
 def kl(before: np.ndarray, after: np.ndarray, choice: Literal["one", "any"]) -> np.ndarray:
