@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoConfig, XLMRobertaConfig
 
 from commands import TINY, job, result_of
+from pare.checkpoint import write_record
 from pare.choosing import take_quickest
-from pare.errors import GateFailed
+from pare.encoders.model import Model
+from pare.encoders.network import Network, encoder_of
+from pare.errors import GateFailed, StageFailed
+from pare.lowering.onnx_export import to_onnx
+from pare.outputs import Output
 from pare.pipeline import Pipeline
 from pare.progress import silent
 from pare.stages.dynamic import Dynamic
@@ -22,6 +29,7 @@ from pare.store import Store
 from pare.strategy import Strategy
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
+from pare.tasks.text import train_wordpiece
 from pare.ways import able, ways
 from small import FINETUNE, TASK, ignore
 
@@ -168,3 +176,50 @@ def test_what_cannot_be_is_said_before_anything_runs(
     done = job(tmp_path, *overrides)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """XLM-R-large, so far as it is known before its weights are there."""
+    config = XLMRobertaConfig(
+        vocab_size=250002, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
+        intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path / "large")
+    train_wordpiece(["one text"], 10).save(str(tmp_path / "large" / "tokenizer.json"))
+    return tmp_path / "large"
+
+
+TOO_LARGE = (
+    "559 million parameters, 2.24 GB in FP32, and an ONNX graph holds 2.15; "
+    "take hardware=torch, whose programs may be of any size"
+)
+
+
+@pytest.mark.parametrize("compression", ["none", "auto"])
+def test_a_model_that_no_graph_holds_is_refused_before_it_is_trained(
+    tmp_path: Path, large: Path, compression: str
+) -> None:
+    done = job(tmp_path, *TINY, f"model={{path: {large}}}", f"compression={compression}")
+    assert done.returncode == 2
+    assert done.stderr == f"error: model.path: {large}: {TOO_LARGE}\n"
+
+
+def test_only_pytorch_runs_what_no_graph_holds(tmp_path: Path, large: Path) -> None:
+    found, reasons = ways(INT8[:2], HERE, "compression", model=Model(path=str(large)))
+    assert [way.hardware.runtime for way in found] == ["torch"]
+    assert [reason.split(": ")[:2] for reason in reasons] == [
+        ["hardware=auto, onnxruntime", "model.path"], ["hardware=auto, openvino", "model.path"],
+    ]  # fmt: skip
+    write_record(
+        large, format="torch", outputs=(), tokenizer="", max_length=8, pad_id=0, parameters=10**8, facts={}
+    )
+    pruned = Model(path=f"{large}/")  # of Pare's own: its config says nothing of what it lacks by now
+    assert len(ways(INT8[:2], HERE, "compression", model=pruned)[0]) == 3
+
+
+def test_what_shows_to_be_too_large_at_its_export_is_one_line(large: Path) -> None:
+    with torch.device("meta"):
+        network = Network(encoder_of(AutoConfig.from_pretrained(large)), (Output("intent", ("a", "b")),))
+    with pytest.raises(StageFailed, match=f"^export: {TOO_LARGE}$"):
+        to_onnx(network, "fused", 17)

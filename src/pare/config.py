@@ -148,7 +148,8 @@ def job_of(config: Mapping[str, Any], overrides: Sequence[str], planning: bool =
         if not strategies:
             problems += [f"{CANDIDATES}.{name}: {why}" for name, why in left_out.items()]
     parts = [(task,), (hardware,), (finetune, "model"), *([] if tracker is None else [(tracker,)])]
-    open_ways = _checked(parts, strategies, hardware, engine.elsewhere, planning, problems)
+    model = finetune.model if complaint(finetune, "model") is None else None
+    open_ways = _checked(parts, strategies, hardware, model, engine.elsewhere, planning, problems)
     if not (engine.elsewhere and planning):
         say_doubts(strategies, hardware, auto)
     timed = min(len(task.texts("test")), measure.texts)
@@ -207,20 +208,22 @@ def _checked(
     parts: Sequence[tuple[Any, ...]],
     strategies: Mapping[str, Strategy],
     hardware: Hardware,
+    model: Model | None,
     elsewhere: bool,
     planning: bool,
     problems: list[str],
 ) -> Sequence[Way]:
     """All ways there are, once nothing is known that must make the job fail.
 
-    elsewhere: they are numbered alike on all machines, whatever one lacks of what a way needs.
+    model: None where something is wrong with it. elsewhere: they are numbered alike on all machines,
+    whatever one lacks of what a way needs.
     """
     unseen = elsewhere and planning
     every: list[Way] = []
     for where, stages in strategies.items():
-        found, impossible = ways(stages, hardware, where, elsewhere)
+        found, impossible = ways(stages, hardware, where, elsewhere, model)
         every += found
-        problems += [] if found else impossible
+        problems += [] if found else [line for line in impossible if line not in problems]
         parts = [
             *parts,
             *((stage, f"{where}.{name}") for name, stage in stages),

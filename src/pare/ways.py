@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pare.encoders.model import Model
+from pare.encoders.size import parameters_of
 from pare.errors import ConfigError
+from pare.lowering.onnx_export import too_large
 from pare.stages.export import Export
 from pare.stages.half import Half
 from pare.stages.nncf import Nncf
@@ -25,14 +28,15 @@ class Way:
 
 
 def ways(
-    strategy: Strategy, hardware: Hardware, where: str, elsewhere: bool = False
+    strategy: Strategy, hardware: Hardware, where: str, elsewhere: bool = False, model: Model | None = None
 ) -> tuple[list[Way], list[str]]:
     """Those that can work, and why the others cannot, one line each.
 
     where: the strategy's config key. elsewhere: whether other machines could, whatever this one has.
+    model: what is fine-tuned, where it can be had.
     """
     if not isinstance(hardware, Automatic):
-        impossible = problems(strategy, hardware, where)
+        impossible = [*problems(strategy, hardware, where), *unable_to_hold(model, hardware)]
         return ([] if impossible else [Way(hardware, strategy)]), impossible
     found, reasons = [], []
     for target in hardware.candidates():
@@ -40,13 +44,21 @@ def ways(
             translated = [(name, on(stage, f"{where}.{name}", target)) for name, stage in strategy]
             if not elsewhere:
                 target.check()
-            impossible = problems(translated, target, where)
+            impossible = [*problems(translated, target, where), *unable_to_hold(model, target)]
         except ConfigError as e:
             impossible = list(e.problems)
         if not impossible:
             found.append(Way(target, translated))
         reasons += [f"hardware={hardware.name}, {target.runtime}: {line}" for line in impossible]
     return found, reasons
+
+
+def unable_to_hold(model: Model | None, target: Hardware) -> list[str]:
+    """Why the fine-tuned model, which whatever comes of it is measured against, has no graph there."""
+    if model is None or target.runs == "program" or (count := parameters_of(model)) is None:
+        return []
+    why = too_large(count)
+    return [f"model.path: {model.name}: {why}"] if why else []
 
 
 def able(

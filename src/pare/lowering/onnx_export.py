@@ -10,10 +10,12 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from pare.encoders.network import Network
+from pare.errors import StageFailed
 from pare.lowering.attention import NAME, attention
 from pare.lowering.graph import MICROSOFT, simplify
 
 Lowering = Literal["plain", "fused"]
+LARGEST = 2**31  # bytes, of a message of protobuf, which a graph is
 
 
 class AsTuple(nn.Module):
@@ -27,8 +29,20 @@ class AsTuple(nn.Module):
         return tuple(self.network(input_ids, attention_mask).values())
 
 
+def too_large(parameters: int) -> str | None:
+    """Why no graph holds so many in FP32; None where one does."""
+    if 4 * parameters <= LARGEST:
+        return None
+    return (
+        f"{parameters / 1e6:.0f} million parameters, {4 * parameters / 1e9:.2f} GB in FP32, and an ONNX "
+        f"graph holds {LARGEST / 1e9:.2f}; take hardware=torch, whose programs may be of any size"
+    )
+
+
 def to_onnx(network: Network, lowering: Lowering, opset: int) -> ModelProto:
     """Inputs input_ids and attention_mask, int64, (texts, tokens), both free; one output per head."""
+    if why := too_large(network.parameter_count()):
+        raise StageFailed(f"export: {why}")
     ids = torch.arange(16).remainder(int(network.encoder.config.vocab_size)).reshape(2, 8)
     axes = {name: {0: "texts", 1: "tokens"} for name in ("input_ids", "attention_mask")}
     for output in network.outputs:
