@@ -303,6 +303,18 @@ def test_auto_is_the_runtime_of_the_graph_here_or_not(bundle: Path, monkeypatch:
         target_of(candidate(bundle), Automatic(name="auto", device="cuda"))
 
 
+def test_auto_on_a_gpu_is_the_provider_that_the_graph_was_made_for(bundle: Path) -> None:
+    cuda = Automatic(name="auto", device="cuda")
+    assert target_of(candidate(bundle), cuda).way == "onnxruntime"
+    file = bundle / "bundle.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["target"]["options"] = {
+        "providers": [["TensorrtExecutionProvider", {}], ["CUDAExecutionProvider", {}]]
+    }
+    file.write_text(json.dumps(record), encoding="utf-8")
+    assert target_of(candidate(bundle), cuda).way == "tensorrt"
+
+
 def without_evaluation(bundle: Path) -> None:
     shutil.rmtree(bundle / "evaluation")
 

@@ -106,8 +106,24 @@ def test_where_no_runtime_will_do_each_says_why() -> None:
     assert found == []
     assert [reason.split(": ")[0] for reason in reasons] == [
         "hardware=auto, onnxruntime",
+        "hardware=auto, tensorrt",
         "hardware=auto, torch",
     ]
+
+
+def test_a_gpu_has_tensorrt_among_its_runtimes() -> None:
+    cuda = Automatic(name="auto", device="cuda")
+    found, _ = ways(INT8[:2], cuda, "compression", elsewhere=True)  # wherever that is, which has a GPU
+    assert [way.hardware.way for way in found] == ["onnxruntime", "tensorrt", "torch"]
+    assert found[1].hardware == replace(TENSORRT, name="auto")
+    assert dict(found[1].strategy)["export"] == Export(lowering="plain")
+    (only,), _ = ways(INT8, cuda, "compression", elsewhere=True)
+    assert (only.hardware.way, dict(only.strategy)["quantize"].computes) == ("tensorrt", "int8")
+    assert cuda.doubts("int8") is None
+    told = replace(cuda, providers=("CUDAExecutionProvider",))
+    found, _ = ways(INT8[:2], told, "compression", elsewhere=True)
+    assert [way.hardware.way for way in found] == ["onnxruntime", "torch"]
+    assert "take hardware=tensorrt" in str(told.doubts("int8"))
 
 
 def test_another_target_has_one_way() -> None:

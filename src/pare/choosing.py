@@ -36,7 +36,7 @@ def take_quickest(
         except (GateFailed, StageFailed) as failure:
             failed[number] = str(failure)
     if not ended:
-        told = "; ".join(f"{ways[number].hardware.runtime}: {why}" for number, why in failed.items())
+        told = "; ".join(f"{ways[number].hardware.way}: {why}" for number, why in failed.items())
         raise GateFailed(f"hardware={ways[0].hardware.name}: no runtime will do: {told}")
     finals = [(outcome.final, ways[number].hardware) for number, outcome in ended.items()]
     times = dict(zip(ended, pipelines[0].quickest(finals, settings), strict=True))
@@ -45,7 +45,7 @@ def take_quickest(
     for number, way in enumerate(ways):
         outcome = ended.get(number)
         trial = Trial(
-            name=way.hardware.runtime,
+            name=way.hardware.way,
             why=failed.get(number, ""),
             latency_ms=times.get(number),
             size_mb=outcome.final.model_bytes() / 1e6 if outcome else None,

@@ -1,11 +1,13 @@
 """Compress here, evaluate there: a bundle judged and measured on another target, its result as if at home."""
 
+import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pare.bundle import RECORD
 from pare.checkpoint import Checkpoint
 from pare.comparing import difference
 from pare.composition import TOKEN, key_of
@@ -59,13 +61,21 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None, data: 
 
 
 def target_of(final: Checkpoint, hardware: Hardware) -> Hardware:
-    """With hardware=auto the runtime that takes the model as it is."""
+    """With hardware=auto the runtime that takes the model as it is, and the provider that it was made for."""
     if not isinstance(hardware, Automatic):
         return hardware
     try:
-        return hardware.on(RUNTIMES[final.format])
+        found = hardware.on(RUNTIMES[final.format])
     except ValueError as e:  # a runtime that is for other devices
         raise ConfigError(f"hardware.{e}") from None
+    told = json.loads((final.path / RECORD).read_text(encoding="utf-8")).get("target", {})
+    providers = told.get("options", {}).get("providers", [])  # older bundles say nothing of it
+    same = [
+        target
+        for target in hardware.candidates()
+        if target.runtime == found.runtime and [target.provider] == [name for name, _ in providers[:1]]
+    ]
+    return same[0] if same else found
 
 
 def runnable(baselines: Sequence[Checkpoint], hardware: Hardware) -> list[Checkpoint]:

@@ -49,7 +49,7 @@ def ways(
             impossible = list(e.problems)
         if not impossible:
             found.append(Way(target, translated))
-        reasons += [f"hardware={hardware.name}, {target.runtime}: {line}" for line in impossible]
+        reasons += [f"hardware={hardware.name}, {target.way}: {line}" for line in impossible]
     return found, reasons
 
 

@@ -112,6 +112,11 @@ class Hardware:
         return self.runtime == "onnxruntime" and self.provider == TENSORRT
 
     @property
+    def way(self) -> str:
+        """What it is called among those that `hardware=auto` tries."""
+        return "tensorrt" if self.standard_operators else self.runtime
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """What computes the answers, by pip's names; what is not installed has no part in it."""
         return PACKAGES[self.runtime] + (tensorrt.PACKAGES if self.standard_operators else ())
@@ -272,8 +277,18 @@ class Automatic(Hardware):
             given |= {"providers": (), "shapes": None, "cache": None}
         return Hardware(**given)
 
+    def doubts(self, precision: str | None) -> str | None:
+        """None of a GPU, where TensorRT is tried as well."""
+        return None if self.device == "cuda" and not self.providers else super().doubts(precision)
+
     def candidates(self) -> tuple[Hardware, ...]:
-        """One for each runtime that the device has; which are installed, their checks say."""
-        return tuple(
-            self.on(runtime) for runtime in INSTALLED_BY if runtime != "openvino" or self.device == "cpu"
-        )
+        """One for each runtime that the device has; which are installed, their checks say.
+
+        A GPU has ONNX Runtime twice, unless `providers` says which: its own kernels, and TensorRT's.
+        """
+        device_has = [name for name in INSTALLED_BY if name != "openvino" or self.device == "cpu"]
+        found = [self.on(runtime) for runtime in device_has]
+        if self.device == "cuda" and not self.providers:
+            compiled = replace(self.on("onnxruntime"), providers=(TENSORRT, "CUDAExecutionProvider"))
+            found.insert(1, compiled)
+        return tuple(found)
