@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from pare.errors import ModelError
 from pare.outputs import Output, Scope
 from pare.pipeline import Pipeline
 from pare.progress import silent
+from pare.provenance import file_digest
 from pare.stages.export import Export
 from pare.stages.finetune import Finetune
 from pare.stages.quantize import Quantize
@@ -81,6 +83,31 @@ def test_other_weights_in_the_same_folder_are_another_model(folder: Path) -> Non
     assert Model(path=str(folder)).weights_digest() != before
     file.unlink()
     assert Model(path=str(folder)).weights_digest() == before
+
+
+def test_a_folder_is_read_once_for_all_keys_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.safetensors"
+    read: list[str] = []
+
+    def counting(path: Path) -> str:
+        read.append(path.name)
+        return file_digest(path)
+
+    def digest_of(content: str, changed: float) -> str | None:
+        file.write_text(content, encoding="utf-8")
+        os.utime(file, (changed, changed))
+        return Model(path=str(tmp_path)).weights_digest()
+
+    monkeypatch.setattr("pare.encoders.model.file_digest", counting)
+    one = digest_of("weights", 10**9)
+    assert digest_of("weights", 10**9) == one
+    assert read == [file.name]
+    assert digest_of("WEIGHTS", 10**9 + 1) != one
+    now = time.time()  # a change may follow within the same tick of the clock
+    just_now = [digest_of(content, now) for content in ("weights", "WEIGHTS")]
+    assert just_now[0] == one != just_now[1]
 
 
 def test_a_hub_id_is_found_on_the_shelf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

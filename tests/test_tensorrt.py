@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from omegaconf import OmegaConf
 from pare.build import build
 from pare.checkpoint import Checkpoint
 from pare.composition import conf_folder
+from pare.decoding import Text
 from pare.errors import StageFailed, TargetError
 from pare.runtimes.onnx_session import build_seconds, engines
 from pare.stages.dynamic import Dynamic
@@ -30,6 +32,8 @@ from pare.targets.answers import graph_run
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
 from pare.targets.tensorrt import PACKAGES, VERSIONS, Shapes, options, shapes_of
+from pare.tasks.example import Encoded
+from pare.tasks.text import TextEncoder
 from small import FINETUNE, HARDWARE, TASK, Broken, ignore, pipeline
 
 TENSORRT = Hardware(
@@ -197,15 +201,42 @@ def test_the_pipeline_takes_shapes_from_the_training_texts(root: Path) -> None:
     assert pipeline(root, hardware=given).fitted(checkpoint) == given
 
 
+def shortened(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """A copy that reads 16 tokens."""
+    shutil.copytree(checkpoint.path, folder)
+    record = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    (folder / "checkpoint.json").write_text(json.dumps({**record, "max_length": 16}), "utf-8")
+    return Checkpoint(folder, "short")
+
+
+def test_training_texts_are_tokenized_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job asks some seven times, each time for all of them; a sweep does for each of its jobs."""
+    checkpoint = made(root, PLAIN)
+    read: list[int] = []
+
+    class Counting(TextEncoder):
+        def encode(self, texts: Sequence[Text], places: bool = True) -> Sequence[Encoded]:
+            read.append(len(texts))
+            return super().encode(texts, places)
+
+    monkeypatch.setattr("pare.targets.tensorrt.TextEncoder", Counting)
+    monkeypatch.setattr("pare.targets.tensorrt._counted", {})
+    found = [pipeline(root, hardware=TENSORRT).fitted(checkpoint).shapes for _ in range(3)]
+    assert read == [len(TASK.texts("train"))]
+    assert found[0] == found[1] == found[2]
+    other = pipeline(root, hardware=TENSORRT).fitted(shortened(checkpoint, tmp_path / "short")).shapes
+    assert (other and other.most) == (32, 16)
+    assert TENSORRT.fitted(checkpoint, ["long " * 30], tmp_path).shapes != found[0]  # which nothing names
+
+
 def test_each_graph_that_is_timed_has_shapes_of_its_own(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The baseline reads longer texts than a candidate whose positions were cut."""
     whole = made(root, PLAIN)
-    folder = shutil.copytree(whole.path, tmp_path / "short")
-    record = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-    (folder / "checkpoint.json").write_text(json.dumps({**record, "max_length": 16}), "utf-8")
-    short, settings = Checkpoint(folder, "short"), Measure()
+    short, settings = shortened(whole, tmp_path / "short"), Measure()
     timed: list[tuple[Checkpoint, Hardware]] = []
 
     def measure(first: tuple[Checkpoint, Hardware], others: Any, *_: object) -> None:

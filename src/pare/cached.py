@@ -233,7 +233,8 @@ class Cached:
     def fitted(self, checkpoint: Checkpoint, target: Hardware | None = None) -> Hardware:
         """A target, this one if not given, with what its compiler has to know of the task's texts."""
         target = target or self.hardware
-        return target.fitted(checkpoint, self.task.texts("train"), self.store.root / "cache")
+        texts, rows = self.task.texts("train"), self.task.fingerprint("train")
+        return target.fitted(checkpoint, texts, self.store.root / "cache", rows)
 
     def task_identity(self, *splits: Split) -> dict[str, Any]:
         """Which rows, settings and code of the task make what is made of these splits."""

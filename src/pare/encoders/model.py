@@ -2,12 +2,17 @@
 
 import json
 import os
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pare.errors import ModelError
 from pare.offline import offline_without_a_network
 from pare.provenance import digest, file_digest
+
+#: after so long no other change bears the same time: clocks of file systems tick in milliseconds, or seconds
+SETTLED_NS = 3 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,7 @@ class Model:
             from huggingface_hub import hf_hub_download
 
             return Path(hf_hub_download(self.path, "config.json")).parent.name  # the commit on the hub
-        return digest({file.name: file_digest(file) for file in sorted(read_files(folder))})
+        return digest({file.name: digest_of(file) for file in sorted(read_files(folder))})
 
     def check(self, setting: str) -> None:
         """Raises ModelError, naming the config key, if the weights or the tokenizer cannot be had."""
@@ -135,6 +140,19 @@ class Model:
                 "model.safetensors and tokenizer.json, or put that folder under $PARE_MODELS"
             ) from None
         check_family(model_type_in(config, setting), f"{setting}.path")
+
+
+def digest_of(file: Path) -> str:
+    """Of its content; a sweep asks for each of its keys, of gigabytes."""
+    found = file.stat()
+    if time.time_ns() - found.st_mtime_ns < SETTLED_NS:
+        return file_digest(file)
+    return _digest_at(file.absolute(), found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _digest_at(file: Path, size: int, changed_ns: int) -> str:
+    return file_digest(file)
 
 
 def read_files(folder: Path) -> list[Path]:

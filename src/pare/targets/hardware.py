@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any, Literal
 
-from pare.checkpoint import TOKENIZER, Checkpoint, Format
+from pare.checkpoint import Checkpoint, Format
 from pare.decoding import Text
 from pare.errors import TargetError
 from pare.machine import cores, cpu, driver, gpu, torch_finds_a_gpu
@@ -18,7 +18,6 @@ from pare.runtimes.session import PACKAGES, RUNTIMES, Runtime
 from pare.targets import processor, tensorrt
 from pare.targets.card import Card
 from pare.targets.tensorrt import Shapes
-from pare.tasks.text import TextEncoder
 
 INSTALLED_BY: dict[Runtime, str] = {
     "onnxruntime": "pip install onnxruntime-gpu",
@@ -126,17 +125,18 @@ class Hardware:
         """How many texts run at once at most, timed or scored."""
         return max(self.batch, *self.throughput_batches, SCORED_AT_ONCE)
 
-    def fitted(self, checkpoint: Checkpoint, texts: Sequence[Text], cache: Path) -> "Hardware":
+    def fitted(
+        self, checkpoint: Checkpoint, texts: Sequence[Text], cache: Path, rows: str | None = None
+    ) -> "Hardware":
         """With the shapes and the cache that TensorRT is given where the config says neither.
 
-        texts: such as the checkpoint will read.
+        texts: such as the checkpoint will read. rows: what names them, so that they are read once.
         """
         if not self.standard_operators:
             return self
         shapes = self.shapes
         if shapes is None:
-            encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
-            lengths = [len(e.ids) for e in encoder.encode(texts, places=False)]
+            lengths = tensorrt.token_counts(checkpoint, texts, rows)
             longest = checkpoint.max_length
             shapes = tensorrt.shapes_of(lengths, self.batch, self.largest_batch, longest, self.length)
         return replace(self, shapes=shapes, cache=self.cache or str(cache / "tensorrt"))

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pare.checkpoint import TOKENIZER, Checkpoint
+from pare.decoding import Text
+from pare.provenance import file_digest
+from pare.tasks.text import TextEncoder
+
 #: what pip calls it, by CUDA's version; the last takes one of the others along
 PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
 VERSIONS = "10.*"  #: that ONNX Runtime's provider is built against
@@ -49,6 +54,25 @@ def shapes_of(
         usual=(batch, usual),
         most=(max(batch, largest_batch), max(longest, usual)),
     )
+
+
+#: by the name of the texts, and the tokenizer and length that they are read with
+_counted: dict[tuple[str, str, int], list[int]] = {}
+
+
+def token_counts(checkpoint: Checkpoint, texts: Sequence[Text], rows: str | None) -> list[int]:
+    """Of each text as the checkpoint reads it; where `rows` names them, counted once in a process."""
+    if rows is None:
+        return counted(checkpoint, texts)
+    key = (rows, file_digest(checkpoint.path / TOKENIZER), checkpoint.max_length)
+    if key not in _counted:
+        _counted[key] = counted(checkpoint, texts)
+    return _counted[key]
+
+
+def counted(checkpoint: Checkpoint, texts: Sequence[Text]) -> list[int]:
+    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+    return [len(e.ids) for e in encoder.encode(texts, places=False)]
 
 
 def options(
