@@ -102,3 +102,75 @@ def test_only_the_trials_of_a_search_import_optuna() -> None:
 def test_the_command_line_is_parsed_without_torch() -> None:
     code = "import sys, pare.entry, hydra_plugins.pare_launcher; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+#: what runs code that it is given, or that is in the file it opens
+UNSAFE = {
+    "eval",
+    "exec",
+    "torch.load",
+    "torch.export.load",
+    "torch.jit.load",
+    "torch.hub.load",
+    "shelve.open",
+}
+UNSAFE |= {
+    f"{m}.{n}" for m in ("pickle", "marshal", "dill", "cloudpickle", "joblib") for n in ("load", "loads")
+}
+UNSAFE |= {"pickle.Unpickler"}
+#: what settings of others have to be, where they are given
+SAFE = {"trust_remote_code": False, "weights_only": True, "allow_pickle": False}
+
+
+def risks(source: str) -> set[str]:
+    """What in a module could run code out of a file, or of a hub."""
+    tree = ast.parse(source)
+    known: dict[str, str] = {}  # what names of the module stand for
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            known |= {alias.asname: alias.name for alias in node.names if alias.asname}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            first, dot, rest = ast.unparse(node).partition(".")
+            found |= UNSAFE & {known.get(first, first) + dot + rest}
+        given: list[tuple[object, ast.expr]] = []
+        if isinstance(node, ast.keyword):
+            given = [(node.arg, node.value)]
+        elif isinstance(node, ast.Dict):
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            given = list(zip(keys, node.values, strict=True))
+        for name, value in given:
+            if name in SAFE and not (isinstance(value, ast.Constant) and value.value is SAFE[str(name)]):
+                found.add(str(name))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(SOURCE.rglob("*.py")), SOURCE.parent / "run.py"], ids=lambda path: path.name
+)
+def test_nothing_opens_what_could_run_code(path: Path) -> None:
+    """A process that composes jobs unpickles what it pickled itself; nobody else unpickles anything."""
+    own = {"pickle.loads"} if path.name == "composing.py" else set()
+    assert risks(path.read_text(encoding="utf-8")) == own
+
+
+@pytest.mark.parametrize(
+    ("source", "risk"),
+    [
+        ("import pickle\npickle.load(file)", "pickle.load"),
+        ("import pickle as p\nread = p.loads", "pickle.loads"),
+        ("from pickle import Unpickler as Reader\nReader(file)", "pickle.Unpickler"),
+        ("import torch\ntorch.load(file)", "torch.load"),
+        ("from torch.export import load\nload(file)", "torch.export.load"),
+        ("AutoModel.from_pretrained(path, trust_remote_code=True)", "trust_remote_code"),
+        ("told = {'weights_only': False}", "weights_only"),
+        ("np.load(file, allow_pickle=given)", "allow_pickle"),
+        ("value = eval(text)", "eval"),
+        ("network.eval()\ntorch.compile(network)\ncompile = 1\nfrom pickle import UnpicklingError", None),
+    ],
+)
+def test_what_could_run_code_is_seen(source: str, risk: str | None) -> None:
+    assert risks(source) == ({risk} if risk else set())

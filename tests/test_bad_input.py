@@ -36,7 +36,10 @@ def refused(tmp_path: Path, *overrides: str, env: dict[str, str] | None = None) 
         ("seed=x", "seed: found 'x'; a whole number is needed"),
         ("~compression/export", "compression.quantize: takes onnx, but distill before it makes torch"),
         ("hardware.threads=512", "hardware.threads: 512 asked for, this machine has"),
-        ("hardware.batch=600", "hardware.batch: 600 texts asked for, but 512 are timed, those of test up to"),
+        (
+            "hardware.batch=600",
+            "hardware.batch: 600 texts asked for, but 512 are timed, of those that are scored up to",
+        ),
         ("hardware.length=128", "hardware.length: 128 tokens asked for, but the model reads at most 64"),
         ("expect={value: 0.5, metric: bleu}", "expect.metric: no 'bleu'; the task has ['exact_match'"),
         ("compression.width.gate={metric: f2}", "compression.width.gate.metric: no 'f2'; the task has"),

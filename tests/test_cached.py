@@ -46,6 +46,7 @@ TENSORRT: tuple[Provider, ...] = ("TensorrtExecutionProvider",)
 def test_scores_are_those_of_one_chip(
     root: Path, finetuned: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pare.cached.torch_finds_a_gpu", lambda: False)
     pipeline(root).score(finetuned, "dev")
     assert pipeline(root).scored(finetuned.digest, "torch", "dev")
     monkeypatch.setattr("pare.cached.cpu", lambda: "one without VNNI")
