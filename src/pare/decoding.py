@@ -74,22 +74,32 @@ def transitions(tags: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def best_tags(logits: np.ndarray, tags: Sequence[str]) -> list[str]:
-    """The most likely row of tags in which each I- continues a span of its label (Viterbi).
+    """The most likely row of tags in which each I- continues a span of its label.
 
     logits: (tokens, tags).
     """
     starts, allowed = transitions(tuple(tags))
+    path = logits.argmax(axis=1)
+    # where the best of all rows makes sense, it is the best of those that do; of equals both are the first
+    if not starts[path[0]] or allowed[path[1:], path[:-1]].any():
+        path = viterbi(logits, starts, allowed)
+    return [tags[i] for i in path.tolist()]
+
+
+def viterbi(logits: np.ndarray, starts: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """The best row of those that make sense, as numbers. starts, allowed: see `transitions`."""
     score = np.where(starts, logits[0], -np.inf)
+    every = np.arange(len(starts))
     came_from = []
     for row in logits[1:]:
         reach = allowed + score
         best = reach.argmax(axis=1)
         came_from.append(best)
-        score = reach[np.arange(len(tags)), best] + row
-    path = [int(score.argmax())]
+        score = reach[every, best] + row
+    path = [score.argmax()]
     for best in reversed(came_from):
-        path.append(int(best[path[-1]]))
-    return [tags[i] for i in reversed(path)]
+        path.append(best[path[-1]])
+    return np.array(path[::-1])
 
 
 def held_labels(logits: np.ndarray, implied: Sequence[Sequence[int]]) -> np.ndarray:

@@ -35,6 +35,7 @@ class Predictor:
 
     def __init__(self, session: "Session", tokenizer: Path, about: Mapping[str, Any]) -> None:
         self.session, self.about = session, about
+        self.has_places = any(output["scope"] == "token" for output in about["outputs"])
         self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(about["max_length"])
@@ -58,17 +59,18 @@ class Predictor:
         if not texts:
             return []
         encoded = self.tokenizer.encode_batch(list(texts))
-        width = max(len(e.ids) for e in encoded)
-        ids = np.full((len(texts), width), self.about["pad_id"], dtype=np.int64)
+        rows = [e.ids for e in encoded]
+        ids = np.full((len(rows), max(map(len, rows))), self.about["pad_id"], dtype=np.int64)
         mask = np.zeros_like(ids)
-        for i, e in enumerate(encoded):
-            ids[i, : len(e.ids)] = e.ids
-            mask[i, : len(e.ids)] = 1
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
         values = self.session.run(ids, mask)
         answers = []
         for i, text in enumerate(texts):
             logits = {name: value[i] for name, value in values.items()}
-            answer = decode(self.about["outputs"], text, offsets_of(encoded[i], text), logits)
+            places = offsets_of(encoded[i], text) if self.has_places else ()
+            answer = decode(self.about["outputs"], text, places, logits)
             if with_probabilities:
                 answer["probabilities"] = probabilities(self.about["outputs"], logits)
             answers.append(answer)
