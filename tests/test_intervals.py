@@ -61,5 +61,6 @@ def test_percentiles_need_calls() -> None:
     times = list(range(30_000))
     assert set(percentiles(times[:24_000], strict=True)) == {"p50", "n"}
     assert set(percentiles(times, strict=True)) == {"p50", "p90", "n"}
-    assert set(percentiles(times[:10], strict=False)) == {"p50", "p90", "n"}
+    assert percentiles(times[:63], strict=False) == {"p50": 31, "n": 63}
+    assert percentiles(times[:64], strict=False) == {"p50": 31.5, "p90": pytest.approx(56.7), "n": 64}
     assert percentiles(times, strict=True)["n"] == 30_000

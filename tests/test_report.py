@@ -17,6 +17,7 @@ import yaml
 
 from commands import ROOT
 from pare.cli import main
+from pare.report import Terminal
 from pare.study.collecting import collect
 from pare.study.figures import parallel_figure
 from pare.study.reporting import after_sweep, compared
@@ -495,6 +496,27 @@ def test_changes_beside_numbers_are_of_the_seeds_that_both_have(tmp_path: Path, 
     assert row["speedup"] == row["latency_ms.change"] == pytest.approx(2)
     assert row["end_to_end_ms.change"] == pytest.approx(0.7 / 0.45)
     assert row["size_mb.change"] == pytest.approx(-50)
+
+
+def test_what_had_too_few_calls_for_p90_is_told_without(
+    tmp_path: Path, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = job(tmp_path / "0", "a=1")
+    few = {"p50": 0.5, "n": 8}
+    few_calls = replace(
+        made,
+        measurement=replace(made.measurement, latency_ms=few, end_to_end_ms=few),
+        baseline_measurement=replace(made.baseline_measurement, latency_ms=few, end_to_end_ms=few),
+    )
+    few_calls.write(tmp_path / "0")
+    metrics = "latency_ms,latency_p90_ms+,end_to_end_ms"
+    assert told(tmp_path, "--metrics", metrics, "--to", tmp_path / "t.csv")[0] == 0
+    (row,) = table(tmp_path / "t.csv")
+    assert (row["latency_ms"], row["latency_p90_ms"]) == ("0.5", "")
+    Terminal().comparison(few_calls, tmp_path)
+    shown = capsys.readouterr().out
+    assert "latency p50" in shown
+    assert "latency p90" not in shown
 
 
 def test_what_was_measured_nowhere_is_on_no_front(study: Path, tmp_path: Path, told: Told) -> None:

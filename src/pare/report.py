@@ -161,7 +161,8 @@ def comparison_table(result: Result) -> Table:
         table.add_row(name, value(base), value(small), change)
 
     row("latency p50", lambda m: f"{m.latency_ms['p50']:.3f} ms", f"{ratio(small.speedup)} faster")
-    for percentile in [name for name in small.latency_ms if name not in ("p50", "n")]:
+    both = [name for name in small.latency_ms if name in base.latency_ms]
+    for percentile in [name for name in both if name not in ("p50", "n")]:
         row(
             f"latency {percentile}",
             lambda m, p=percentile: f"{m.latency_ms[p]:.3f} ms",

@@ -81,7 +81,7 @@ class Measurement:
     batch: int
     length: int | None
     mode: str
-    latency_ms: Mapping[str, float]  # p50, p90 …, n
+    latency_ms: Mapping[str, float]  # p50, n, and with enough calls p90 …
     end_to_end_ms: Mapping[str, float] | None  # from the text to the answer; None at a fixed length
     load_ms: float
     first_ms: float
