@@ -3,11 +3,14 @@
 import http.client
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,17 @@ class Service:
         self.process.terminate()
         self.process.communicate()
 
+    def told(self, *parts: bytes) -> bytes:
+        """All that is answered to bytes; the next are sent where nothing is answered for a moment."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as told:
+            for number, part in enumerate(parts):
+                told.settimeout(30 if number == len(parts) - 1 else 0.1)
+                with suppress(ConnectionError):  # whoever has heard enough closes
+                    told.sendall(part)
+                with suppress(TimeoutError):
+                    return whole(told)
+        raise AssertionError("no answer")
+
     def asked(self, body: Any, method: str = "POST") -> tuple[int, Any]:
         told = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         told.request(method, "/", body if isinstance(body, bytes) else json.dumps(body))
@@ -56,6 +70,19 @@ class Service:
         found = (answer.status, json.loads(answer.read()))
         told.close()
         return found
+
+
+def whole(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    found = b""
+    with suppress(ConnectionError):
+        while part := connection.recv(65536):
+            found += part
+    return found
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(maxsplit=2)[1])
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +149,12 @@ def test_what_any_number_may_hold_is_each_by_itself() -> None:
         ({"text": ["a", 1]}, 400, '"text": found ["a", 1]'),
         ({"text": "\ud800"}, 400, '"text": found "\\ud800"'),
         (b" " * (2**20 + 1), 413, "1048577 bytes; 1048576 are allowed"),
+        ({"text": ["a"] * 129}, 413, '"text": found 129 texts; 128 are allowed'),
+        ({"text": ["a", "语" * 43691]}, 413, '"text": found 131073 bytes in a text; 131072 are allowed'),
+        (b'{"text": NaN}', 400, "the request is no JSON (found NaN)"),
+        (b'{"text": ["a", -Infinity]}', 400, "the request is no JSON (found -Infinity)"),
+        (b'{"text": 1e999}', 400, '"text": found Infinity; one or a list is needed'),
+        (b'{"text": %s}' % (b"1" * 5000), 400, "the request is no JSON"),
     ],
 )
 def test_a_request_that_cannot_be_answered_is_told_why(
@@ -131,6 +164,78 @@ def test_a_request_that_cannot_be_answered_is_told_why(
     assert found == status
     assert said in answer["error"]
     assert service.asked({"text": TASK.texts("test")[0]}) == (200, scored[0]), "others are none the worse"
+
+
+LINES = b"POST / HTTP/1.1\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("length", "megabytes", "status"),
+    [(b"1" * 5000, 0, 411), (b"-1", 0, 411), (b"1_0", 0, 411), (b"", 0, 411), (b"1" + 15 * b"0", 16, 413)],
+)
+def test_no_length_has_it_read_for_ever(service: Service, length: bytes, megabytes: int, status: int) -> None:
+    found = service.told(LINES + b"Content-Length: %s\r\n\r\n" % length + b" " * megabytes * 2**20)
+    assert status_of(found) == status
+
+
+def test_a_request_that_comes_byte_by_byte_is_given_up(graph: Checkpoint, tmp_path: Path) -> None:
+    """And its connection closed, be it in the middle of its head or of its body."""
+    write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    less(tmp_path / "bundle", "REQUEST_S = 20.0", "REQUEST_S = 0.5")
+    body = b'{"text": "a text that takes its time"}'
+    asked = LINES + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with Service(tmp_path / "bundle", tmp_path) as there:
+        for start in (5, len(LINES) + 5, len(asked) - 30):
+            rest = [bytes([byte]) for byte in asked[start:]]
+            assert status_of(there.told(asked[:start], *rest)) == 408
+        assert status_of(there.told(asked[:-9], asked[-9:])) == 200
+
+
+def test_more_texts_than_may_wait_are_refused_and_the_others_answered(
+    graph: Checkpoint, tmp_path: Path, scored: list[dict[str, Any]]
+) -> None:
+    write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    less(tmp_path / "bundle", "MOST_WAITING = 1024", "MOST_WAITING = 60")
+    texts = list(TASK.texts("test"))[:50]
+    with Service(tmp_path / "bundle", tmp_path) as there:
+        status, answer = there.asked({"text": texts + texts})
+        assert (status, answer["error"]) == (503, "0 texts are waiting; 60 may wait, ask again later")
+        with ThreadPoolExecutor(16) as crowd:
+            found = list(crowd.map(lambda _: there.asked({"text": texts}), range(100)))
+        assert {status for status, _ in found} == {200, 503}
+        assert all(answer == scored[:50] for status, answer in found if status == 200)
+        assert there.asked({"text": texts}) == (200, scored[:50]), "nobody waits any more"
+
+
+def less(bundle: Path, before: str, after: str) -> None:
+    """Another limit than a server has, so that a test need not reach that."""
+    file = bundle / "serve.py"
+    source = file.read_text("utf-8")
+    assert before in source
+    file.write_text(source.replace(before, after), "utf-8")
+
+
+def test_whatever_is_sent_others_are_answered(service: Service, scored: list[dict[str, Any]]) -> None:
+    rng = random.Random(0)
+    bodies = [rng.randbytes(rng.randrange(300)) for _ in range(100)]
+    bodies += [b'{"text": %s}' % (depth * b"[" + depth * b"]") for depth in (*range(300, 1100, 7), 10**5)]
+    bodies += [b'{"text": ' + depth * b'{"a": ' + b"1" + depth * b"}" + b"}" for depth in range(300, 1100, 7)]
+    bodies += [
+        b'{"text": %s%s}' % (digits * b"9", end) for digits in (1, 400, 4301) for end in (b"", b"e9", b".5")
+    ]
+    asked = [LINES + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
+    asked += bodies[:100]
+    asked += [LINES + rng.randbytes(rng.randrange(1, 300)) + b"\r\n\r\n" for _ in range(100)]
+    for request in asked:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as told:
+            told.sendall(request)
+            with suppress(OSError):  # it has refused already
+                told.shutdown(socket.SHUT_WR)
+            answer = whole(told)
+        assert b"the model failed" not in answer, request
+        assert not answer.startswith(b"HTTP/1.1 2"), request
+    assert service.process.poll() is None
+    assert service.asked({"text": TASK.texts("test")[0]}) == (200, scored[0])
 
 
 def test_it_says_what_it_is(service: Service) -> None:
@@ -151,7 +256,7 @@ def test_a_model_of_pairs_takes_lists_of_two(given: object, found: object) -> No
 def test_what_was_asked_is_answered_before_it_ends(graph: Checkpoint, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
     with Service(tmp_path / "bundle", tmp_path) as there:
-        texts = list(TASK.texts("test")) * 30
+        texts = [" ".join(TASK.texts("test"))] * 120
         half = json.dumps({"text": texts}).encode()
         told = http.client.HTTPConnection("127.0.0.1", there.port, timeout=60)
         told.putrequest("POST", "/")
@@ -168,9 +273,10 @@ def test_what_was_asked_is_answered_before_it_ends(graph: Checkpoint, tmp_path: 
         assert there.process.wait(30) == 0
 
 
-def test_a_port_that_is_taken_is_one_line(service: Service, graph: Checkpoint, tmp_path: Path) -> None:
+def test_a_port_that_cannot_be_had_is_one_line(service: Service, graph: Checkpoint, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
-    command = [sys.executable, str(tmp_path / "bundle" / "serve.py"), "--port", str(service.port)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: 127.0.0.1:{service.port}: Address already in use\n"
+    for port, why in ((service.port, "Address already in use"), (70000, "bind(): port must be 0-65535.")):
+        command = [sys.executable, str(tmp_path / "bundle" / "serve.py"), "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"error: 127.0.0.1:{port}: {why}\n"

@@ -6,16 +6,21 @@
 
 One answer for a text, a list for a list. A model of pairs takes each as a list of two texts. GET says what
 the model is. Texts of requests that wait are answered together; SIGTERM ends it once all is answered.
+What is too large, too slow or too much at once is refused in a line: 413, 408, 503.
 """
 
 import argparse
+import io
 import json
 import queue
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,9 +38,21 @@ else:
     from predict import BATCH, Predictor, batches, loaded
 
 LARGEST = 2**20  # bytes of a request
+LONGEST = 2**17  # bytes of a text
+MOST_TEXTS = 128  # of a request
+MOST_WAITING = 1024  # texts, of all requests
 IDLE_S = 5.0  # how long a connection is kept that asks nothing
+REQUEST_S = 20.0  # from the first byte of a request to its last
 
 Asked = tuple[Sequence[Text], bool, "Future[list[dict[str, Any]]]"]
+
+
+class Refused(Exception):
+    """What is wrong with a request, in one line."""
+
+    def __init__(self, status: HTTPStatus, line: str) -> None:
+        super().__init__(line)
+        self.status = status
 
 
 class Answering:
@@ -44,12 +61,22 @@ class Answering:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self._waiting: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+        self._counting, self._count = threading.Lock(), 0  # texts that have no answer yet
         threading.Thread(target=self._work, daemon=True).start()
 
     def answers(self, texts: Sequence[Text], probabilities: bool) -> list[dict[str, Any]]:
-        future: Future[list[dict[str, Any]]] = Future()
-        self._waiting.put((texts, probabilities, future))
-        return future.result()
+        with self._counting:
+            if self._count + len(texts) > MOST_WAITING:
+                said = f"{self._count} texts are waiting; {MOST_WAITING} may wait, ask again later"
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, said)
+            self._count += len(texts)
+        try:
+            future: Future[list[dict[str, Any]]] = Future()
+            self._waiting.put((texts, probabilities, future))
+            return future.result()
+        finally:
+            with self._counting:
+                self._count -= len(texts)
 
     def _work(self) -> None:
         while True:
@@ -72,12 +99,29 @@ class Answering:
             future.set_result(own)
 
 
-class Refused(Exception):
-    """What is wrong with a request, in one line."""
+class Incoming(io.RawIOBase):
+    """What a connection sends. One byte now and then keeps no request going for ever."""
 
-    def __init__(self, status: HTTPStatus, line: str) -> None:
-        super().__init__(line)
-        self.status = status
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.end: float | None = None  # of the request that has begun
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.end is None:
+            self.connection.settimeout(IDLE_S)
+            count = self.connection.recv_into(buffer)
+            self.end = time.monotonic() + REQUEST_S
+            return count
+        try:
+            if (left := self.end - time.monotonic()) <= 0:
+                raise TimeoutError
+            self.connection.settimeout(min(left, IDLE_S))
+            return self.connection.recv_into(buffer)
+        except TimeoutError:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the request did not come to its end in time") from None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -85,8 +129,22 @@ class Handler(BaseHTTPRequestHandler):
 
     answering: ClassVar[Answering]
     protocol_version = "HTTP/1.1"
+    request_version = "HTTP/1.1"  # until a request says which
     timeout = IDLE_S
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.incoming = Incoming(self.connection)
+        self.rfile = io.BufferedReader(self.incoming)
+
+    def handle_one_request(self) -> None:
+        self.incoming.end = None
+        try:
+            super().handle_one_request()
+        except Refused as e:  # in its first lines
+            self.close_connection = True
+            self.say(e.status, {"error": str(e)})
 
     def do_GET(self) -> None:
         about = self.answering.predictor.about
@@ -100,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             answers = self.answering.answers(texts, bool(asked.get("probabilities")))
         except Refused as e:
             self.say(e.status, {"error": str(e)})
+        except RecursionError:
+            self.say(HTTPStatus.BAD_REQUEST, {"error": "the request is no JSON (too many brackets)"})
         except (ConnectionError, TimeoutError):
             raise
         except Exception as e:
@@ -110,31 +170,38 @@ class Handler(BaseHTTPRequestHandler):
 
     def asked(self) -> Mapping[str, Any]:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            self.close_connection = True
+        keeps, self.close_connection = self.close_connection, True  # unless all of it is read
+        if "Transfer-Encoding" in self.headers or not length.isdecimal() or len(length) > 18:
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "Content-Length: a number of bytes is needed")
         if int(length) > LARGEST:
             self.pass_over(int(length))
             said = f"the request has {length} bytes; {LARGEST} are allowed"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+        body = self.rfile.read(int(length))
+        self.close_connection = keeps
         try:
-            found = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError) as e:
+            found = json.loads(body, parse_constant=refuse_constant)
+        except ValueError as e:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the request is no JSON ({e})") from None
         if not isinstance(found, dict):
             raise Refused(HTTPStatus.BAD_REQUEST, 'the request is no object; {"text": …} is needed')
         return found
 
     def pass_over(self, count: int) -> None:
-        """Who is still sending does not hear why it is refused."""
-        while count > 0 and (part := self.rfile.read(min(count, LARGEST))):
-            count -= len(part)
+        """Who is still sending does not hear why it is refused; some megabytes of that are enough."""
+        count = min(count, 16 * LARGEST)
+        with suppress(Refused):
+            while count > 0 and (part := self.rfile.read(min(count, LARGEST))):
+                count -= len(part)
 
     def say(self, status: HTTPStatus, answer: Any) -> None:
         body = json.dumps(answer, ensure_ascii=False).encode()
+        self.connection.settimeout(IDLE_S)
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -160,7 +227,19 @@ def texts_of(asked: Mapping[str, Any], pairs: bool) -> tuple[bool, list[Text]]:
         kind = "a pair is a list of two texts" if pairs else "a text is a string"
         said = f'"text": found {json.dumps(given, ensure_ascii=True)[:80]}; one or a list is needed, {kind}'
         raise Refused(HTTPStatus.BAD_REQUEST, said)
+    if len(given) > MOST_TEXTS:
+        said = f'"text": found {len(given)} texts; {MOST_TEXTS} are allowed'
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+    longest = max((len(part.encode()) for each in given for part in (each if pairs else [each])), default=0)
+    if longest > LONGEST:
+        said = f'"text": found {longest} bytes in a text; {LONGEST} are allowed'
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     return one, [tuple(each) for each in given] if pairs else given
+
+
+def refuse_constant(name: str) -> float:
+    """NaN and Infinity, which only Python takes for JSON."""
+    raise ValueError(f"found {name}")
 
 
 def is_text(given: Any, pairs: bool) -> bool:
