@@ -114,6 +114,7 @@ def test_odd_texts_have_answers_too(made: Made, tmp_path: Path) -> None:
     texts = ["", " ", "字" * 500, "\N{GRINNING FACE}", "\u0627\u0644\u0639"]
     answers = predict(made.folder, tmp_path, *texts)
     assert [answer["text"] for answer in answers] == texts
+    assert [answer.get("truncated") for answer in answers] == [None, None, True, None, None]
     for text, answer in zip(texts, answers, strict=True):
         assert all(0 <= slot["start"] < slot["end"] <= len(text) for slot in answer["slots"])
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,34 @@ def test_labelled_texts_of_ones_own_are_scored_in_place_of_test(home: Path, bund
     texts, truths = zip(*half, strict=True)
     assert result["scores"] == known.judge.score(truths, Predictor.load(bundle).predict(texts))
     assert len(collect([home, out]).done) == 2
+
+
+def test_how_many_texts_are_cut_is_told_wherever_they_are_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = "texts longer than max_length=8 are cut to that: "
+    job = [
+        *TINY,
+        "compression=none",
+        "train.steps=2",
+        "task.max_length=8",
+        f"store.root={tmp_path / 'store'}",
+    ]
+    run(plain(composed(job)), job, tmp_path, "group")
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "pare.targets.answers"]
+    whole, predictor = read_evaluation(tmp_path / "bundle"), Predictor.load(tmp_path / "bundle")
+    cut = sum("truncated" in answer for answer in predictor.predict(whole.texts))
+    assert 0 < cut < len(whole.texts)
+    assert re.fullmatch(rf"{told}\d+ of 60 \(dev\), {cut} of 80 \(test\)", said)
+    caplog.clear()
+    data = tmp_path / "own.jsonl"
+    answers = predictor.predict(texts := [whole.texts[0], "a text of many more words than eight"])
+    rows = [{"text": text, **answer} for text, answer in zip(texts, answers, strict=True)]
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    out = str(tmp_path / "away")
+    assert main(["evaluate", str(tmp_path / "bundle"), "--data", str(data), "--out", out]) == 0
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "pare.targets.answers"]
+    assert re.fullmatch(rf"{told}[12] of 2 \({data}\)", said)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def test_one_text_has_one_answer_and_a_list_has_a_list(
     assert service.asked({"text": texts[0]}) == (200, scored[0])
     assert service.asked({"text": texts}) == (200, scored)
     assert service.asked({"text": []}) == (200, [])
+    _, answers = service.asked({"text": [texts[0], "字" * 500]})
+    assert ["truncated" in answer for answer in answers] == [False, True]
 
 
 def test_many_who_ask_at_once_are_answered_as_each_alone(

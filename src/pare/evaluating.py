@@ -24,7 +24,7 @@ from pare.rows import write_rows
 from pare.runtimes.session import RUNTIMES
 from pare.status import told
 from pare.store import usual_root
-from pare.targets.answers import answers_of, graph_run
+from pare.targets.answers import answers_of, graph_run, warn_of_cut
 from pare.targets.comparison import precision_of
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
@@ -47,6 +47,7 @@ def evaluate(bundle: Path, overrides: Sequence[str], folder: Path | None, data: 
     check(given, final, hardware, move.measure)
     if doubt := hardware.doubts(precision_of(final)):
         log.warning("%s is %s, but %s", final.model_file, precision_of(final), doubt)
+    warn_of_cut(final, {given.scored_on: given.texts})
     folder = folder or Path("runs") / time.strftime(f"%Y-%m-%d/%H-%M-%S-{TOKEN}")
     make_writable(folder, "--out")
     if any(folder.iterdir()):

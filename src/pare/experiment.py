@@ -26,6 +26,7 @@ from pare.status import Note, told
 from pare.steps import Step, stage_record
 from pare.store import Store
 from pare.strategy import devices_of
+from pare.targets.answers import warn_of_cut
 from pare.tracking.mirroring import mirror
 from pare.tracking.record import Made, title_of, write_job
 
@@ -87,6 +88,7 @@ def carry_out(
 
     pipeline, chosen = choose(job, pipelines, on_step, show, given_up)
     outcome = chosen.outcome
+    warn_of_cut(outcome.final, {split: job.task.texts(split) for split in ("dev", "test")})
     graphs = pipeline.baseline_graphs(chosen.strategy, outcome.baseline)
     # compression=auto has just measured what it took, and took it for that
     settings = job.measure if job.auto is None else replace(job.measure, fresh=False)

@@ -3,7 +3,8 @@
     python predict.py "one text" "another text"
     python predict.py < texts.txt
 
-One line of JSON for each text. A model of pairs takes the two texts with a tab between them.
+One line of JSON for each text. A model of pairs takes the two texts with a tab between them. Where only the
+beginning of a text was read, since it is longer than the model takes, "truncated" is true.
 """
 
 import json
@@ -54,7 +55,8 @@ class Predictor:
     def predict(self, texts: Sequence[Text], with_probabilities: bool = False) -> list[dict[str, Any]]:
         """One answer for each text, or pair of texts, in order.
 
-        with_probabilities: and under `probabilities` those of the labels of whole texts.
+        `truncated` where only the beginning of a text was read. with_probabilities: and under `probabilities`
+        those of the labels of whole texts.
         """
         if not texts:
             return []
@@ -71,6 +73,8 @@ class Predictor:
             logits = {name: value[i] for name, value in values.items()}
             places = offsets_of(encoded[i], text) if self.has_places else ()
             answer = decode(self.about["outputs"], text, places, logits)
+            if encoded[i].overflowing:
+                answer["truncated"] = True
             if with_probabilities:
                 answer["probabilities"] = probabilities(self.about["outputs"], logits)
             answers.append(answer)

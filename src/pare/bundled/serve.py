@@ -4,9 +4,9 @@
     curl localhost:8000 -d '{"text": "one text"}'
     curl localhost:8000 -d '{"text": ["one text", "another text"], "probabilities": true}'
 
-One answer for a text, a list for a list. A model of pairs takes each as a list of two texts. GET says what
-the model is. Texts of requests that wait are answered together; SIGTERM ends it once all is answered.
-What is too large, too slow or too much at once is refused in a line: 413, 408, 503.
+One answer for a text, a list for a list, as predict.py has them. A model of pairs takes each as a list of two
+texts. GET says what the model is. Texts of requests that wait are answered together; SIGTERM ends it once all
+is answered. What is too large, too slow or too much at once is refused in a line: 413, 408, 503.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The answers of a graph on texts, in the target's runtime: the very artifact that would be deployed."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pare.answering import Run, answers_of_run
@@ -12,12 +13,24 @@ from pare.runtimes.session import session_class
 from pare.targets.hardware import Hardware
 from pare.tasks.text import TextEncoder
 
+log = logging.getLogger(__name__)
+
 
 def answers_of(checkpoint: Checkpoint, texts: Sequence[Text], run: Run) -> list[dict[str, Any]]:
     """One answer for each text, in order."""
     encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
     encoded = encoder.encode(texts, places=has_places(checkpoint.outputs))
     return answers_of_run(run, checkpoint.outputs, texts, encoded, checkpoint.pad_id)
+
+
+def warn_of_cut(checkpoint: Checkpoint, texts: Mapping[str, Sequence[Text]]) -> None:
+    """Says how many of the texts are longer than the model reads. texts: by a name for them."""
+    encoder = TextEncoder.load(checkpoint.path / TOKENIZER, checkpoint.max_length)
+    counts = {name: encoder.count_cut(each) for name, each in texts.items()}
+    if told := ", ".join(
+        f"{count} of {len(texts[name])} ({name})" for name, count in counts.items() if count
+    ):
+        log.warning("texts longer than max_length=%d are cut to that: %s", checkpoint.max_length, told)
 
 
 def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:

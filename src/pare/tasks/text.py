@@ -70,6 +70,11 @@ class TextEncoder:
                     found.add(encoding.ids)
         return found
 
+    def count_cut(self, texts: Sequence[Text]) -> int:
+        """How many are longer than it reads."""
+        encodings = (e for part in at_once(texts) for e in self.tokenizer.encode_batch_fast(part))
+        return sum(bool(encoding.overflowing) for encoding in encodings)
+
 
 def at_once(texts: Sequence[T]) -> Iterator[list[T]]:
     """The texts in parts of `AT_ONCE`."""
