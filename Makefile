@@ -23,7 +23,7 @@ check: venv
 	$(BIN)/mypy
 
 bench: venv
-	for script in benchmarks/*.py; do $(BIN)/python $$script $(ARGS) || exit 1; done
+	failed=0; for script in benchmarks/*.py; do $(BIN)/python $$script $(ARGS) || failed=1; done; exit $$failed
 
 clean:
 	rm -rf .venv artifacts runs

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
-from running import CELLS, ROOT, Claim, floor2, keep, options, report, run, write_page
+from running import CELLS, ROOT, Claim, arguments_of, floor2, keep, options, report, run, write_page
 
 PAGE = ROOT / "docs" / "methods.md"
 
@@ -299,7 +299,7 @@ def slug(cell: str) -> str:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--seeds", default="0,1,2")
-    arguments = parser.parse_args()
+    arguments = arguments_of(parser, "PARE_DATA", "PARE_MODELS")
     only, seeds = arguments.only, [int(seed) for seed in arguments.seeds.split(",")]
     if arguments.quick:
         only, seeds = "nlpcc/*", [0]

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from running import CELLS, ROOT, Claim, keep, options, report, run, store, write_page
+from running import CELLS, ROOT, Claim, arguments_of, keep, options, report, run, store, write_page
 
 from pare.answering import batches_by_length, padded
 from pare.checkpoint import ONNX_MODEL, RECORD, TOKENIZER, Checkpoint
@@ -403,9 +403,9 @@ def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
 
 
 def main() -> None:
-    arguments = options(__doc__).parse_args()
+    arguments = arguments_of(options(__doc__), "PARE_DATA", "PARE_MODELS")
     if arguments.quick:
-        found = measured("ort*", QUICK)
+        found = {} if arguments.report else measured("ort*", QUICK)
         report(table(found), claims(found), arguments.json)
         return
     if not arguments.report:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ def options(about: str) -> argparse.ArgumentParser:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="the cells of these names")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the claims, too")
     return parser
+
+
+def arguments_of(parser: argparse.ArgumentParser, *needs: str) -> argparse.Namespace:
+    """What was asked; nothing is run without what runs need: variables of the environment, and packages."""
+    arguments = parser.parse_args()
+    absent = [name for name in needs if not (os.environ.get(name) if name.isupper() else find_spec(name))]
+    if absent and not arguments.report:
+        print(f"not run, for what is not here: {', '.join(absent)}", file=sys.stderr)
+        arguments.report = True
+    return arguments
 
 
 def store() -> Path:
@@ -59,7 +70,7 @@ def cell_of(name: str, arguments: argparse.Namespace, wanted: bool, take: Callab
     With --quick what is wanted is taken and not kept.
     """
     if arguments.quick:
-        return take() if wanted else None
+        return take() if wanted and not arguments.report else None
     file = CELLS / f"{name}.json"
     if wanted and not arguments.report and not file.is_file():
         keep(file, take())
@@ -84,7 +95,7 @@ class Claim:
     def line(self) -> str:
         sign = "≥" if self.at_least else "≤"
         if self.measured is None:
-            return f"{self.says} | – | {sign} {self.target:g} | not run"
+            return f"{self.says} | – | {sign} {self.target:g} | falls short (not run)"
         holds = self.measured >= self.target if self.at_least else self.measured <= self.target
         verdict = "holds" if holds else "falls short"
         return f"{self.says} | {self.measured:.3f} | {sign} {self.target:g} | {verdict}"

@@ -19,7 +19,7 @@ from fnmatch import fnmatch
 from functools import cache, partial
 from typing import Any
 
-from running import ROOT, Claim, cell_of, options, report, store, write_page
+from running import ROOT, Claim, arguments_of, cell_of, options, report, store, write_page
 
 from pare.checkpoint import Checkpoint
 from pare.encoders.model import Architecture, Model
@@ -177,7 +177,7 @@ def claims(found: dict[str, Any]) -> list[Claim]:
 
 
 def main() -> None:
-    arguments = options(__doc__).parse_args()
+    arguments = arguments_of(options(__doc__), "openvino", "nncf")
     found: dict[str, Any] = {}
     for name, encoder, shape, threads in cells():
         matches = fnmatch(name, "minilm.b1x16.1" if arguments.quick else arguments.only)

@@ -72,7 +72,7 @@ class Bench:
         encoder = TextEncoder(train_wordpiece(list(singly(self.task.texts("train"))), 2000), 48)
         torch.manual_seed(0)
         # a table as large as BERT's has to be updated at every step, whatever is read from it
-        network = scratch(TEACHER, VOCABULARY, self.task.outputs())
+        network = scratch(TEACHER, VOCABULARY, encoder.pad_id, self.task.outputs())
         self.baseline = Checkpoint(self.place(), "")
         write_network(self.baseline.path, network, encoder, {})
 

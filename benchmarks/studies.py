@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from running import ROOT, cell_of, options, write_page
+from running import ROOT, arguments_of, cell_of, options, write_page
 
 from pare.machine import cores, cpu
 
@@ -68,7 +68,7 @@ def told(cell: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    arguments = options(__doc__).parse_args()
+    arguments = arguments_of(options(__doc__), "PARE_DATA", "PARE_MODELS")
     for name in STUDIES:
         wanted = name == QUICK if arguments.quick else fnmatch(name, arguments.only)
         cell = cell_of(f"study.{name}", arguments, wanted, lambda name=name: studied(name))

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatch
 from typing import Any
 
-from running import CELLS, ROOT, Claim, floor2, keep, options, report, run, write_page
+from running import CELLS, ROOT, Claim, arguments_of, floor2, keep, options, report, run, write_page
 
 from pare.config import task_and_model
 from pare.tasks.example import Example
@@ -134,7 +134,7 @@ def claims(found: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
 
 
 def main() -> None:
-    arguments = options(__doc__).parse_args()
+    arguments = arguments_of(options(__doc__), "PARE_DATA", "PARE_MODELS")
     for name, (_, overrides) in SETS.items():
         file = CELLS / f"task.{name}.json"
         wanted = name in QUICK if arguments.quick else fnmatch(name, arguments.only)

@@ -55,8 +55,20 @@ def test_who_is_faster_for_certain_at_equal_quality_beats_pare() -> None:
 
 def test_a_peer_that_was_not_tried_is_a_claim_that_falls_short() -> None:
     lines = [claim.line() for claim in peers.claims(found())]
-    missing = [line for line in lines if line.endswith("| not run")]
+    missing = [line for line in lines if line.endswith("| falls short (not run)")]
     assert len(missing) == len(peers.peers()) - 3
+
+
+def test_without_its_data_nothing_is_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PARE_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["peers.py", "--quick"])
+    peers.main()
+    out, err = capsys.readouterr()
+    assert "PARE_DATA" in err
+    lines = [line for line in out.splitlines() if "| falls short (not run)" in line]
+    assert len(lines) == 3 + len(peers.peers())
 
 
 def test_the_reason_of_a_failure_is_one_line() -> None:
