@@ -8,7 +8,7 @@ import pytest
 from pare.errors import DataError
 from pare.tasks.classify import Classify
 from pare.tasks.example import Example, Span
-from pare.tasks.files import Files
+from pare.tasks.files import Files, cut
 from pare.tasks.formats import Format, Leading, Lines, Table
 from pare.tasks.objects import Coreference, Json
 
@@ -275,6 +275,15 @@ def test_splits_are_cut_four_to_one_by_the_seed(file: str) -> None:
     assert len(set().union(*texts)) == 100
     assert found == Files(train=file).read()
     assert found["test"] != Files(train=file, seed=1).read()["test"]
+
+
+def test_no_more_than_ten_thousand_rows_are_cut() -> None:
+    rows = [Example("a", ("x",))] * 60_000
+    train, test = cut(rows, range(60_000), seed=0)
+    assert (len(train), len(test)) == (50_000, 10_000)
+    assert [len(part) for part in cut(rows, train, seed=0)] == [40_000, 10_000]
+    assert [len(part) for part in cut(rows, range(50_000), seed=0)] == [40_000, 10_000]
+    assert [len(part) for part in cut(rows, range(40_000), seed=0)] == [32_000, 8_000]
 
 
 def test_a_given_split_is_not_cut(file: str) -> None:

@@ -15,10 +15,13 @@ from pare.tasks.formats import Format, Table
 from pare.tasks.hub import Hub
 from pare.tasks.sources import Source, Splits
 
+MOST_HELD_OUT = 10_000  # rows, by which a score is known within a point; every stage is scored on as many
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files(Source):
-    """Without a dev file, dev is cut from train, and without a test file test is cut before it: 4:1 each.
+    """Without a dev file, dev is cut from train, and without a test file test is cut before it: 4:1 each, but
+    never more than MOST_HELD_OUT rows.
 
     folder: where names of files begin. hub: what is read where no folder is given.
     seed: of the cuts. rows: at most so many of train. shots: at most so many of train for each label, or each
@@ -111,7 +114,8 @@ class Files(Source):
 
 
 def cut(rows: Sequence[Example], numbers: Sequence[int], seed: int) -> tuple[Sequence[int], Sequence[int]]:
-    """A seeded 4:1 split, for data that comes in one piece; the only row of a label is not held out.
+    """A seeded 4:1 split, for data that comes in one piece: at most MOST_HELD_OUT rows are held out,
+    and never the only one of a label.
 
     numbers: of the rows to split.
     """
@@ -119,7 +123,7 @@ def cut(rows: Sequence[Example], numbers: Sequence[int], seed: int) -> tuple[Seq
     random.Random(seed).shuffle(order)
     left = Counter(label for number in numbers for label in rows[number].labels)
     held_out = bytearray(len(numbers))
-    wanted = max(1, len(numbers) // 5)
+    wanted = min(MOST_HELD_OUT, max(1, len(numbers) // 5))
     for i in order:
         if not wanted:
             break
