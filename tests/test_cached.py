@@ -3,7 +3,8 @@
 import gc
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pare.checkpoint import Checkpoint
 from pare.encoders.network import Network
 from pare.ondemand import Rows
 from pare.pipeline import Pipeline
-from pare.progress import silent
+from pare.progress import Advance, silent
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.export import Export
@@ -51,6 +52,22 @@ def test_scores_are_those_of_one_chip(
     assert pipeline(root).scored(finetuned.digest, "torch", "dev")
     monkeypatch.setattr("pare.cached.cpu", lambda: "one without VNNI")
     assert not pipeline(root).scored(finetuned.digest, "torch", "dev")
+
+
+def test_scoring_says_how_far_it_is(tmp_path: Path, finetuned: Checkpoint) -> None:
+    told: dict[str, list[int]] = {}
+
+    @contextmanager
+    def progress(title: str, total: int) -> Iterator[Advance]:
+        told[title] = [total, 0]
+
+        def advance(more: int, state: str) -> None:
+            told[title][1] += more
+
+        yield advance
+
+    Pipeline(Store(tmp_path), TASK, 0, HARDWARE, progress).score(finetuned, "dev")
+    assert told == {"scoring on dev": [150, 150]}
 
 
 def test_scores_are_those_of_one_driver_and_one_tensorrt(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -374,6 +374,17 @@ def test_what_a_node_computes_takes_its_jobs_threads(loader: Any, tmp_path: Path
         torch.set_num_threads(before)
 
 
+def test_of_the_baselines_none_is_scored_before_it_is_known_which_counts(loader: Any, tmp_path: Path) -> None:
+    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
+    store = Store(tmp_path / "store")
+    for node in plan_of(grid.jobs, store).nodes.values():
+        if node.kind != "result":
+            carry_out(node, {"config": grid.jobs[0].config, "overrides": overrides}, "", [])
+    assert [entry.meta.get("split") for entry in store.entries()].count("test") == 1
+    assert [node.what for node in plan_of(grid.jobs, store).nodes.values() if not node.stored] == ["result"]
+
+
 def test_a_stage_has_the_cores_that_any_stage_uses(
     loader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from pare.stages.stage import Context, Stage
 from pare.steps import Scores
 from pare.store import Entry, Store
 from pare.strategy import Strategy
-from pare.targets.answers import answers_of
+from pare.targets.answers import answers_of, counted
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure, Measurement
 from pare.targets.measuring import latencies_ms, measure
@@ -133,8 +133,10 @@ class Cached:
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
+            texts = self.task.texts(split)
             run = runner(checkpoint, self.fitted(checkpoint), self.networks_on)
-            answers = answers_of(checkpoint, self.task.texts(split), run)
+            with self.progress(f"scoring on {split}", len(texts)) as advance:
+                answers = answers_of(checkpoint, texts, counted(run, advance))
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             seconds = round(time.perf_counter() - began, 3)
             return {"checkpoint": checkpoint.digest, "split": split, "seconds": seconds}

@@ -24,7 +24,7 @@ from pare.rows import write_rows
 from pare.runtimes.session import RUNTIMES
 from pare.status import told
 from pare.store import usual_root
-from pare.targets.answers import answers_of, graph_run, warn_of_cut
+from pare.targets.answers import answers_of, counted, graph_run, warn_of_cut
 from pare.targets.comparison import precision_of
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.measurement import Measure
@@ -133,10 +133,11 @@ def result_of(
     home = given.home
     ready = [fitted(checkpoint, given.texts, hardware) for checkpoint in (final, *given.baselines)]
     measured, baseline_measured, best = measure(ready[0], ready[1:], given.texts, move.measure, show.progress)
-    before, after = (
-        answers_of(checkpoint, given.texts, graph_run(checkpoint, target))
-        for checkpoint, target in (ready[1 + best], ready[0])
-    )
+    with show.progress("scoring", 2 * len(given.texts)) as advance:
+        before, after = (
+            answers_of(checkpoint, given.texts, counted(graph_run(checkpoint, target), advance))
+            for checkpoint, target in (ready[1 + best], ready[0])
+        )
     first, second = (given.judge.shares(given.truths, answers) for answers in (before, after))
     if first and second:
         write_rows(folder, given.rows, first, second)

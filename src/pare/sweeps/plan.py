@@ -30,7 +30,8 @@ class Node:
     """One piece of work, carried out by a process of its own. alone: it times something.
 
     stage: the first `upto` stages of the strategy, of which all but the last are in the store by then.
-    answers: baselines, and answers on test. result: measuring, and what a job writes.
+    answers: what the baseline may be, and what the strategy made answers on test. result: measuring, what the
+    baseline answers, and what a job writes.
     """
 
     id: str
@@ -199,7 +200,6 @@ class _Chain:
         start, last, pipeline = self.made[0], self.made[-1], self.pipeline
         exports = pipeline.baseline_exports(strategy)
         self.graphs = [self.find(export, {"model": start}) for export in exports]
-        scored = [(last.digest, last.format), *((graph, pipeline.hardware.runs) for graph in self.graphs)]
         return Node(
             id=id_of(
                 [
@@ -216,9 +216,9 @@ class _Chain:
             way=self.way,
             upto=len(strategy),
             after=(last.node,),
-            stored=all(
-                found is not None and pipeline.scored(found, format_, "test") for found, format_ in scored
-            ),
+            stored=None not in self.graphs
+            and last.digest is not None
+            and pipeline.scored(last.digest, last.format, "test"),
         )
 
     def measured(self, settings: Measure) -> bool:

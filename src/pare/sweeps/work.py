@@ -154,8 +154,8 @@ def carry_out(node: Node, told: Mapping[str, Any], group: str, before: Sequence[
             way.hardware.check()  # what this machine has nobody could know before
         outcome = pipeline.execute(job.finetune, way.strategy[: node.upto], judge, job.expect)
         if node.kind == "answers":
-            for checkpoint in (outcome.final, *pipeline.baseline_graphs(way.strategy, outcome.baseline)):
-                pipeline.score(checkpoint, "test")
+            pipeline.baseline_graphs(way.strategy, outcome.baseline)
+            pipeline.score(outcome.final, "test")  # of the graphs only the quickest, which is not known yet
     except (GateFailed, StageFailed, TargetError) as failure:
         if node.upto == 0 or not chooses(job):
             raise

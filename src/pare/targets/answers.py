@@ -4,11 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pare.answering import Run, answers_of_run
 from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.decoding import Text
 from pare.errors import StageFailed
 from pare.outputs import has_places
+from pare.progress import Advance
 from pare.runtimes.session import session_class
 from pare.targets.hardware import Hardware
 from pare.tasks.text import TextEncoder
@@ -31,6 +34,17 @@ def warn_of_cut(checkpoint: Checkpoint, texts: Mapping[str, Sequence[Text]]) -> 
         f"{count} of {len(texts[name])} ({name})" for name, count in counts.items() if count
     ):
         log.warning("texts longer than max_length=%d are cut to that: %s", checkpoint.max_length, told)
+
+
+def counted(run: Run, advance: Advance) -> Run:
+    """Says of how many texts it has the answers."""
+
+    def counting(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        found = run(ids, mask)
+        advance(len(ids), "")
+        return found
+
+    return counting
 
 
 def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:
