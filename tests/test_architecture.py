@@ -21,7 +21,7 @@ ROOMS = (
     ("fitting", "teacher", "importance", "forwarding"),
     ("distillation", "pruning"),
     ("stages", "targets", "aims"),
-    ("strategy", "build", "steps", "sweep"),
+    ("strategy", "build", "steps", "effort", "sweep"),
     ("ways",),
     ("cached",),
     ("pipeline",),

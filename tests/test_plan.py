@@ -30,7 +30,7 @@ from pare.sweep import EngineSettings, Orders, Slots, Sweep
 from pare.sweeps.composing import Composer
 from pare.sweeps.engine import Ending, Engine, Working, at_work
 from pare.sweeps.errand import timeout
-from pare.sweeps.forecast import Forecast, forecast
+from pare.sweeps.forecast import Forecast, forecast, seconds_before
 from pare.sweeps.local import Local
 from pare.sweeps.plan import Node, Plan, plan_of
 from pare.sweeps.sweep import Run, checked, planned, threads_of
@@ -132,7 +132,32 @@ def test_what_the_store_has_is_known_before_anything_runs(loader: Any, tmp_path:
     assert stored == ["finetune", "width"]
     guess = forecast(plan, Store(tmp_path / "store"), slots=1)
     assert guess.seconds > 0  # two more widths
-    assert guess.unknown == 4 * 3 - 3  # distill, export and result of each; of answers, scores were taken
+    assert guess.unknown == 4 * 3  # distill, export, answers and result of each
+
+    def other(*more: str) -> Forecast:
+        return forecast(plan_for(loader, tmp_path, [[*overrides, *more]]), Store(tmp_path / "store"), 1)
+
+    as_before = ["seed=1"], ["train.learning_rate=1e-4"], ["task.source.train=401"], ["name=other"]
+    assert [other(*more).unknown for more in as_before] == [4] * len(as_before)
+    unlike = ["model.architecture.layers=12"], ["task.source.train=2000"], ["train.steps=2500"]
+    for more in unlike:
+        assert other(*more) == Forecast(0, 6), more
+
+
+def test_how_long_measuring_takes_is_known_from_models_alike(loader: Any, tmp_path: Path) -> None:
+    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    (job,) = checked(Composer(loader, master_of(loader, tmp_path)), [overrides]).jobs
+    line = Pipeline(Store(job.store), job.task, job.seed, job.hardware, silent)
+    outcome = line.execute(job.finetune, job.ways[0].strategy, lambda step: None)
+    graphs = line.baseline_graphs(job.ways[0].strategy, outcome.baseline)
+    line.measure(outcome.final, graphs, job.measure)
+    line.score(outcome.final, "test")
+
+    def guess(*more: str) -> Forecast:
+        return forecast(plan_for(loader, tmp_path, [[*overrides, *more]]), Store(job.store), 1)
+
+    assert guess("seed=1").unknown == 0
+    assert guess("seed=1", "measure.seconds=0.3").unknown == 1
 
 
 def test_what_may_have_to_be_timed_runs_alone(loader: Any, tmp_path: Path) -> None:
@@ -375,14 +400,18 @@ def test_what_a_node_computes_takes_its_jobs_threads(loader: Any, tmp_path: Path
 
 
 def test_of_the_baselines_none_is_scored_before_it_is_known_which_counts(loader: Any, tmp_path: Path) -> None:
-    overrides = [*TINY, "compression=none", f"store.root={tmp_path / 'store'}"]
+    overrides = [*TINY, "compression=slice", f"store.root={tmp_path / 'store'}"]
     grid = checked(Composer(loader, master_of(loader, tmp_path)), [overrides])
     store = Store(tmp_path / "store")
     for node in plan_of(grid.jobs, store).nodes.values():
         if node.kind != "result":
             carry_out(node, {"config": grid.jobs[0].config, "overrides": overrides}, "", [])
     assert [entry.meta.get("split") for entry in store.entries()].count("test") == 1
-    assert [node.what for node in plan_of(grid.jobs, store).nodes.values() if not node.stored] == ["result"]
+    plan = plan_of(grid.jobs, store)
+    assert [node.what for node in plan.nodes.values() if not node.stored] == ["result"]
+    assert forecast(plan, store, 1) == Forecast(0, 1)
+    timed, baseline = plan.nodes["job0"].efforts
+    assert not {timed, baseline} & seconds_before(store).keys()
 
 
 def test_a_stage_has_the_cores_that_any_stage_uses(

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeGuard
 import torch
 
 from pare.checkpoint import Checkpoint, Format
+from pare.effort import measuring_effort, score_effort, stage_effort
 from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
 from pare.machine import cpu, driver, gpus, torch_finds_a_gpu
@@ -104,7 +105,9 @@ class Cached:
                 raise StageFailed("; ".join(e.problems)) from e
             lineage = {role: checkpoint.digest for role, checkpoint in sources.items()}
             seconds = round(time.perf_counter() - began, 3)
-            return {"stage": stage.kind, "inputs": lineage, "seed": self.seed, "seconds": seconds}
+            effort = stage_effort(stage, self.task, {role: self.effort(one) for role, one in sources.items()})
+            told = {"stage": stage.kind, "inputs": lineage, "seed": self.seed}
+            return {**told, "seconds": seconds, "effort": effort}
 
         return self.store.produce(key, "checkpoint", leaving_gpu(write))
 
@@ -128,6 +131,12 @@ class Cached:
         """The device that scores them."""
         return "cuda" if self.device != "cpu" and torch_finds_a_gpu() else "cpu"
 
+    def effort(self, checkpoint: Checkpoint) -> str | None:
+        """Of the stage that made it, and all before."""
+        entry = self.store.peek(checkpoint.path.name)
+        found = None if entry is None else entry.meta.get("effort")
+        return None if found is None else str(found)
+
     def score(self, checkpoint: Checkpoint, split: Split) -> tuple[Scores, list[dict[str, Any]]]:
         """Metrics and answers on a split, in the target's runtime; kept in the store too."""
 
@@ -139,7 +148,10 @@ class Cached:
                 answers = answers_of(checkpoint, texts, counted(run, advance))
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})
             seconds = round(time.perf_counter() - began, 3)
-            return {"checkpoint": checkpoint.digest, "split": split, "seconds": seconds}
+            made = self.effort(checkpoint)
+            effort = score_effort(made, checkpoint.format, self.task, split, self.hardware)
+            told = {"checkpoint": checkpoint.digest, "split": split}
+            return {**told, "seconds": seconds, "effort": effort}
 
         key = self.score_key(checkpoint.digest, checkpoint.format, split)
         entry, _ = self.store.produce(key, "scores", leaving_gpu(write))
@@ -179,7 +191,8 @@ class Cached:
             return {"candidate": candidate.as_json(), "baseline": baseline.as_json(), "best": best}
 
         what = self.what_is_measured(final.digest, [graph.digest for graph in graphs])
-        value = self.measured(what, settings, take)
+        effort = measuring_effort(self.effort(final), self.hardware, settings)
+        value = self.measured(what, settings, take, effort)
         candidate, baseline = (Measurement.from_json(value[key]) for key in ("candidate", "baseline"))
         return candidate, baseline, int(value["best"])
 
@@ -218,14 +231,19 @@ class Cached:
         return found
 
     def measured(
-        self, what: Mapping[str, Any], settings: Measure, take: Callable[[], dict[str, Any]]
+        self,
+        what: Mapping[str, Any],
+        settings: Measure,
+        take: Callable[[], dict[str, Any]],
+        effort: str | None = None,
     ) -> dict[str, Any]:
         """What `take` finds of `what`, as JSON; kept in the store, with `fresh` in place of what is there."""
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
             write_json(folder / MEASUREMENT, take())
-            return {"hardware": self.hardware.name, "seconds": round(time.perf_counter() - began, 3)}
+            seconds = round(time.perf_counter() - began, 3)
+            return {"hardware": self.hardware.name, "seconds": seconds, "effort": effort}
 
         key = self.measured_key(what, settings)
         entry, _ = self.store.produce(key, "measurement", write, anew=settings.fresh)

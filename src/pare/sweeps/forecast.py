@@ -27,18 +27,16 @@ def forecast(plan: Plan, store: Store, slots: int) -> Forecast:
 
 
 def seconds_before(store: Store) -> Mapping[str, float]:
-    """The median for each kind of stage, and for scores and measurements."""
+    """The median of each effort; older entries do not tell theirs."""
     found: dict[str, list[float]] = defaultdict(list)
     for entry in store.entries():
-        if isinstance(seconds := entry.meta.get("seconds"), (int, float)):
-            found[str(entry.meta.get("stage", entry.kind))].append(float(seconds))
-    return {kind: statistics.median(all_seconds) for kind, all_seconds in found.items()}
+        seconds, effort = entry.meta.get("seconds"), entry.meta.get("effort")
+        if isinstance(seconds, (int, float)) and isinstance(effort, str):
+            found[effort].append(float(seconds))
+    return {effort: statistics.median(all_seconds) for effort, all_seconds in found.items()}
 
 
 def seconds_of(node: Node, known: Mapping[str, float]) -> float | None:
-    """None where nothing like it was ever run."""
-    if node.kind == "result":
-        return known.get("measurement") if node.alone else 0.0
-    if node.kind == "answers":
-        return None if (one := known.get("scores")) is None else 3 * one  # of the result and two baselines
-    return known.get(node.stage)
+    """None where a part of it is like nothing that was ever run."""
+    parts = [None if effort is None else known.get(effort) for effort in node.efforts]
+    return None if None in parts else sum(part for part in parts if part is not None)

@@ -13,6 +13,7 @@ from typing import Literal
 from pare.cached import Cached, is_decided_by_measuring
 from pare.checkpoint import Format
 from pare.config import Job
+from pare.effort import measuring_effort, score_effort, stage_effort
 from pare.progress import silent
 from pare.provenance import digest
 from pare.stages.stage import Stage
@@ -21,6 +22,7 @@ from pare.strategy import BASELINE, Strategy
 from pare.sweeps.hopeless import judged_in
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
+from pare.tasks.task import Split
 
 Kind = Literal["stage", "answers", "result"]
 
@@ -31,7 +33,7 @@ class Node:
 
     stage: the first `upto` stages of the strategy, of which all but the last are in the store by then.
     answers: what the baseline may be, and what the strategy made answers on test. result: measuring, what the
-    baseline answers, and what a job writes.
+    baseline answers, and what a job writes. efforts: of what is done in it, see `pare.effort`.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Node:
     way: int
     upto: int
     after: tuple[str, ...]
+    efforts: tuple[str | None, ...]
     alone: bool = False
     stored: bool = False
 
@@ -78,18 +81,24 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
     nodes: dict[str, Node] = {}
     needs = []
     keys: dict[object, tuple[Stage, str]] = {}
+    scored: set[object] = set()  # baselines
     for number, job in enumerate(jobs):
         mine: list[Node] = []
         ends: list[Node] = []
+        efforts: list[str | None] = []
         for way, (hardware, strategy) in enumerate(known_ways(job)):
             pipeline = Cached(store, job.task, job.seed, hardware, silent, job.device)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy], judged_in(job, strategy))
+            answers = chain.answers(strategy)
             if job.auto is None:  # which scores only what it takes
-                mine.append(chain.answers(strategy))
+                mine.append(answers)
             ends.append(mine[-1])
+            efforts.append(chain.measuring(job.measure))
         # what is measured on another machine nobody can look up before it is there
         stored = not (chooses(job) or job.engine.elsewhere) and chain.measured(job.measure)
+        if job.auto is not None:
+            efforts += answers.efforts
         result = Node(
             id=f"job{number}",
             kind="result",
@@ -99,6 +108,7 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
             way=0,
             upto=0,
             after=tuple(end.id for end in ends),  # one for each way
+            efforts=(*(() if stored else efforts), *chain.baseline(scored)),
             alone=not stored,
         )
         for node in (*mine, result):
@@ -135,6 +145,7 @@ class _Made:
     node: str
     digest: str | None
     format: Format
+    effort: str | None
 
 
 class _Chain:
@@ -147,6 +158,7 @@ class _Chain:
         self.job, self.way, self.pipeline, self.keys = job, way, pipeline, keys
         self.made: list[_Made] = []
         self.graphs: list[str | None] = []
+        self.graph_effort: str | None = None
         #: what the way so far depends on besides the stages: gates judge scores of one engine
         self.decided: list[object] = []
 
@@ -165,6 +177,7 @@ class _Chain:
         inputs = {"model": self.made[-1], "baseline": self.made[0]} if self.made else {}
         before = {role: inputs[role] for role in stage.roles()}
         found = self.find(stage, before)
+        effort = stage_effort(stage, self.pipeline.task, {role: made.effort for role, made in before.items()})
         node = Node(
             id=id_of([self.key(stage, {role: made.node for role, made in before.items()}), self.decided]),
             kind="stage",
@@ -174,12 +187,19 @@ class _Chain:
             way=self.way,
             upto=upto,
             after=(self.made[-1].node,) if self.made else (),
+            efforts=(effort, *self.scoring(effort, stage.produces, "dev")),
             alone=measures,
             stored=found is not None,
         )
         known = None if may_lead_elsewhere(stage) else found
-        self.made.append(_Made(node.id, known, stage.produces))
+        self.made.append(_Made(node.id, known, stage.produces, effort))
         return node
+
+    def scoring(self, made: str | None, format_: Format, split: Split) -> tuple[str | None, ...]:
+        """Its effort; nobody scores a cohort. made: the effort of what is scored."""
+        pipeline = self.pipeline
+        found = score_effort(made, format_, pipeline.task, split, pipeline.hardware)
+        return () if format_ == "cohort" else (found,)
 
     def find(self, stage: Stage, before: Mapping[str, _Made]) -> str | None:
         """The digest of what the stage made, if it did already."""
@@ -200,6 +220,7 @@ class _Chain:
         start, last, pipeline = self.made[0], self.made[-1], self.pipeline
         exports = pipeline.baseline_exports(strategy)
         self.graphs = [self.find(export, {"model": start}) for export in exports]
+        self.graph_effort = stage_effort(exports[0], pipeline.task, {"model": start.effort})
         return Node(
             id=id_of(
                 [
@@ -216,10 +237,28 @@ class _Chain:
             way=self.way,
             upto=len(strategy),
             after=(last.node,),
+            efforts=self.scoring(last.effort, last.format, "test"),
             stored=None not in self.graphs
             and last.digest is not None
             and pipeline.scored(last.digest, last.format, "test"),
         )
+
+    def measuring(self, settings: Measure) -> str | None:
+        """Its effort."""
+        return measuring_effort(self.made[-1].effort, self.pipeline.hardware, settings)
+
+    def baseline(self, scored: set[object]) -> tuple[str | None, ...]:
+        """The effort of scoring what results are compared with, for the first job that needs it.
+
+        scored: by jobs before this one.
+        """
+        hardware = self.pipeline.hardware
+        what = (self.made[0].node, hardware.device, hardware.engine, hardware.threads)
+        known = [graph for graph in self.graphs if graph is not None]
+        if what in scored or any(self.pipeline.scored(graph, hardware.runs, "test") for graph in known):
+            return ()
+        scored.add(what)
+        return self.scoring(self.graph_effort, hardware.runs, "test")
 
     def measured(self, settings: Measure) -> bool:
         """Whether nothing is left to measure."""
