@@ -1,12 +1,19 @@
 """Whether two models differ: the interval holds the truth as often as it says."""
 
 import math
+import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pare.comparing import Share, compare, difference, holm, of_seeds, two_sided
+from pare.rows import write_rows
+from pare.study.collecting import Record
+from pare.study.statistics import Row
+from pare.study.verdicts import judged
+from sample import RESULT
 
 
 def mean(values: Sequence[float]) -> list[Share]:
@@ -91,3 +98,24 @@ def test_without_rows_what_does_not_deviate_is_not_known() -> None:
 def test_holm_lets_none_be_surer_than_a_smaller_one() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_any_number_of_jobs_is_compared_in_the_memory_of_a_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, rows = np.random.default_rng(3), []
+    for number in range(80):
+        (folder := tmp_path / str(number)).mkdir()
+        sides = (mean(rng.random(2000) < 0.8 + 0.001 * number) for _ in range(2))
+        write_rows(folder, "the same rows", *sides)
+        rows.append(Row(folder.name, [(Record(number, folder, (), (), None, ""), RESULT)]))
+    at_once = judged(rows, rows[0])
+    monkeypatch.setattr("pare.study.verdicts.AT_ONCE", 8 * 2000, raising=False)
+    peaks = []
+    for few in (rows[:8], rows):
+        tracemalloc.start()
+        found = judged(few, rows[0])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert [row.verdict for row in found] == [row.verdict for row in at_once]
+    assert peaks[1] < 1.3 * peaks[0]

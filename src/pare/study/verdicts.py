@@ -2,8 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from pare.rows import Rows
 from pare.study.collecting import Record
 from pare.study.statistics import Row
 
+AT_ONCE = 1 << 22  # rows of pairs that are compared at a time, in some 350 MB
+
 
 def judged(rows: Sequence[Row], against: Row | None = None) -> list[Row]:
     """Each compared with that row, or with its own baseline, on the answers to the same rows of test."""
@@ -40,20 +43,31 @@ def judged(rows: Sequence[Row], against: Row | None = None) -> list[Row]:
 def verdicts(rows: Sequence[Row], against: Row | None) -> list[Verdict | None]:
     found: list[Verdict | None] = [None] * len(rows)
     waiting: dict[int, list[tuple[int, list[Pair]]]] = {}  # by how many rows of test
+    theirs = (
+        {} if against is None else {record.folder: Rows.read(record.folder) for record, _ in against.jobs}
+    )
+
+    def settle(same: list[tuple[int, list[Pair]]]) -> None:
+        for (number, _), verdict in zip(same, compare([pairs for _, pairs in same]), strict=True):
+            found[number] = verdict
+        same.clear()
+
     for number, row in enumerate(rows):
         if row is against:
             continue
         if against is None and len(row.jobs) == 1:
             found[number] = of_one_job(*row.jobs[0])
             continue
-        pairs = with_own_baseline(row) if against is None else with_other(row, against)
+        pairs = with_own_baseline(row) if against is None else with_other(row, against, theirs)
         if pairs:
-            waiting.setdefault(len(pairs[0][0]), []).append((number, pairs))
+            same = waiting.setdefault(count := len(pairs[0][0]), [])
+            same.append((number, pairs))
+            if count * sum(len(each) for _, each in same) >= AT_ONCE:
+                settle(same)
         elif against is None:
             found[number] = from_intervals(row)
-    for same in waiting.values():
-        for (number, _), verdict in zip(same, compare([pairs for _, pairs in same]), strict=True):
-            found[number] = verdict
+    for same in filter(None, waiting.values()):
+        settle(same)
     return found
 
 
@@ -63,8 +77,11 @@ def with_own_baseline(row: Row) -> list[Pair]:
     return known if len(known) == len(read) and len({len(a) for a, _ in known}) == 1 else []
 
 
-def with_other(row: Row, other: Row) -> list[Pair]:
-    """Seed by seed, of the seeds that both have; of one job each whatever their seeds."""
+def with_other(row: Row, other: Row, read: Mapping[Path, Rows | None]) -> list[Pair]:
+    """Seed by seed, of the seeds that both have; of one job each whatever their seeds.
+
+    read: what the folders of the other row's jobs hold.
+    """
     theirs = {result.seed: record for record, result in other.jobs}
     ours = {result.seed: record for record, result in row.jobs}
     shared = [(theirs[seed], ours[seed]) for seed in ours if seed in theirs]
@@ -72,7 +89,7 @@ def with_other(row: Row, other: Row) -> list[Pair]:
         shared = [(other.first, row.first)]
     found: list[Pair] = []
     for before, after in shared:
-        first, second = Rows.read(before.folder), Rows.read(after.folder)
+        first, second = read[before.folder], Rows.read(after.folder)
         if first is None or second is None or first.split != second.split:
             return []
         found.append((first.result, second.result))
