@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
+from pare.build import build
+from pare.composition import parts
 from pare.errors import DataError
 from pare.tasks.annotated import Conll
 from pare.tasks.classify import Classify
@@ -119,3 +121,43 @@ def test_a_set_out_of_reach_says_how_to_use_a_folder(monkeypatch: pytest.MonkeyP
 def test_without_a_file_or_a_hub_there_is_nothing_to_read() -> None:
     with pytest.raises(ValueError, match="train: missing; a file is needed, or a hub"):
         Files(folder="somewhere")
+
+
+def test_cluener_is_read_as_its_copy_there_has_it(tmp_path: Path) -> None:
+    """Columns, splits and ends, which are exclusive, as its card says."""
+    text, number = Value("string"), Value("int64")
+    span = {"id": number, "entity": text, "start_offset": number, "end_offset": number, "label": text}
+    entity = {"id": 0, "entity": "浙商银行", "start_offset": 0, "end_offset": 4, "label": "company"}
+    rows: dict[str, list[object]] = {"text": ["浙商银行的叶老桂"] * 5, "entities": [[entity]] * 5}
+    features = Features({"text": text, "entities": [span]})
+    place = folder(tmp_path, {"train": rows, "validation": rows}, features)
+    read = Example("浙商银行的叶老桂", spans=(Span(0, 4, "company"),))
+    for name in ("cluener", "cluener_prompts"):
+        inner = "task.source.source" if name == "cluener_prompts" else "task.source"
+        overrides = [f"task={name}", f"{inner}.folder=null", f"{inner}.hub.id={place}"]
+        task = build(parts(overrides, "task")["task"], "task", [])
+        files = task.source.source if name == "cluener_prompts" else task.source
+        found = files.read()
+        assert {split: len(part) for split, part in found.items()} == {
+            "train": 4, "dev": 1, "test": 5, "unlabelled": 0,
+        }  # fmt: skip
+        assert found["test"][0] == read
+
+
+def test_hwu64_is_read_as_its_copy_there_has_it(tmp_path: Path) -> None:
+    names = ClassLabel(names=["alarm_query", "iot_hue_lightdim"])
+    rows: dict[str, list[object]] = {
+        "text": [f"dim the light {i}" for i in range(20)],
+        "scenario": ["iot"] * 20,
+        "label": [i % 2 for i in range(20)],
+    }
+    text = Value("string")
+    place = folder(tmp_path, {"train": rows}, Features({"text": text, "scenario": text, "label": names}))
+    hub = "task.source.hub"
+    overrides = ["task=hwu64", "task.source.folder=null", f"{hub}.id={place}", f"{hub}.revision=null"]
+    task = build(parts(overrides, "task")["task"], "task", [])
+    task.check()
+    assert {example.labels for example in task.examples("train")} == {
+        ("alarm", "alarm_query"),
+        ("iot", "iot_hue_lightdim"),
+    }
