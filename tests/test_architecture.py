@@ -19,7 +19,7 @@ ROOMS = (
     ("encoders", "tasks", "losses", "parallel", "resuming", "batches", "runtimes", "thresholds"),
     ("lowering", "training", "answering", "bundled"),
     ("fitting", "teacher", "importance", "forwarding"),
-    ("distillation", "pruning"),
+    ("distillation", "pruning", "reconstruction"),
     ("stages", "targets", "aims"),
     ("strategy", "build", "steps", "effort", "sweep"),
     ("ways",),

@@ -40,7 +40,10 @@ EXPORT = ("export", Export())
 STUDENT = Model(architecture=replace(ARCHITECTURE, hidden=32, ffn=64, layers=1))
 STRATEGIES: dict[str, tuple[tuple[str, Stage], ...]] = {
     "width": (("width", Width(keep=0.5, rows=64)), ("distill", Distill(train=QUICK)), EXPORT),
-    "global width": (("width", Width(keep=0.5, allocation="global", importance="fisher", rows=16)), EXPORT),
+    "global width": (
+        ("width", Width(keep=0.5, allocation="global", importance="fisher", rows=16, reconstruct=True)),
+        EXPORT,
+    ),
     "supernet": (
         ("supernet", Supernet(widths=(0.25, 0.5), rows=16, train=QUICK)),
         ("width", Width(keep=0.5, importance="order")),

@@ -16,6 +16,7 @@ from pare.losses import hard_loss
 from pare.pipeline import Outcome
 from pare.progress import Progress, silent
 from pare.pruning import Narrowing, by_global_rank, flops_each, parameters_each, shrink, sort, uniform
+from pare.reconstruction import reconstruct
 from pare.stages.depth import Depth, block_influence, placed
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of, some_rows
@@ -153,6 +154,33 @@ def test_a_global_ranking_takes_from_the_layer_that_matters_less(finetuned: Chec
     weak, strong = (Scores(torch.full((4,), 32 * x), torch.full((128,), x)) for x in (1.0, 9.0))
     (few, _), (many, _) = by_global_rank(blocks, [weak, strong], 0.6, 16, parameters_each)
     assert len(few) < len(many) == 4
+
+
+def planted(checkpoint: Checkpoint) -> Network:
+    """The second half of the heads and neurons of each layer reads and says what the first does."""
+    network = open_network(checkpoint)
+    with torch.no_grad():
+        for block in network.blocks():
+            for linear in (*block.into_heads, *block.into_neurons):
+                for tensor in (linear.weight, linear.bias):
+                    tensor[len(tensor) // 2 :] = tensor[: len(tensor) // 2].clone()
+    return network
+
+
+def test_what_stays_makes_up_for_what_left(finetuned: Checkpoint) -> None:
+    whole, network = planted(finetuned), planted(finetuned)
+    shrink(network, [([0, 1], list(range(64)))] * 2)
+    lost = (answers(network) - answers(whole)).abs().max()
+    reconstruct(network, whole, rows(finetuned, 256), 0)
+    assert (answers(network) - answers(whole)).abs().max() < 0.01 * lost
+
+
+def test_a_narrow_network_that_is_reconstructed_is_better(root: Path) -> None:
+    def score(again: bool) -> float:
+        outcome = executed(root, ("width", Width(keep=0.5, rows=256, reconstruct=again)))
+        return outcome.steps[-1].scores["slot_f1"]
+
+    assert score(True) > score(False) + 0.01
 
 
 def test_a_supernet_is_trained_once_for_all_its_widths(root: Path) -> None:

@@ -18,6 +18,7 @@ from pare.encoders.network import Network
 from pare.errors import StageFailed
 from pare.importance import Importance, importance_of
 from pare.pruning import Kept, by_global_rank, flops_each, kept_count, parameters_each, shrink, uniform
+from pare.reconstruction import reconstruct
 from pare.stages.networks import (
     open_network,
     open_text_encoder,
@@ -40,6 +41,7 @@ class Width(Stage):
       best for their cost until `keep` of the budget, parameters or FLOPs of the layers, is spent.
     importance: order keeps the first ones, after a supernet, which sorts and trains them.
     rows: training texts from which gradients are taken. multiple_of: neurons stay in multiples of this.
+    reconstruct: what stays makes up for what left, as far as it can on the same texts.
     """
 
     keep: float = 0.5
@@ -50,6 +52,7 @@ class Width(Stage):
     budget: Literal["parameters", "flops"] = "parameters"
     rows: int = 512
     multiple_of: int = 16
+    reconstruct: bool = False
 
     accepts: ClassVar[Format | None] = "torch"
     produces: ClassVar[Format] = "torch"
@@ -78,6 +81,8 @@ class Width(Stage):
             self.hold_to(inputs["model"], network.blocks())
         before = network.parameter_count()
         shrink(network, self.kept(network, rows, encoder.pad_id))
+        if self.reconstruct:
+            reconstruct(network, open_network(inputs["model"]), rows, encoder.pad_id)
         facts = {**inputs["model"].facts, "parameters_before": before}
         tune_thresholds(network, context.task, encoder)
         write_network(context.output, network, encoder, facts)
