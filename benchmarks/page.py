@@ -34,18 +34,6 @@ def page_of(jobs: int, folder: Path) -> Path:
     return folder / "page.html"
 
 
-def browser(folder: Path) -> Any:
-    from selenium import webdriver
-
-    from test_page import OPTIONS
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
-    for option in (*OPTIONS, f"--user-data-dir={folder}"):
-        options.add_argument(option)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-
-
 def seconds_to_open(driver: Any, page: Path) -> float:
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -67,8 +55,10 @@ def main() -> None:
     seconds = size = None
     table = ["| jobs | opens in s | MB |", "| ---: | ---: | ---: |"]
     if shutil.which("chromedriver"):
+        from test_page import chromium
+
         with tempfile.TemporaryDirectory() as root:
-            driver = browser(Path(root) / "profile")
+            driver = chromium(Path(root) / "profile")
             try:
                 for count in (10, jobs):
                     page = page_of(count, Path(root) / str(count))

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Evaluation:
     baselines: Sequence[Checkpoint]
     scored_on: str = "test"
 
-    @property
+    @cached_property
     def rows(self) -> str:
         """The name of the rows: what is scored on others is no comparison."""
         return split_digest(self.texts, self.truths)

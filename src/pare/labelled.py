@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pare.decoding import ENDS, STARTS, Text, has_half_characters
+from pare.decoding import ENDS, STARTS, Text
 from pare.errors import DataError
 from pare.judging import Judge, SeveralJudge
 from pare.outputs import Output
-from pare.tasks.example import Unfit, singly
-from pare.tasks.formats import Format, Table, as_text
+from pare.tasks.example import Example, Unfit, singly
+from pare.tasks.formats import Format, Table, as_text, checked
 from pare.tasks.objects import Json
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,7 @@ def text_in(value: Any, sizes: Set[int]) -> Text:
     if len(parts) not in sizes or not all(isinstance(part, str) for part in parts):
         needed = " or ".join("a text" if size == 1 else "a list of two texts" for size in sorted(sizes))
         raise Unfit(f"text: found {value!r}; {needed} is needed")
-    if any(has_half_characters(part) for part in parts):
-        raise Unfit(f"text: {value!r} has half a character (a lone surrogate)")
-    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+    return checked(Example(parts[0] if len(parts) == 1 else (parts[0], parts[1]))).text
 
 
 def answer_in(value: Any, output: Output, text: Text) -> Any:
