@@ -113,6 +113,7 @@ def heard(pipe: int, address: str, limit_s: float, prepare_s: float) -> str | No
     """What became of it, as the process tells or as its silence does.
 
     All its waiting, for an answer and for what it tells to arrive, has one limit; all its preparing another.
+    What is prepared for a server keeps the job as well: it counts as waiting, but leaves a third of that.
     """
     text, doing, left = "", PREPARING, {PREPARING: prepare_s, WAITING: limit_s}
     since = time.monotonic()
@@ -120,6 +121,8 @@ def heard(pipe: int, address: str, limit_s: float, prepare_s: float) -> str | No
         found = os.read(pipe, 65536)
         since, before = time.monotonic(), since
         left[doing] -= since - before
+        if doing == PREPARING:
+            left[WAITING] = min(left[WAITING], max(limit_s / 3, left[WAITING] - since + before))
         *lines, text = (text + found.decode("utf-8", "replace")).split("\n")
         for line in lines:
             if line not in left:

@@ -16,8 +16,8 @@ Ready = Callable[[], None]
 class Tracker(ABC):
     """Where results are mirrored to, after all measuring.
 
-    limit_s: how long a job waits where the tracker is elsewhere, for its server to answer and for all to
-    arrive, the loading of the library aside; the rest is given up, and `pare track resync` brings it later.
+    limit_s: how long a job waits where the tracker is elsewhere, for its library, for its server to answer
+    and for all to arrive; a slow library leaves a third of it. `pare track resync` brings the rest later.
     upload: whether models are copied to the tracker; otherwise it is told where they lie, and checksums.
     """
 
