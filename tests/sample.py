@@ -65,6 +65,7 @@ RESULT = Result(
             "size_mb": 1.5,
             "scores": {"exact_match": 0.5},
             "delta": {"previous": {"exact_match": -0.25}, "baseline": {"exact_match": -0.25}},
+            "found": {"told": ["unknown tokens on dev 1.00 % → 2.00 %"]},
         },
     ],
     primary="exact_match",

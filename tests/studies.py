@@ -87,6 +87,7 @@ def job(
                 "delta": delta if number else {},
                 "gate": None,
                 "used": True,
+                "found": {"told": [f"layer {seed} is the dearest"]} if stage == "width" else None,
             }
         )
         last = level

@@ -211,6 +211,8 @@ def test_stages_of_a_row_are_drawn_once_they_are_looked_at(page: Any) -> None:
     script(page, "document.getElementById('stages').scrollIntoView()")
     assert until(page, "return document.querySelectorAll('#stages-chart .point').length") == 5
     assert "distill" in script(page, "return document.getElementById('stages-table').textContent")
+    found = "return [...document.querySelectorAll('#stages-found li')].map((line) => line.textContent)"
+    assert script(page, found) == [f"seed {seed}: width: layer {seed} is the dearest" for seed in (0, 1)]
     script(page, "document.getElementById('parallel').scrollIntoView()")
     assert until(page, "return document.querySelectorAll('#parallel-chart .parcoords .y-axis').length") >= 5
 

@@ -133,6 +133,8 @@ def test_a_job_is_mirrored_as_one_run_with_all_there_is(tmp_path: Path) -> None:
     run = run_of(found)
     assert (run.project, run.run_group, run.job_type) == ("tests", "group", "job")
     assert (run.run_id, run.display_name) == (read_job(job).id, "keep=0.5")
+    command = "`python run.py seed=1 model=micro`"
+    assert run.notes == f"{command}\n\nwidth: unknown tokens on dev 1.00 % → 2.00 %"
     config = config_of(found)
     assert config["task"] == {"name": "small"}
     assert config["pare"]["target"]["precision"] == "int8"

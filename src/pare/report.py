@@ -77,7 +77,7 @@ class Terminal:
             if trial["taken"]:
                 self.console.print(f"taken: {trial['name']}, of {len(result.tried)} tried", markup=False)
         self.console.print(stage_table(result))
-        for line in findings(result):
+        for line in result.findings():
             self.console.print(line, soft_wrap=True, markup=False)
         self.comparison(result, folder)
         bundle = folder / BUNDLE
@@ -129,12 +129,6 @@ def stage_table(result: Result) -> Table:
             "store" if stage["cached"] else "computed",
         )
     return table
-
-
-def findings(result: Result) -> list[str]:
-    """What stages found out besides scores, in their words; older results do not say."""
-    found = [(stage["name"], stage.get("found") or {}) for stage in result.stages]
-    return [f"{name}: {line}" for name, told in found for line in told.get("told", ())]
 
 
 def comparison_table(result: Result) -> Table:

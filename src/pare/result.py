@@ -65,6 +65,11 @@ class Result:
         kept = [stage["scores"] for stage in self.stages if stage.get("used", True) and stage["scores"]]
         return [scores[self.primary] for scores in kept]
 
+    def findings(self) -> list[str]:
+        """What stages found out besides scores, in their words; older results do not say."""
+        found = [(stage["name"], stage.get("found") or {}) for stage in self.stages]
+        return [f"{name}: {line}" for name, told in found for line in told.get("told", ())]
+
     def write(self, folder: Path) -> None:
         write_json(folder / RESULT, self.as_json())
 

@@ -106,6 +106,7 @@ const drawStages = () => {
       return [stage.name + some, stage.score === null ? "" : (100 * stage.score).toFixed(2), i > 0 ? `${changes[i] > 0 ? "+" : ""}${changes[i].toFixed(2)}` : "",
         stage.params === null ? "" : (stage.params / 1e6).toFixed(2), stage.size === null ? "" : stage.size.toFixed(2)];
     }));
+  at("stages-found").replaceChildren(...row.found.map((line) => make("li", line)));
 };
 
 const hasWebgl = () => {

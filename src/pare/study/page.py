@@ -110,6 +110,7 @@ def row_data(row: Row, rows: Sequence[Row], quantities: Sequence[Quantity], lang
         "speedup": [x for x in (speedup.median, speedup.low, speedup.high) if math.isfinite(x)],
         "again": reproduce(row),
         "stages": stages(row),
+        "found": found_by(row),
     }
 
 
@@ -135,6 +136,16 @@ def stages(row: Row) -> list[dict[str, Any]]:
         known = {what: one and round(one.mean, 6) for what, one in means.items()}
         told.append({"name": name, "seeds": len(each), **known})
     return told
+
+
+def found_by(row: Row) -> list[str]:
+    """What its stages found out, of each seed where there are several."""
+    several = len(row.results) > 1
+    return [
+        f"seed {result.seed}: {line}" if several else line
+        for result in row.results
+        for line in result.findings()
+    ]
 
 
 def baselines(rows: Sequence[Row], quantities: Sequence[Quantity]) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from typing import Any
 from pare.errors import ConfigError
 from pare.files import locked
 from pare.result import CONFIG, RESULT
-from pare.study.commands import command_line
 from pare.tracking.figures import csv_of, figures_of, table_of
 from pare.tracking.record import JobRecord, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
@@ -64,8 +63,7 @@ class Mlflow(Tracker):
         ]
         params = [Param(k, v[:LONGEST]) for k, v in flat(settings_of(job)).items()]
         models = models_of(job)
-        command = command_line(job.result.overrides)
-        tags = {"job_type": "job", "group": job.group, "mlflow.note.content": f"`{command}`"}
+        tags = {"job_type": "job", "group": job.group, "mlflow.note.content": job.note}
         if place is None:  # in a file of this machine nobody is waited for
             ready()
         with self.run(client, place, job.id, job.title, tags) as run:

@@ -16,6 +16,7 @@ from pare.files import atomic_write_text
 from pare.provenance import HOW, digest
 from pare.result import BUNDLE, CONFIG, PLAN, Result, plan_in
 from pare.study.collecting import Study, collect, plain
+from pare.study.commands import command_line
 from pare.study.keys import short
 
 #: beside result.json: what it does not hold
@@ -61,6 +62,11 @@ class JobRecord:
     curves: Curves
     networks: Sequence[Made]
     folder: Path
+
+    @property
+    def note(self) -> str:
+        """The command that makes it again, and what stages found out besides scores."""
+        return "\n\n".join([f"`{command_line(self.result.overrides)}`", *self.result.findings()])
 
     @property
     def id(self) -> str:

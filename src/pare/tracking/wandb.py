@@ -11,7 +11,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pare.errors import ConfigError
-from pare.study.commands import command_line
 from pare.tracking.figures import figures_of, table_of
 from pare.tracking.record import JobRecord, Model, StudyRecord, models_of
 from pare.tracking.schema import metrics_of, settings_of
@@ -75,7 +74,7 @@ class Wandb(Tracker):
             group=job.group,
             job_type="job",
             config=settings_of(job),
-            notes=command_line(job.result.overrides),
+            notes=job.note,
         )
         with run:
             for stage in job.curves:
