@@ -121,7 +121,7 @@ def test_a_look_at_dev_is_with_the_thresholds_of_the_end(task: Mine) -> None:
     with torch.no_grad():
         network.heads["label"].bias.sub_(9.0)
     assert judge() == before
-    tune_thresholds(network, task, encoder)
+    tune_thresholds(network, task, encoder, "cpu")
     assert judge() == before
 
 

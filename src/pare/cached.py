@@ -94,7 +94,8 @@ class Cached:
 
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
-            context = Context(self.task, self.seed, folder, self.progress, self.store.scratch(key))
+            scratch = self.store.scratch(key)
+            context = Context(self.task, self.seed, folder, self.progress, scratch, self.networks_on)
             beside = replace(context, progress=silent)
             try:
                 with helpers(stage.processes(), run_beside, stage, sources, beside):
@@ -143,7 +144,9 @@ class Cached:
         def write(folder: Path) -> Mapping[str, Any]:
             began = time.perf_counter()
             texts = self.task.texts(split)
-            run = runner(checkpoint, self.fitted(checkpoint), self.networks_on)
+            target = self.fitted(checkpoint)  # nothing is timed here: as many threads as may be used
+            target = replace(target, threads=max(target.threads, torch.get_num_threads()))
+            run = runner(checkpoint, target, self.networks_on)
             with self.progress(f"scoring on {split}", len(texts)) as advance:
                 answers = answers_of(checkpoint, texts, counted(run, advance))
             write_json(folder / SCORES, {"scores": self.task.score(split, answers), "answers": answers})

@@ -31,7 +31,7 @@ class Scores:
 
 
 def importance_of(network: Network, kind: Importance, rows: Sequence[Row], pad_id: int) -> list[Scores]:
-    """For each layer. rows: texts with labels; magnitude and order need none."""
+    """For each layer, computed where the network is. rows: with labels; magnitude and order need none."""
     blocks = network.blocks()
     if kind == "order":
         return [
@@ -53,7 +53,7 @@ def weight_scores(block: Block, score: Callable[[nn.Linear], Tensor]) -> Scores:
     """A head is its rows of query, key and value and its columns of the output map; a neuron likewise."""
     channels = sum_of_rows(block.into_heads, score) + score(block.attention_output).sum(0)
     neurons = sum_of_rows(block.into_neurons, score) + score(block.output).sum(0)
-    return Scores(channels.reshape(-1, block.head_size).sum(1), neurons)
+    return Scores(channels.reshape(-1, block.head_size).sum(1).cpu(), neurons.cpu())
 
 
 def sum_of_rows(linears: Sequence[nn.Linear], score: Callable[[nn.Linear], Tensor]) -> Tensor:
@@ -81,7 +81,7 @@ def mask_scores(network: Network, rows: Sequence[Row], pad_id: int, squared: boo
             for scores, (heads, neurons) in zip(found, masks, strict=True):
                 for total, mask in ((scores.heads, heads), (scores.neurons, neurons)):
                     assert mask.grad is not None
-                    total += mask.grad**2 if squared else mask.grad.abs()
+                    total += (mask.grad**2 if squared else mask.grad.abs()).cpu()
                     mask.grad = None
     return found
 
@@ -91,11 +91,14 @@ def masked(blocks: Sequence[Block]) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """Multiplies what leaves each head and each neuron with a mask of ones, for a while."""
     masks, hooks = [], []
     for block in blocks:
-        pair = (torch.ones(block.heads, requires_grad=True), torch.ones(block.neurons, requires_grad=True))
-        masks.append(pair)
+        device = block.output.weight.device
+        heads, neurons = (
+            torch.ones(count, device=device, requires_grad=True) for count in (block.heads, block.neurons)
+        )
+        masks.append((heads, neurons))
         for linear, mask, width in (
-            (block.attention_output, pair[0], block.head_size),
-            (block.output, pair[1], 1),
+            (block.attention_output, heads, block.head_size),
+            (block.output, neurons, 1),
         ):
 
             def scale(
@@ -127,8 +130,9 @@ def frozen(network: Network) -> Iterator[None]:
 def losses(network: Network, rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[float]:
     """Backward passes of the task's loss; gradients add up in whatever takes them."""
     network.eval()
+    device = next(network.parameters()).device
     for start in range(0, len(rows), batch_size):
-        batch = collate(rows[start : start + batch_size], network.outputs, pad_id, torch.device("cpu"))
+        batch = collate(rows[start : start + batch_size], network.outputs, pad_id, device)
         loss = hard_loss(network(batch.ids, batch.mask), batch.labels, network.outputs)
         loss.backward()  # type: ignore[no-untyped-call]
         yield float(loss.detach())

@@ -36,7 +36,7 @@ class Training:
     evaluate_every: int | None = None
     patience: int | None = None
     class_weights: Literal["none", "balanced"] = "none"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # see `resolve_precision`
     device: Device = "auto"
     threads: int = 2  # fixed, so that the same seed gives the same bits on the same CPU
     processes: int = 1

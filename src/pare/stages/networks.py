@@ -228,7 +228,7 @@ def judge_of(network: Network, task: Task, encoder: TextEncoder) -> Judge:
     return judge
 
 
-def tune_thresholds(network: Network, task: Task, encoder: TextEncoder, device: Device = "cpu") -> None:
+def tune_thresholds(network: Network, task: Task, encoder: TextEncoder, device: Device) -> None:
     """Moves the biases of heads that ask for it: what then lies above 0 gives the best micro F1 on dev."""
     if not any(output.tuned for output in network.outputs):
         return

@@ -34,6 +34,7 @@ class Context:
     """What a stage may know besides its inputs. It writes into `output` and nowhere else.
 
     scratch: a folder that outlives a killed process; the next attempt at the same stage finds it.
+    device: where networks compute what is no training; the devices of that are the stage's own.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Context:
     output: Path
     progress: Progress
     scratch: Path | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)

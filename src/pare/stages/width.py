@@ -80,11 +80,12 @@ class Width(Stage):
         if self.importance == "order":
             self.hold_to(inputs["model"], network.blocks())
         before = network.parameter_count()
-        shrink(network, self.kept(network, rows, encoder.pad_id))
+        kept = self.kept(network.to(context.device), rows, encoder.pad_id)
+        shrink(network.cpu(), kept)
         if self.reconstruct:
             reconstruct(network, open_network(inputs["model"]), rows, encoder.pad_id)
         facts = {**inputs["model"].facts, "parameters_before": before}
-        tune_thresholds(network, context.task, encoder)
+        tune_thresholds(network, context.task, encoder, context.device)
         write_network(context.output, network, encoder, facts)
 
     def hold_to(self, source: Checkpoint, blocks: Sequence[Block]) -> None:

@@ -54,6 +54,7 @@ class WidthSensitivity(Stage):
             supernet_widths(source, self.kind)
         network, encoder = open_network(source), open_text_encoder(source)
         rows = some_rows(context.task, encoder, self.rows, context.seed)
+        network.to(context.device)
         scores = importance_of(network, self.importance, rows, encoder.pad_id)
         judge = judge_of(network, context.task, encoder)
         whole = judge()
@@ -78,6 +79,6 @@ class WidthSensitivity(Stage):
             for row in found[:TOLD]
         ]
         facts = {**source.facts, "found": {self.kind: {"told": told, "table": found}}}
-        write_network(context.output, network, encoder, facts)
+        write_network(context.output, network.cpu(), encoder, facts)
         lines = [f"{row['name']}\t{100 * float(row['drop']):+.2f}\n" for row in found]
         (context.output / TABLE).write_text("".join(["part\tpoints lost\n", *lines]), encoding="utf-8")
