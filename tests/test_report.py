@@ -432,7 +432,17 @@ def test_seeds_of_before_and_after_an_edit_are_two_rows(tmp_path: Path, told: To
             "seed": seed,
             "source": {"folder": f"/copy{number}", "train": f"/copy{number}/fold{seed}.tsv"},
         }
-        config = {"seed": seed, "name": f"night {number}", "train": {"steps": steps}, "task": data}
+        words = {
+            "architecture": {"vocabulary_file": f"../copy{number}/vocabulary.txt"},
+            "path": f"/{number}/mini",
+        }
+        config = {
+            "seed": seed,
+            "name": f"night {number}",
+            "train": {"steps": steps},
+            "task": data,
+            "model": words,
+        }
         (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     told(tmp_path, "--to", tmp_path / "t.csv")
     first, second = table(tmp_path / "t.csv")
@@ -457,6 +467,14 @@ def test_times_beside_two_ways_to_run_the_same_model_are_apart(tmp_path: Path, t
     assert row["speedup.low"] == ""
     (part,) = json.loads(page.read_text("utf-8").split('id="data">')[1].split("</script>")[0])["parts"]
     assert [one["values"]["latency_ms"] for one in part["baselines"]] == [[1.0], [0.8]]
+
+
+def test_folders_of_a_path_that_are_called_compression_stay_in_it(tmp_path: Path, told: Told) -> None:
+    for number, place in enumerate(("/models/compression/base", "/models/base")):
+        job(tmp_path / str(number), "compression.width.keep=0.5", f"model.path={place}")
+    told(tmp_path, "--to", tmp_path / "t.csv")
+    found = [row["configuration"] for row in table(tmp_path / "t.csv")]
+    assert sorted(found) == ["model.path=/models/base", "model.path=/models/compression/base"]
 
 
 def test_a_change_is_of_the_seeds_that_both_have(tmp_path: Path, told: Told) -> None:

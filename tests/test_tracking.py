@@ -143,6 +143,14 @@ def test_a_job_is_mirrored_as_one_run_with_all_there_is(tmp_path: Path) -> None:
     assert summary_of(found).items() >= metrics_of(RESULT).items()
 
 
+def test_a_note_has_the_command_of_the_job_alone(tmp_path: Path) -> None:
+    job = read_job(a_job(tmp_path))
+    swept = replace(job, result=replace(RESULT, overrides=["experiment=in_car", "seed=1", "tracker=wandb"]))
+    assert swept.note.startswith("`python run.py experiment=in_car seed=1 hydra.mode=RUN`\n")
+    elsewhere = replace(job, result=replace(RESULT, scored_on="mine.tsv", overrides=["hardware=cpu"]))
+    assert elsewhere.note.startswith("`pare evaluate BUNDLE --data mine.tsv hardware=cpu`\n")
+
+
 def test_lineage_goes_from_teacher_to_students_to_the_bundle(tmp_path: Path) -> None:
     job = a_job(tmp_path)
     assert trouble_with(OFFLINE, 1, job) is None

@@ -113,7 +113,7 @@ def distinguishing(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
 
 def stripped(apart: Sequence[str]) -> list[str]:
     """compression.width.keep=0.5 is long, and what it is of is plain."""
-    return [re.sub(r"\bcompression[./]", "", override) for override in apart]
+    return [re.sub(r"^([^=]*?)\bcompression[./]", r"\1", override) for override in apart]
 
 
 def named(apart: Sequence[str]) -> str:

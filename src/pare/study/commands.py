@@ -1,36 +1,37 @@
 """The exact command that makes a row again, and the one that uses it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pare.result import BUNDLE
+from pare.result import BUNDLE, Result
 from pare.study.collecting import Record, bare, plain
 from pare.study.keys import config_of
 from pare.study.statistics import Row, without_seed
 
-#: what keeps a search's file from searching, and from the values that it would choose from
-NO_SEARCH = ("sweep.search=null", "hydra.sweeper.params=null")
-
 
 def reproduce(row: Row) -> str:
     """All its seeds."""
-    overrides = plain(row.first.overrides)
-    (_, result), *_ = row.jobs
+    (record, result), *_ = row.jobs
+    seeds = [result.seed for result in row.results]
+    return again(result, config_of(record), seeds if len(seeds) > 1 else ())
+
+
+def again(result: Result, config: Mapping[str, Any], seeds: Sequence[int] = ()) -> str:
+    """config: the job's. seeds: where not its own alone."""
+    overrides = plain(result.overrides)
     if result.scored_on != "test":
         target = [each for each in overrides if bare(each).startswith(("hardware", "measure"))]
         return shlex.join(["pare", "evaluate", "BUNDLE", "--data", result.scored_on, *target])
-    if len(row.jobs) == 1:
-        # a sweep's file may choose more than what is swept over, but asks for several jobs
-        single = ["hydra.mode=RUN"] if any(each.startswith("sweep=") for each in overrides) else []
-        return command_line([*overrides, *single])
-    seeds = ",".join(str(result.seed) for result in row.results)
-    alone = NO_SEARCH if is_of_search(row.first) else ()
-    return command_line(["-m", *without_seed(overrides), f"seed={seeds}", *alone])
-
-
-def is_of_search(record: Record) -> bool:
-    return (config_of(record).get("sweep") or {}).get("search") is not None
+    # files that set more than what is swept over, but ask for several jobs too
+    of_file = any(each.startswith(("sweep=", "experiment=")) for each in overrides)
+    if not seeds:
+        return command_line([*overrides, *(["hydra.mode=RUN"] if of_file else [])])
+    no_search = ["sweep.search=null"] if (config.get("sweep") or {}).get("search") is not None else []
+    no_grid = ["hydra.sweeper.params=null"] if of_file else []
+    numbers = ",".join(map(str, seeds))
+    return command_line(["-m", *without_seed(overrides), f"seed={numbers}", *no_search, *no_grid])
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -97,11 +97,7 @@ class Settings:
     def of(cls, record: Record, result: Result) -> "Settings":
         config = config_of(record)
         kept = leaves({name: value for name, value in config.items() if name not in (*UNTRACKED, "seed")})
-        values = {
-            key: PurePath(value).name if key.startswith("task.") and isinstance(value, str) else value
-            for key, value in kept
-            if not key.endswith(".folder")
-        }
+        values = {key: without_folder(key, value) for key, value in kept if not key.endswith(".folder")}
         return cls(result.seed, values if config else {})
 
     def alike(self, other: "Settings") -> bool:
@@ -113,6 +109,15 @@ class Settings:
             or seedless(value, self.seed) == seedless(other.values[key], other.seed)
             for key, value in self.values.items()
         )
+
+
+def without_folder(key: str, value: Any) -> Any:
+    """The name alone of what is a file, and of any setting of a task that may be one."""
+    if not isinstance(value, str):
+        return value
+    path = PurePath(value)
+    is_file = path.is_absolute() or key.endswith("_file") or key.startswith("task.")
+    return path.name if is_file else value
 
 
 def seedless(value: Any, seed: int) -> Any:

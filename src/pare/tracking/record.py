@@ -16,7 +16,7 @@ from pare.files import atomic_write_text
 from pare.provenance import HOW, digest
 from pare.result import BUNDLE, CONFIG, PLAN, Result, plan_in
 from pare.study.collecting import Study, collect, plain
-from pare.study.commands import command_line
+from pare.study.commands import again
 from pare.study.keys import short
 
 #: beside result.json: what it does not hold
@@ -66,7 +66,7 @@ class JobRecord:
     @property
     def note(self) -> str:
         """The command that makes it again, and what stages found out besides scores."""
-        return "\n\n".join([f"`{command_line(self.result.overrides)}`", *self.result.findings()])
+        return "\n\n".join([f"`{again(self.result, self.config)}`", *self.result.findings()])
 
     @property
     def id(self) -> str:
