@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -73,6 +75,21 @@ def test_a_sweep_that_runs_shows_what_is_to_come(tmp_path: Path) -> None:
     records = collect([tmp_path / "copied"]).records
     assert [record.reason for record in records] == ["", "running", "not started"]
     assert records[2].name == "seed=2"
+
+
+def test_a_job_whose_process_is_gone_no_longer_runs(tmp_path: Path) -> None:
+    """Killed by SIGKILL, say, so that it could not say so."""
+    with told(tmp_path / "0", "pare", "key", {}, []) as note:
+        note(["finetune", "width"])
+        status = json.loads((tmp_path / "0" / STATUS).read_text("utf-8"))
+        assert [record.reason for record in collect([tmp_path]).records] == ["running, width is done"]
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    (tmp_path / "1").mkdir()
+    for number, changed in enumerate(({"pid": ended.pid}, {"pid": ended.pid, "host": "elsewhere"})):
+        write_json(tmp_path / str(number) / STATUS, status | changed)
+    found = [record.reason for record in collect([tmp_path]).records]
+    assert found == ["killed, width is done", "running, width is done"]
 
 
 def test_a_sweep_whose_jobs_lie_deeper(tmp_path: Path) -> None:

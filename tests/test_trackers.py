@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
@@ -275,8 +276,10 @@ def test_a_wandb_that_hangs_changes_nothing_and_leaves_no_process(
     monkeypatch.setenv("WANDB_BASE_URL", stuck)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert "given up after 1 s (tracker.limit_s)" in in_trouble(swept, tmp_path, *WANDB)
-    while processes_that_know(stuck):
-        pass  # wandb's service looks now and then whether whom it serves is still there
+    until = monotonic() + 30  # wandb's service looks now and then whether whom it serves is still there
+    while (left := processes_that_know(stuck)) and monotonic() < until:
+        pass
+    assert left == []
 
 
 def processes_that_know(address: str) -> list[str]:

@@ -542,6 +542,20 @@ def test_a_server_whose_tls_only_the_library_can_talk_is_there() -> None:
         answer.result()
 
 
+def test_a_server_that_sends_browsers_elsewhere_has_answered() -> None:
+    """To a page to log in, say, which may not be there for a machine that computes."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        elsewhere = f"http://127.0.0.1:{gone.getsockname()[1]}/login"
+
+    def send(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(302)
+        asked.send_header("Location", elsewhere)
+        asked.end_headers()
+
+    with serving(send) as address:
+        assert silence(address) is None
+
+
 @pytest.mark.parametrize(
     ("done_s", "trouble"),
     [(4.9, None), (6.0, "its server: given up after 4.5 s (tracker.limit_s)")],

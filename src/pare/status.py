@@ -1,5 +1,7 @@
 """What a folder says of the job that fills it: config.yaml, and status.json however the job ends."""
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +54,8 @@ def told(
         "key": key,
         "overrides": list(overrides),
         "started": time.time(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
     }
     write_json(folder / STATUS, status)
     try:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import re
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,11 +201,25 @@ def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
     try:
         status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
         state, message = status["state"], status.get("error", {}).get("message", "")
-        if state == "running" and status.get("stages"):
-            return f"running, {status['stages'][-1]} is done", status
+        if state == "running":
+            state = "running" if is_at_work(status) else "killed"
+            state += f", {status['stages'][-1]} is done" if status.get("stages") else ""
     except ODD:
         return f"{STATUS} cannot be read", {}
     return f"{state}: {message}" if message else str(state), status
+
+
+def is_at_work(status: Mapping[str, Any]) -> bool:
+    """False only where its process was one of this machine and is gone."""
+    if status.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(status["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def without_status(folder: Path) -> str:

@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import getproxies, urlopen
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, build_opener, getproxies
 
 from pare.build import build
 from pare.errors import ConfigError
@@ -167,6 +167,13 @@ def tell(tracker: Tracker, folder: Path, say: Callable[[str], None]) -> str | No
     return None
 
 
+class Stay(HTTPRedirectHandler):
+    """Where a server sends browsers to is another server's."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
 def silence(address: str) -> str | None:
     """Whether a server does not answer at all: known here before a library is loaded, which takes seconds.
 
@@ -181,7 +188,7 @@ def silence(address: str) -> str | None:
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
         with suppress(HTTPError):  # an answer like any other
-            urlopen(address, context=unverified).close()
+            build_opener(HTTPSHandler(context=unverified), Stay).open(address).close()
     except (InvalidURL, ValueError):
         return None
     except (OSError, HTTPException) as e:
