@@ -605,6 +605,9 @@ def test_every_layout_of_the_sources(study: Path, tmp_path: Path, told: Told) ->
     ("mistake", "says"),
     [
         (("--metrics", "nope"), "--metrics: no 'nope'; there are exact_match, slot_f1, delta, speedup, "),
+        (("--metrics", "speedup+"), "--metrics speedup+: speedup has no change of its own\n"),
+        (("--metrics", "size_mb,delta+"), "--metrics delta+: delta has no change of its own\n"),
+        (("--metrics", "dtype+"), "--metrics dtype+: dtype has no change of its own\n"),
         (("--rows", "nope"), "nope: is no key of any job; overrides are compression.width.keep, "),
         (("--to", "x.docx"), "--to x.docx: .docx; there are .html, .md, "),
         (("--to", "/nowhere/x.md"), "--to /nowhere/x.md: no folder /nowhere\n"),

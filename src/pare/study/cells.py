@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pare.errors import ConfigError
 from pare.result import Result
 from pare.study.quantities import DELTA, SPEEDUP, TEXTS, Quantity, quantity_of
 from pare.study.statistics import SURE, Estimate, Row
@@ -64,7 +65,10 @@ Shown = tuple[Column, Getter]
 
 
 def shown(name: str, rows: Sequence[Row]) -> Shown:
-    """name: a score, what was measured, `delta`, `speedup`, or a text; with a + for its change beside it."""
+    """name: a score, what was measured, `delta`, `speedup`, or a text; with a + for its change beside it.
+
+    Raises ConfigError where no result has it, or where it has no change.
+    """
     plain = name.removesuffix("+")
     if name == DELTA:
         return Column(DELTA, "Δ points", higher=True), delta
@@ -72,6 +76,8 @@ def shown(name: str, rows: Sequence[Row]) -> Shown:
         return Column(SPEEDUP, "speed-up", higher=True), speedup
     if name in TEXTS:
         return Column(name, name, False), lambda row: words(row, TEXTS[name])
+    if plain in (DELTA, SPEEDUP, *TEXTS):
+        raise ConfigError(f"--metrics {name}: {plain} has no change of its own")
     results = [result for row in rows for result in row.results]
     quantity = quantity_of(plain, results)
     unit = f" {quantity.unit}" if quantity.unit else ""
