@@ -516,6 +516,19 @@ def test_changes_beside_numbers_are_of_the_seeds_that_both_have(tmp_path: Path, 
     assert row["size_mb.change"] == pytest.approx(-50)
 
 
+def test_changes_beside_numbers_have_their_intervals_and_p(tmp_path: Path, told: Told) -> None:
+    for seed in range(2):
+        job(tmp_path / str(seed), "a=1", seed=seed, right=0.8)
+    metrics = "delta,speedup,exact_match+,slot_f1+,latency_ms+,size_mb+"
+    told(tmp_path, "--metrics", metrics, "--to", tmp_path / "t.csv")
+    (row,) = table(tmp_path / "t.csv")
+    for end in (".low", ".high"):
+        assert row[f"exact_match.change{end}"] == row[f"delta{end}"] != ""
+        assert row[f"latency_ms.change{end}"] == row[f"speedup{end}"] != ""
+    assert row["exact_match.change.p"] == row["delta.p"] != ""
+    assert {"slot_f1.change.low", "size_mb.change.low", "latency_ms.change.p"}.isdisjoint(row)
+
+
 def test_what_had_too_few_calls_for_p90_is_told_without(
     tmp_path: Path, told: Told, capsys: pytest.CaptureFixture[str]
 ) -> None:

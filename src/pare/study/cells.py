@@ -9,6 +9,7 @@ from pare.result import Result
 from pare.study.quantities import DELTA, SPEEDUP, TEXTS, Quantity, quantity_of
 from pare.study.statistics import SURE, Estimate, Row
 from pare.study.words import word
+from pare.targets.intervals import Speedup
 
 NOISE = "≈"
 
@@ -117,7 +118,9 @@ def with_change(row: Row, quantity: Quantity) -> Cell:
         return cell
     told = {"points": f"{changed:+.2f}", "times": f"{changed:.2f}x", "percent": f"{changed:+.1f} %"}
     mark = mark_of(row) if quantity.name == row.results[0].primary else ""
-    return replace(cell, extra=f"({told[quantity.change]})", mark=mark, more={**cell.more, "change": changed})
+    known = {f"change.{name}": value for name, value in sureness(row, quantity).items()}
+    more = {**cell.more, "change": changed, **known}
+    return replace(cell, extra=f"({told[quantity.change]})", mark=mark, more=more)
 
 
 def change_of(row: Row, quantity: Quantity) -> float | None:
@@ -133,16 +136,28 @@ def change_of(row: Row, quantity: Quantity) -> float | None:
     return 100 * (after / before - 1) if before else None
 
 
+def sureness(row: Row, quantity: Quantity) -> dict[str, float]:
+    """The interval of a change where it has one, and its p."""
+    if quantity.name == row.results[0].primary:
+        return tested(row)
+    times = row.times(quantity) if quantity.change == "times" else None
+    return {} if times is None else within(times)
+
+
 def delta(row: Row) -> Cell:
     value = round(-row.drop, 9) + 0.0  # no -0.00
+    known = tested(row)
+    extra = f"[{known['low']:+.2f}, {known['high']:+.2f}]" if known else ""
+    return Cell(f"{value:+.2f}", extra=extra, mark=mark_of(row), value=value, more=known)
+
+
+def tested(row: Row) -> dict[str, float]:
+    """How sure the change of the primary metric is, in points."""
     if row.verdict is None:
-        return Cell(f"{value:+.2f}", value=value)
+        return {}
     sure = row.verdict.difference
-    low, high = 100 * sure.low, 100 * sure.high
-    more = {"low": low, "high": high, "p": row.p if row.p is not None else math.nan}
-    return Cell(
-        f"{value:+.2f}", extra=f"[{low:+.2f}, {high:+.2f}]", mark=mark_of(row), value=value, more=more
-    )
+    p = math.nan if row.p is None else row.p
+    return {"low": 100 * sure.low, "high": 100 * sure.high, "p": p}
 
 
 def mark_of(row: Row) -> str:
@@ -154,12 +169,14 @@ def mark_of(row: Row) -> str:
 
 def speedup(row: Row) -> Cell:
     found = row.speedup
-    if math.isnan(found.low):
-        return Cell(f"{found.median:.2f}x", value=found.median)
-    within = f"[{found.low:.2f}, {found.high:.2f}]"
-    return Cell(
-        f"{found.median:.2f}x", extra=within, value=found.median, more={"low": found.low, "high": found.high}
-    )
+    known = within(found)
+    extra = f"[{found.low:.2f}, {found.high:.2f}]" if known else ""
+    return Cell(f"{found.median:.2f}x", extra=extra, value=found.median, more=known)
+
+
+def within(times: Speedup) -> dict[str, float]:
+    """Its interval, where it was measured in turns."""
+    return {} if math.isnan(times.low) else {"low": times.low, "high": times.high}
 
 
 def words(row: Row, of: Callable[[Result], str]) -> Cell:
