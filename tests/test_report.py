@@ -121,22 +121,14 @@ def test_rows_and_columns_by_keys(study: Path, tmp_path: Path, told: Told) -> No
     assert "fall into one cell" in err
 
 
-def test_what_the_signs_mean_is_told_below_columns_by_keys_too(tmp_path: Path, told: Told) -> None:
+@pytest.mark.parametrize("metrics", ["delta", "speedup,size_mb", "size_mb+"])
+def test_what_a_change_is_against_is_told_below_columns_by_keys_too(
+    tmp_path: Path, metrics: str, told: Told
+) -> None:
     for number, value in enumerate(("x", "y")):
         job(tmp_path / str(number), "a=1", f"b={value}", answers=False)
-    told(
-        tmp_path,
-        "--rows",
-        "a",
-        "--cols",
-        "b",
-        "--metrics",
-        "delta",
-        "--baseline",
-        "b=x",
-        "--to",
-        tmp_path / "t.md",
-    )
+    view = ("--rows", "a", "--cols", "b", "--metrics", metrics, "--baseline", "b=x")
+    told(tmp_path, *view, "--to", tmp_path / "t.md")
     assert "changes: against b=x" in (tmp_path / "t.md").read_text("utf-8")
 
 

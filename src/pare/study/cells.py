@@ -229,6 +229,6 @@ def notes_of(rows: Sequence[Row], table: Table, language: str = "en") -> list[st
         family = sum(row.p is not None for row in rows)
         corrected = told("note_corrected", count=family) if family > 1 else ""
         found.append(told("note_p", tests=" / ".join(tests), against=against, corrected=corrected))
-    elif any(column.name == DELTA or column.name.endswith("+") for column in table.columns):
+    elif any(column.name in (DELTA, SPEEDUP) or column.name.endswith("+") for column in table.columns):
         found.append(told("note_changes", against=against))
     return found
