@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +71,17 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Any, study: Path) -> Iterator[Any]:
-    yield from opened(browser, study)
+    with opened(browser, study) as found:
+        yield found
 
 
 @pytest.fixture
 def searched(browser: Any, search: Path) -> Iterator[Any]:
-    yield from opened(browser, search)
+    with opened(browser, search) as found:
+        yield found
 
 
+@contextmanager
 def opened(browser: Any, file: Path) -> Iterator[Any]:
     """Anew; nothing may have gone wrong in it by the end."""
     browser.get(file.as_uri())
@@ -127,6 +132,16 @@ def test_the_front_is_drawn_and_follows_the_axes(page: Any) -> None:
     choose(page, "colour", "quantize")
     legend = script(page, "return [...document.querySelectorAll('.legendtext')].map((x) => x.textContent)")
     assert legend == ["quantize=fp16", "quantize=int8_static", "baseline"]
+
+
+def test_equals_are_on_the_front_together(browser: Any, tmp_path: Path) -> None:
+    for name, ms in (("one", 0.5), ("same", 0.5), ("slower", 0.6)):
+        made = job(tmp_path / name, f"a={name}", ms=ms, rows=50)
+        replace(made, scores={"exact_match": 0.9}).write(tmp_path / name)
+    assert main(["report", str(tmp_path)]) == 0
+    with opened(browser, tmp_path / "report.html") as page:
+        listed = "return [...document.querySelectorAll('#front-list strong')].map((x) => x.textContent)"
+        assert script(page, listed) == ["a=one", "a=same"]
 
 
 def test_a_click_on_a_point_copies_the_command(page: Any) -> None:

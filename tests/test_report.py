@@ -548,6 +548,14 @@ def test_what_was_measured_nowhere_is_on_no_front(study: Path, tmp_path: Path, t
     assert "none of 4 rows has gpu_memory_mb" in out
 
 
+def test_equals_are_on_the_front_together(tmp_path: Path, told: Told) -> None:
+    for name, ms in (("one", 0.5), ("same", 0.5), ("slower", 0.6)):
+        made = job(tmp_path / name, f"a={name}", ms=ms)
+        replace(made, scores={"exact_match": 0.9}).write(tmp_path / name)
+    out = told(tmp_path, "--to", tmp_path / "t.md")[1]
+    assert re.findall(r"^a=(\w+): ", out, re.MULTILINE) == ["one", "same"]
+
+
 def test_more_texts_a_second_are_better(tmp_path: Path, told: Told) -> None:
     for name, right, rate in (("quick", 0.8, 3000), ("good", 0.9, 1000), ("neither", 0.7, 500)):
         made = job(tmp_path / name, f"a={name}", right=right)

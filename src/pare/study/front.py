@@ -36,9 +36,14 @@ def front(rows: Sequence[Row], costs: Sequence[str] = (LATENCY,)) -> list[Row]:
     known.sort(key=lambda each: (each[1][1:], each[1][0]))
     kept: list[tuple[Row, tuple[float, ...]]] = []
     for row, point in known:
-        if not any(all(a <= b for a, b in zip(other, point, strict=True)) for _, other in kept):
+        if not any(outdoes(other, point) for _, other in kept):
             kept.append((row, point))
     return [row for row, _ in kept]
+
+
+def outdoes(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether it is lower in one thing and no higher in the others."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 @dataclass(frozen=True)

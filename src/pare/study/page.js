@@ -55,8 +55,11 @@ const frontOf = (rows, across, up) => {
     .map((point) => ({ ...point, x: point.x * sign(across), y: point.y * sign(up) }))
     .sort((a, b) => a.x - b.x || a.y - b.y);
   const kept = [];
-  let best = Infinity;
-  for (const point of points) if (point.y < best) { best = point.y; kept.push(point.row); }
+  let best = { y: Infinity };
+  for (const point of points) {
+    if (point.y < best.y) best = point;
+    if (point.x === best.x && point.y === best.y) kept.push(point.row); // equals are there together
+  }
   return kept;
 };
 
