@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pare.cli import main
-from studies import failed, grid, job
+from studies import failed, gated, grid, job
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
@@ -230,6 +230,29 @@ def test_stages_of_a_row_are_drawn_once_they_are_looked_at(page: Any) -> None:
     assert script(page, found) == [f"seed {seed}: width: layer {seed} is the dearest" for seed in (0, 1)]
     script(page, "document.getElementById('parallel').scrollIntoView()")
     assert until(page, "return document.querySelectorAll('#parallel-chart .parcoords .y-axis').length") >= 5
+
+
+def test_a_stage_that_some_seeds_have_is_told_by_what_it_changed_in_them(
+    browser: Any, tmp_path: Path
+) -> None:
+    gated(tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    with opened(browser, tmp_path / "report.html") as page:
+        script(page, "document.getElementById('stages').scrollIntoView()")
+        drawn = "[...document.querySelectorAll('#stages-chart .point')]"
+        assert until(page, f"return {drawn}.map((bar) => bar.textContent)") == ["90.00", "-0.50", "0.00"]
+        bars = script(page, "return document.getElementById('stages-chart').data[0]")
+        assert bars["x"] == ["finetune", "qat (1 of 3)", "export"]
+        assert bars["base"] == pytest.approx([0, 84, 89.8333])
+        lines = "[...document.querySelectorAll('#stages-table tbody tr')]"
+        told = script(
+            page, f"return {lines}.map((line) => [...line.cells].slice(0, 3).map((x) => x.textContent))"
+        )
+        assert told == [
+            ["finetune", "90.00", ""],
+            ["qat (1 of 3)", "83.50", "-0.50"],
+            ["export", "89.83", "0.00"],
+        ]
 
 
 def test_what_failed_is_shown_and_ends_no_script(page: Any) -> None:

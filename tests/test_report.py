@@ -19,11 +19,11 @@ from commands import ROOT
 from pare.cli import main
 from pare.report import Terminal
 from pare.study.collecting import collect
-from pare.study.figures import parallel_figure
+from pare.study.figures import parallel_figure, stages_figure
 from pare.study.reporting import after_sweep, compared
 from pare.study.statistics import Row
 from pare.targets.intervals import Speedup
-from studies import failed, grid, job
+from studies import failed, gated, grid, job
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -405,6 +405,17 @@ def test_a_stage_that_some_seeds_needed_stands_where_they_have_it(tmp_path: Path
         "| a=1 (n=2)", "| ", "| ", "| ", "| a=2 (n=1)", "| "
     ]  # fmt: skip
     assert [line.split(" | ")[1] for line in lines[2:5]] == ["finetune", "qat (1 of 2 seeds)", "width"]
+
+
+def test_a_figure_shows_what_a_stage_changed_in_the_seeds_that_have_it(tmp_path: Path) -> None:
+    gated(tmp_path)
+    (part,) = compared(collect([tmp_path]), {})
+    for language, some in (("en", "qat (1 of 3)"), ("zh", "qat (1 / 3)")):
+        (bars,) = stages_figure(part.rows, "latency_ms", language)["data"]
+        assert bars["x"] == ["finetune", some, "export"]
+        assert bars["text"] == ["90.00", "-0.50", "+0.00"]
+        assert bars["base"] == pytest.approx([0, 84, 89.8333])
+        assert bars["y"] == pytest.approx([90, -0.5, 0])
 
 
 def test_jobs_that_differ_in_a_file_only_are_both_there(tmp_path: Path, told: Told) -> None:

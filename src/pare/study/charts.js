@@ -85,27 +85,26 @@ const rowAt = (curve, point) => points.find((each) => each.curve === curve && ea
 
 const drawStages = () => {
   const row = part.rows[Number(at("row").value)];
+  const named = (stage) => stage.name + (stage.seeds < row.seeds ? ` (${stage.seeds} ${words.of} ${row.seeds})` : ""); // others went without
+  const score = (stage) => (stage.score === null ? "" : (100 * stage.score).toFixed(2));
+  const change = (stage) => (stage.change === null ? "" : `${stage.change > 0 ? "+" : ""}${(100 * stage.change).toFixed(2)}`);
   const steps = row.stages.filter((stage) => stage.score !== null);
-  const changes = steps.map((stage, i) => 100 * (stage.score - (i ? steps[i - 1].score : 0)));
   const scores = steps.map((stage) => 100 * stage.score);
-  const low = Math.min(...scores), high = Math.max(...scores), room = Math.max(1, (high - low) * 0.25);
+  const changes = steps.map((stage) => 100 * (stage.change ?? stage.score));
+  const before = scores.map((after, i) => after - changes[i]); // in the seeds that have the stage
+  const colours = steps.map((stage) => colour(stage.change > 0 ? "up" : stage.change < 0 ? "down" : "other"));
+  const levels = [...scores, ...before.slice(1)];
+  const low = Math.min(...levels), high = Math.max(...levels), room = Math.max(1, (high - low) * 0.25);
   Plotly.react("stages-chart", [{
-    type: "waterfall", x: steps.map((stage) => stage.name), y: changes,
-    measure: steps.map((_, i) => (i ? "relative" : "absolute")),
-    text: changes.map((change, i) => (i ? `${change > 0 ? "+" : ""}${change.toFixed(2)}` : scores[0].toFixed(2))),
+    type: "bar", x: steps.map(named), y: changes, base: before, text: steps.map((stage) => change(stage) || score(stage)),
     customdata: scores, hovertemplate: "%{x}: %{customdata:.2f}<extra></extra>", textposition: "outside", cliponaxis: false,
-    connector: { line: { color: colour("other"), width: 1 } }, totals: { marker: { color: colour("other") } },
-    increasing: { marker: { color: colour("up") } }, decreasing: { marker: { color: colour("down") } },
+    marker: { color: colours, line: { color: colours, width: 1 } }, // a line where nothing changed
   }], layout({
     xaxis: axis(""), yaxis: { ...axis(`${part.primary} ${words.on_dev}`), range: [Math.max(0, low - room), high + room] }, showlegend: false,
   }), CONFIG);
   simple("stages-table", [words.stage, `${part.primary} ${words.on_dev}`, words.since_before, words.params_m, words.size_mb],
-    row.stages.map((stage) => {
-      const i = steps.indexOf(stage);
-      const some = stage.seeds < row.seeds ? ` (${stage.seeds} ${words.of} ${row.seeds})` : ""; // others went without
-      return [stage.name + some, stage.score === null ? "" : (100 * stage.score).toFixed(2), i > 0 ? `${changes[i] > 0 ? "+" : ""}${changes[i].toFixed(2)}` : "",
-        stage.params === null ? "" : (stage.params / 1e6).toFixed(2), stage.size === null ? "" : stage.size.toFixed(2)];
-    }));
+    row.stages.map((stage) => [named(stage), score(stage), change(stage),
+      stage.params === null ? "" : (stage.params / 1e6).toFixed(2), stage.size === null ? "" : stage.size.toFixed(2)]));
   at("stages-found").replaceChildren(...row.found.map((line) => make("li", line)));
 };
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -117,29 +118,47 @@ def front_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     }
 
 
+@dataclass(frozen=True)
+class Bar:
+    name: str
+    start: float
+    height: float
+    text: str
+    colour: str
+
+
+def bar_of(step: Mapping[str, Any], seeds: int, language: str) -> Bar:
+    """From what the seeds that have the stage had before it to what they have then; the first is from 0."""
+    some = "" if step["seeds"] == seeds else f" ({step['seeds']} {word('of', language)} {seeds})"
+    name, score = f"{step['name']}{some}", 100 * step["score"]
+    if step["change"] is None:
+        return Bar(name, 0.0, score, f"{score:.2f}", OTHERS)
+    change = 100 * step["change"]
+    colour = UP if change > 0 else DOWN if change < 0 else OTHERS
+    return Bar(name, score - change, change, f"{change:+.2f}", colour)
+
+
 def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     """What every stage of the best row changes, on dev."""
     row = max(front(rows, (cost,)) or rows, key=score_of)
-    steps = [step for step in stages(row) if step["score"] is not None]
-    scores = [100 * step["score"] for step in steps]
-    changes = [after - before for before, after in zip([0.0, *scores], scores, strict=False)]
-    room = max(1.0, 0.25 * (max(scores) - min(scores)))
+    bars = [bar_of(step, len(row.jobs), language) for step in stages(row) if step["score"] is not None]
+    levels = [*(bar.start + bar.height for bar in bars), *(bar.start for bar in bars[1:])]
+    room = max(1.0, 0.25 * (max(levels) - min(levels)))
     made = layout(language, "", f"{word(row.results[0].primary, language)} · {word('on_dev', language)}")
-    made["yaxis"]["range"] = [max(0.0, min(scores) - room), max(scores) + room]
+    made["yaxis"]["range"] = [max(0.0, min(levels) - room), max(levels) + room]
+    colours = [bar.colour for bar in bars]
     return {
         "data": [
             {
-                "type": "waterfall",
-                "x": [step["name"] for step in steps],
-                "y": changes,
-                "measure": ["absolute", *["relative"] * (len(steps) - 1)],
-                "text": [f"{scores[0]:.2f}", *(f"{change:+.2f}" for change in changes[1:])],
+                "type": "bar",
+                "x": [bar.name for bar in bars],
+                "y": [bar.height for bar in bars],
+                "base": [bar.start for bar in bars],
+                "text": [bar.text for bar in bars],
                 "textposition": "outside",
                 "cliponaxis": False,
-                "connector": {"line": {"color": OTHERS, "width": 1}},
-                "increasing": {"marker": {"color": UP}},
-                "decreasing": {"marker": {"color": DOWN}},
-                "totals": {"marker": {"color": OTHERS}},
+                # a line where nothing changed
+                "marker": {"color": colours, "line": {"color": colours, "width": 1}},
             }
         ],
         "layout": {**made, "showlegend": False},

@@ -124,16 +124,17 @@ def shown(quantity: Quantity, values: Sequence[float | None]) -> list[float] | N
 
 
 def stages(row: Row) -> list[dict[str, Any]]:
-    """On dev, of all seeds that have the stage."""
+    """On dev, of all seeds that have the stage; change: since the stage before it in each of them."""
     primary = row.results[0].primary
     told = []
     for name, each in by_stage(row.results).items():
         means = {
             "score": estimate([stage["scores"].get(primary) for stage in each]),
+            "change": estimate([stage["delta"].get("previous", {}).get(primary) for stage in each]),
             "params": estimate([stage.get("params") for stage in each]),
             "size": estimate([stage.get("size_mb") for stage in each]),
         }
-        known = {what: one and round(one.mean, 6) for what, one in means.items()}
+        known = {what: one and round(one.mean, 6) + 0.0 for what, one in means.items()}  # no -0.00
         told.append({"name": name, "seeds": len(each), **known})
     return told
 
