@@ -255,6 +255,15 @@ def test_a_stage_that_some_seeds_have_is_told_by_what_it_changed_in_them(
         ]
 
 
+def test_scores_below_zero_are_in_the_chart_of_stages(browser: Any, tmp_path: Path) -> None:
+    job(tmp_path / "0", before=-0.05, right=-0.02, stages=("finetune", "export"), rows=50)
+    assert main(["report", str(tmp_path)]) == 0
+    with opened(browser, tmp_path / "report.html") as page:
+        script(page, "document.getElementById('stages').scrollIntoView()")
+        found = until(page, "return document.getElementById('stages-chart').layout?.yaxis.range")
+        assert found == pytest.approx([-6, -1])
+
+
 def test_what_failed_is_shown_and_ends_no_script(page: Any) -> None:
     assert EVIL in script(page, "return document.getElementById('without').textContent")
     assert page.title == "Pare · Report"

@@ -418,6 +418,15 @@ def test_a_figure_shows_what_a_stage_changed_in_the_seeds_that_have_it(tmp_path:
         assert bars["y"] == pytest.approx([90, -0.5, 0])
 
 
+def test_scores_below_zero_are_in_the_figure(tmp_path: Path) -> None:
+    """As a correlation may be; of others the axis begins at 0 at the lowest."""
+    for number, (before, right, lowest) in enumerate(((-0.05, -0.02, -6), (0.005, 0.03, 0))):
+        job(tmp_path / str(number), before=before, right=right, stages=("finetune", "export"), rows=50)
+        (part,) = compared(collect([tmp_path / str(number)]), {})
+        figure = stages_figure(part.rows, "latency_ms", "en")
+        assert figure["layout"]["yaxis"]["range"][0] == pytest.approx(lowest)
+
+
 def test_jobs_that_differ_in_a_file_only_are_both_there(tmp_path: Path, told: Told) -> None:
     job(tmp_path / "0", "a=1")
     replace(job(tmp_path / "1", "a=1"), key="of another file").write(tmp_path / "1")

@@ -95,12 +95,13 @@ const drawStages = () => {
   const colours = steps.map((stage) => colour(stage.change > 0 ? "up" : stage.change < 0 ? "down" : "other"));
   const levels = [...scores, ...before.slice(1)];
   const low = Math.min(...levels), high = Math.max(...levels), room = Math.max(1, (high - low) * 0.25);
+  const bottom = low < 0 ? low - room : Math.max(0, low - room);
   Plotly.react("stages-chart", [{
     type: "bar", x: steps.map(named), y: changes, base: before, text: steps.map((stage) => change(stage) || score(stage)),
     customdata: scores, hovertemplate: "%{x}: %{customdata:.2f}<extra></extra>", textposition: "outside", cliponaxis: false,
     marker: { color: colours, line: { color: colours, width: 1 } }, // a line where nothing changed
   }], layout({
-    xaxis: axis(""), yaxis: { ...axis(`${part.primary} ${words.on_dev}`), range: [Math.max(0, low - room), high + room] }, showlegend: false,
+    xaxis: axis(""), yaxis: { ...axis(`${part.primary} ${words.on_dev}`), range: [bottom, high + room] }, showlegend: false,
   }), CONFIG);
   simple("stages-table", [words.stage, `${part.primary} ${words.on_dev}`, words.since_before, words.params_m, words.size_mb],
     row.stages.map((stage) => [named(stage), score(stage), change(stage),

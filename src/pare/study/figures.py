@@ -143,9 +143,11 @@ def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     row = max(front(rows, (cost,)) or rows, key=score_of)
     bars = [bar_of(step, len(row.jobs), language) for step in stages(row) if step["score"] is not None]
     levels = [*(bar.start + bar.height for bar in bars), *(bar.start for bar in bars[1:])]
-    room = max(1.0, 0.25 * (max(levels) - min(levels)))
+    low, high = min(levels), max(levels)
+    room = max(1.0, 0.25 * (high - low))
+    bottom = low - room if low < 0 else max(0.0, low - room)
     made = layout(language, "", f"{word(row.results[0].primary, language)} · {word('on_dev', language)}")
-    made["yaxis"]["range"] = [max(0.0, min(levels) - room), max(levels) + room]
+    made["yaxis"]["range"] = [bottom, high + room]
     colours = [bar.colour for bar in bars]
     return {
         "data": [
