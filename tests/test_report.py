@@ -418,6 +418,23 @@ def test_a_figure_shows_what_a_stage_changed_in_the_seeds_that_have_it(tmp_path:
         assert bars["y"] == pytest.approx([90, -0.5, 0])
 
 
+def test_the_figure_of_stages_names_the_row_it_is_of(study: Path, tmp_path: Path) -> None:
+    job(tmp_path / "alone")
+    path = f"model.path=nowhere/{'long-' * 9}"
+    for number, right in enumerate((0.9, 0.5)):
+        job(tmp_path / "long" / str(number), f"{path}{number}", f"task.name=<b>&{number}", right=right)
+    best, long = "width.keep=0.75 quantize=fp16", f"{path}0<br>task.name=&lt;b&gt;&amp;0"
+    for root, in_english, in_chinese in (
+        (study, best, best),
+        (tmp_path / "alone", "as it is", "原样"),
+        (tmp_path / "long", long, long),
+    ):
+        (part,) = compared(collect([root]), {})
+        for language, name in (("en", in_english), ("zh", in_chinese)):
+            figure = stages_figure(part.rows, "latency_ms", language)
+            assert figure["layout"]["xaxis"]["title"]["text"] == name
+
+
 def test_scores_below_zero_are_in_the_figure(tmp_path: Path) -> None:
     """As a correlation may be; of others the axis begins at 0 at the lowest."""
     for number, (before, right, lowest) in enumerate(((-0.05, -0.02, -6), (0.005, 0.03, 0))):

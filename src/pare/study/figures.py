@@ -4,21 +4,24 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from pare.errors import ConfigError
 from pare.files import replaced
 from pare.study.choices import NUMBER, choices_of
 from pare.study.front import cost_of, front, score_of
-from pare.study.page import baselines, stages
+from pare.study.page import baselines, name_of, stages
 from pare.study.quantities import LATENCY, MEASURED, SIZE, score
 from pare.study.statistics import Part, Row
 from pare.study.words import word
 
 WIDE, HIGH = 640, 420  # pixels of 1/96 inch: as wide as a page's text
 AXIS = 105  # pixels that each of many axes needs for its name
+LINE = 70  # letters that it has room for in one line
 SHARPNESS = 3  # dots of a PNG for each of them
 FAMILY = {
     "en": "Helvetica, Arial, sans-serif",
@@ -146,7 +149,9 @@ def stages_figure(rows: Sequence[Row], cost: str, language: str) -> Figure:
     low, high = min(levels), max(levels)
     room = max(1.0, 0.25 * (high - low))
     bottom = low - room if low < 0 else max(0.0, low - room)
-    made = layout(language, "", f"{word(row.results[0].primary, language)} · {word('on_dev', language)}")
+    lines = wrap(name_of(row, language), LINE, break_on_hyphens=False)
+    named = "<br>".join(escape(line, quote=False) for line in lines)
+    made = layout(language, named, f"{word(row.results[0].primary, language)} · {word('on_dev', language)}")
     made["yaxis"]["range"] = [bottom, high + room]
     colours = [bar.colour for bar in bars]
     return {

@@ -95,9 +95,8 @@ def part_data(part: Part, language: str) -> dict[str, Any]:
 def row_data(row: Row, rows: Sequence[Row], quantities: Sequence[Quantity], language: str) -> dict[str, Any]:
     speedup = row.speedup
     verdict = row.verdict
-    plain = row.name.startswith(AS_IT_IS)
     return {
-        "name": row.name.replace(AS_IT_IS, word(AS_IT_IS, language)) if plain else row.name,
+        "name": name_of(row, language),
         "counted": counted(row, rows),
         "seeds": len(row.jobs),
         "choices": dict(row.choices),
@@ -112,6 +111,11 @@ def row_data(row: Row, rows: Sequence[Row], quantities: Sequence[Quantity], lang
         "stages": stages(row),
         "found": found_by(row),
     }
+
+
+def name_of(row: Row, language: str) -> str:
+    plain = row.name.startswith(AS_IT_IS)
+    return row.name.replace(AS_IT_IS, word(AS_IT_IS, language)) if plain else row.name
 
 
 def shown(quantity: Quantity, values: Sequence[float | None]) -> list[float] | None:
