@@ -18,7 +18,7 @@ from pare.progress import silent
 from pare.provenance import digest
 from pare.stages.stage import Stage
 from pare.store import Store
-from pare.strategy import BASELINE, Strategy
+from pare.strategy import BASELINE, Strategy, emulated
 from pare.sweeps.hopeless import judged_in
 from pare.targets.hardware import Hardware
 from pare.targets.measurement import Measure
@@ -86,7 +86,8 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
         mine: list[Node] = []
         ends: list[Node] = []
         efforts: list[str | None] = []
-        for way, (hardware, strategy) in enumerate(known_ways(job)):
+        known = known_ways(job)
+        for way, (hardware, strategy) in enumerate(known):
             pipeline = Cached(store, job.task, job.seed, hardware, silent, job.device)
             chain = _Chain(number, way, pipeline, keys)
             mine += chain.stages([(BASELINE, job.finetune), *strategy], judged_in(job, strategy))
@@ -94,7 +95,8 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
             if job.auto is None:  # which scores only what it takes
                 mine.append(answers)
             ends.append(mine[-1])
-            efforts.append(chain.measuring(job.measure))
+            if strategy or len(known) == 1:  # what is not tried is not measured
+                efforts.append(chain.measuring(job.measure))
         # what is measured on another machine nobody can look up before it is there
         stored = not (chooses(job) or job.engine.elsewhere) and chain.measured(job.measure)
         if job.auto is not None:
@@ -119,10 +121,15 @@ def plan_of(jobs: Sequence[Job], store: Store) -> Plan:
 
 
 def known_ways(job: Job) -> list[tuple[Hardware, Strategy]]:
-    """Its ways as far as it is known that they will be gone: with a budget the first may be enough."""
-    if job.auto is not None and job.auto.has_budget:
+    """Its ways as far as it is known that they will be gone: with a budget the first may be enough.
+
+    Without one, what can only be slower is not tried, and its way ends where it begins.
+    """
+    if job.auto is None:
+        return [(way.hardware, way.strategy) for way in job.ways]
+    if job.auto.has_budget:
         return [(job.hardware, ())]
-    return [(way.hardware, way.strategy) for way in job.ways]
+    return [(way.hardware, () if emulated(way.strategy, way.hardware) else way.strategy) for way in job.ways]
 
 
 def chooses(job: Job) -> bool:
