@@ -260,7 +260,7 @@ def test_networks_are_scored_where_they_are_trained(
     monkeypatch.setattr("pare.cached.torch_finds_a_gpu", lambda: True)
     keys = {on_the_cpu, key("cpu")}
     for card in ("NVIDIA H200", "Tesla T4"):
-        monkeypatch.setattr("pare.cached.gpus", lambda card=card: [card])
+        monkeypatch.setattr("pare.cached.gpu", lambda card=card: (card, "GPU-1"))
         keys.add(key("auto"))
         assert key("cuda") == key("auto")
     assert len(keys) == 3

@@ -311,6 +311,16 @@ def test_labels_are_shown_as_they_are_written(
     assert "dev: 2 labels that train lacks: [/call], phone" in out
 
 
+def test_a_file_of_one_s_own_beside_a_hub_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.json").write_text("[]", encoding="utf-8")
+    assert main(["data", "task=cluener", "task.source.folder=null", "task.source.train=mine/train.json"]) == 2
+    assert "task.source.train=mine/train.json: no file is read, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

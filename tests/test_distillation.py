@@ -77,6 +77,17 @@ def test_training_for_int8_waits_for_no_compiler(tmp_path: Path, monkeypatch: py
     assert found.returncode == 0, found.stderr
 
 
+def test_training_for_int8_compiles_nothing(finetuned: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a compiler makes rounds in its own way, and machines have others or none."""
+    asked: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda function: asked.append(function) or function)
+    lessons = rows(finetuned)
+    rounded = with_fake_quantizers(open_network(finetuned), lessons[:8])
+    found = rounded.train()(*(getattr(batch_of(lessons, [0, 1]), name) for name in ("ids", "mask")))
+    sum(logits.sum() for logits in found.values()).backward()
+    assert asked == []
+
+
 def test_training_for_int8_leaves_attention_in_float(finetuned: Checkpoint) -> None:
     """As the kernels do: queries, keys and values take more values than the 256 that INT8 tells apart."""
     lessons = rows(finetuned)

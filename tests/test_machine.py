@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pare.machine import chip, cpu, driver, gpu, gpu_ids, gpus
+from pare.machine import chip, cpu, driver, free_memory, gpu, gpu_ids, gpus
 
 
 def test_gpus_and_their_pieces_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +115,22 @@ def test_a_mac_is_asked_for_the_name_of_its_chip(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert cpu.__wrapped__() == "Apple M3"
+
+
+def test_free_memory_is_what_the_groups_that_a_process_is_in_leave(tmp_path: Path) -> None:
+    """Of a job of SLURM's, say, which is killed for more whatever the machine has; a cache is given back."""
+
+    def write(name: str, text: str) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    assert free_memory(str(tmp_path)) is None
+    write("proc/meminfo", "MemTotal: 900 kB\nMemAvailable:    500 kB\n")
+    assert free_memory(str(tmp_path)) == 512_000
+    write("proc/self/cgroup", "0::/job/step\n")
+    write("sys/fs/cgroup/job/step/memory.max", "max\n")
+    write("sys/fs/cgroup/job/step/memory.current", "1000\n")
+    write("sys/fs/cgroup/job/memory.max", "300000\n")
+    write("sys/fs/cgroup/job/memory.current", "200000\n")
+    write("sys/fs/cgroup/job/memory.stat", "anon 120000\ninactive_file 80000\n")
+    assert free_memory(str(tmp_path)) == 180_000

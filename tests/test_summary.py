@@ -86,7 +86,7 @@ def test_a_job_whose_process_is_gone_no_longer_runs(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     (tmp_path / "1").mkdir()
-    for number, changed in enumerate(({"pid": ended.pid}, {"pid": ended.pid, "host": "elsewhere"})):
+    for number, changed in enumerate(({"pid": ended.pid}, {"pid": ended.pid, "host": f"{status['host']}0"})):
         write_json(tmp_path / str(number) / STATUS, status | changed)
     found = [record.reason for record in collect([tmp_path]).records]
     assert found == ["killed, width is done", "running, width is done"]

@@ -33,6 +33,7 @@ from pare.resuming import Standing
 from pare.stages.finetune import Finetune
 from pare.stages.networks import open_network, rows_of, start_network
 from pare.store import Store
+from pare.sweeps.work import error_of
 from pare.tasks.mine import Mine
 from pare.training import Training, looks_in_vain, resolve_device
 from small import ARCHITECTURE, HARDWARE, TASK, Broken, breaking_after
@@ -78,7 +79,7 @@ def test_a_loss_that_is_no_number_stops_at_that_step() -> None:
 @pytest.mark.parametrize(
     ("train", "says"),
     [
-        ({"batch_size": 8}, "8 texts of 12 .*; train.batch_size=4 train.accumulate=2 takes half of them"),
+        ({"batch_size": 8}, "8 texts of 12 .*; batch_size=4 accumulate=2 of its train takes half of them"),
         ({"batch_size": 1, "accumulate": 2}, "1 texts of 12 .*; a smaller task.max_length may"),
     ],
 )
@@ -94,6 +95,7 @@ def test_a_batch_that_is_too_large_is_one_line_with_what_to_do(train: dict[str, 
             pad_id=encoder.pad_id, seed=0, progress=silent, title="test",
         )  # fmt: skip
     assert "\n" not in str(failed.value)
+    assert error_of(failed.value)["kind"] == "OutOfMemory"  # which is tried again, it may have been another's
 
 
 @pytest.mark.parametrize("most", [1.0, None])

@@ -17,7 +17,7 @@ from pare.checkpoint import Checkpoint, Format
 from pare.effort import measuring_effort, score_effort, stage_effort
 from pare.errors import ConfigError, StageFailed
 from pare.files import write_json
-from pare.machine import cpu, driver, gpus, torch_finds_a_gpu
+from pare.machine import cpu, driver, gpu, torch_finds_a_gpu
 from pare.parallel import helpers
 from pare.progress import Progress, silent
 from pare.provenance import code_digest, digest, versions
@@ -165,13 +165,14 @@ class Cached:
         """checkpoint: its digest. Another chip rounds in another way, INT8 most of all."""
         target, here = self.hardware, format_ != self.hardware.runs
         device = self.networks_on if here else target.device
+        card = gpu() if device == "cuda" else None
         return digest(
             {
                 "checkpoint": checkpoint,
                 "split": split,
                 "task": self.task_identity("train", split),  # train: whose lengths TensorRT is told
                 "device": device,
-                "chip": [cpu()] if device == "cpu" else [*gpus(), driver()],
+                "chip": [cpu()] if device == "cpu" else [card and card[0], driver()],
                 "engine": "torch" if here else target.engine,
                 "code": code_digest(SCORING),
                 "versions": versions(("torch",) if here else target.packages),

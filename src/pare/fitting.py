@@ -263,7 +263,7 @@ def within_memory(title: str, batches: Sequence[Batch], training: Training) -> I
         remedy = "a smaller task.max_length may"
         if training.batch_size > 1:
             size, times = training.batch_size // 2, 2 * training.accumulate
-            remedy = f"train.batch_size={size} train.accumulate={times} takes half of them at a time"
+            remedy = f"batch_size={size} accumulate={times} of its train takes half of them at a time"
         raise StageFailed(
             f"{title}: a batch of {texts} texts of {tokens} tokens did not fit into the memory of "
             f"{batches[0].ids.device}; {remedy}"

@@ -3,10 +3,13 @@
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from shutil import which
+from socket import gethostname
 
 _GPU_LINE = r"\s*(?:GPU \d+: (.+?)|(MIG \S+)\s+Device\s+\d+:) \(UUID: ([^)\s]+)"
 
@@ -112,6 +115,13 @@ def _nvidia_smi(command: str | None, *arguments: str) -> str:
     return "" if command is None else output_of(command, *arguments) or ""
 
 
+def process_space() -> str:
+    """Where a process's number is its own: this machine, or the container on it."""
+    with suppress(OSError):
+        return f"{gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    return gethostname()
+
+
 def memory_gb() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
@@ -119,10 +129,22 @@ def memory_gb() -> float | None:
         return None
 
 
-def free_memory() -> int | None:
-    """Bytes that a process can still have; None where the system does not say."""
-    found = re.search(r"MemAvailable: *(\d+) kB", _text_of("/proc/meminfo"))
-    return 1024 * int(found[1]) if found else None
+def free_memory(system: str = "") -> int | None:
+    """Bytes that a process can still have; None where the system does not say. system: before its paths."""
+    found = re.search(r"MemAvailable: *(\d+) kB", _text_of(f"{system}/proc/meminfo"))
+    return min([1024 * int(found[1]), *left_in_groups(system)]) if found else None
+
+
+def left_in_groups(system: str) -> Iterator[int]:
+    """What containers and schedulers let their processes have, less what these have (cgroup v2)."""
+    own = re.search(r"^0::(/.*)$", _text_of(f"{system}/proc/self/cgroup"), re.MULTILINE)
+    group = PurePosixPath(own[1] if own else "/")
+    for one in (group, *group.parents):
+        place = f"{system}/sys/fs/cgroup{one}"
+        most, used = (_text_of(f"{place}/memory.{name}") for name in ("max", "current"))
+        given_back = re.search(r"^inactive_file (\d+)$", _text_of(f"{place}/memory.stat"), re.MULTILINE)
+        if most.isdecimal() and used.isdecimal():
+            yield int(most) - int(used) + (int(given_back[1]) if given_back else 0)
 
 
 def output_of(*command: str) -> str | None:

@@ -1,7 +1,6 @@
 """What a folder says of the job that fills it: config.yaml, and status.json however the job ends."""
 
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 from pare.bundle import remove_bundle
 from pare.files import atomic_write_text, write_json
+from pare.machine import process_space
 from pare.report import yaml_of
 from pare.result import BUNDLE, CONFIG, RESULT, STATUS
 from pare.rows import ROWS
@@ -54,7 +54,7 @@ def told(
         "key": key,
         "overrides": list(overrides),
         "started": time.time(),
-        "host": socket.gethostname(),
+        "host": process_space(),
         "pid": os.getpid(),
     }
     write_json(folder / STATUS, status)

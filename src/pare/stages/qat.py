@@ -7,6 +7,7 @@ that static INT8 runs in.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import ClassVar
 
 import torch
@@ -127,8 +128,13 @@ def compile_nothing() -> None:
     What they round would depend on the compiler that a machine has, and one that was killed leaves a lock
     for which all others wait until they give up.
     """
-    from nncf.torch.quantization import extensions, reference
+    from nncf.torch.quantization import extensions
+    from nncf.torch.quantization.reference import torch_executor
 
-    extensions.QuantizedFunctionsCPU._loaded_namespace = reference.ReferenceQuantizedFunctions
+    # not its ReferenceQuantizedFunctions, which hand the same two functions to torch.compile
+    plain = SimpleNamespace(
+        Quantize_forward=torch_executor.forward, Quantize_backward=torch_executor.backward
+    )
+    extensions.QuantizedFunctionsCPU._loaded_namespace = plain
     if torch.cuda.is_available():
-        extensions.QuantizedFunctionsCUDA._loaded_namespace = reference.ReferenceQuantizedFunctions
+        extensions.QuantizedFunctionsCUDA._loaded_namespace = plain

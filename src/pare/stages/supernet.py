@@ -33,7 +33,7 @@ from pare.stages.networks import (
 )
 from pare.stages.stage import Context, Stage
 from pare.teacher import thoughts_of
-from pare.training import Training, refuse_without_effect
+from pare.training import Training, refuse_without_effect, resolve_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,8 @@ class Supernet(Stage):
         teacher = teacher_of(inputs["baseline"], encoder)
         rows = lessons_of(context.task, encoder, self.distillation.unlabelled)
         judged = some_rows(context.task, encoder, self.rows, context.seed)
-        scores = importance_of(network.to(context.device), self.importance, judged, encoder.pad_id)
+        network.to(resolve_device(self.train.device))  # of several processes each has its own
+        scores = importance_of(network, self.importance, judged, encoder.pad_id)
         sort(network.cpu(), scores)
         torch.manual_seed(context.seed)
         student = Student(network, teacher, self.distillation)

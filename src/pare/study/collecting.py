@@ -4,13 +4,13 @@ import json
 import math
 import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pare.errors import ConfigError, PareError
+from pare.machine import process_space
 from pare.provenance import HOW
 from pare.result import PLAN, RESULT, STATUS, Result, plan_in
 
@@ -210,8 +210,8 @@ def state_of(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def is_at_work(status: Mapping[str, Any]) -> bool:
-    """False only where its process was one of this machine and is gone."""
-    if status.get("host") != socket.gethostname():
+    """False only where its process was one that would be seen here, and is gone."""
+    if status.get("host") != process_space():
         return True
     try:
         os.kill(int(status["pid"]), 0)

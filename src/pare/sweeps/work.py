@@ -187,7 +187,8 @@ def error_of(error: BaseException) -> dict[str, Any]:
 def out_of_memory(error: BaseException) -> bool:
     """Of Python, of PyTorch's allocators, of ONNX Runtime's."""
     signs = ("can't allocate memory", "bad_alloc", "out of memory", "Failed to allocate memory")
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+    said = f"{error} {error.__cause__}"  # which a stage may have put in words of its own
+    return isinstance(error, MemoryError) or any(sign in said for sign in signs)
 
 
 if __name__ == "__main__":

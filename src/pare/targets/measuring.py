@@ -84,7 +84,7 @@ def latencies_ms(
         TemporaryDirectory() as folder,
         lease(hardware.device),
         arms_of([target.runtime for _, target in graphs]) as nursery,
-        progress(f"choosing among {', '.join(target.runtime for _, target in graphs)}", 1),
+        progress(f"choosing among {', '.join(target.way for _, target in graphs)}", 1),
     ):
         sides = fed(graphs, settings.timed(texts), Path(folder))
         return quickest(sides, settings.launches, nursery)

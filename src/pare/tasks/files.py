@@ -55,7 +55,7 @@ class Files(Source):
         for split in ("train", "dev", "test", "unlabelled"):
             name = getattr(self, split) or ""
             lost = split == "unlabelled" and name and hub.unlabelled is None
-            if lost or name.startswith(("/", "~", ".")):
+            if lost or name.startswith(("/", "~", ".")) or (name and Path(name).is_file()):
                 told = f"no file is read, {hub.id} of the hub is; hub=null is for files of your own"
                 raise ValueError(f"{split}={name}: {told}")
 
