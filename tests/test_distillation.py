@@ -14,6 +14,7 @@ from pare.checkpoint import TOKENIZER, Checkpoint
 from pare.distillation import Distillation, Student
 from pare.encoders.model import Model
 from pare.errors import ConfigError, DataError, StageFailed
+from pare.fitting import HOOKS, quick_attention
 from pare.losses import relation_loss, relations
 from pare.pipeline import Step
 from pare.progress import silent
@@ -21,7 +22,7 @@ from pare.stages.cohort import Cohort
 from pare.stages.depth import Depth
 from pare.stages.distill import Distill
 from pare.stages.networks import open_network, open_text_encoder, rows_of, start_student
-from pare.stages.qat import HOOKS, Qat, with_fake_quantizers
+from pare.stages.qat import Qat, with_fake_quantizers
 from pare.stages.stage import Context, Stage
 from pare.stages.supernet import Supernet
 from pare.stages.take import Take
@@ -86,6 +87,23 @@ def test_training_for_int8_compiles_nothing(finetuned: Checkpoint, monkeypatch: 
     found = rounded.train()(*(getattr(batch_of(lessons, [0, 1]), name) for name in ("ids", "mask")))
     sum(logits.sum() for logits in found.values()).backward()
     assert asked == []
+
+
+def test_training_for_int8_in_bf16_rounds_all_that_it_rounds_in_fp32(finetuned: Checkpoint) -> None:
+    """NNCF rounds at the operations that it traced; with other ones for attention what leaves it was not."""
+    lessons = rows(finetuned)
+    rounded = with_fake_quantizers(open_network(finetuned), lessons[:8])
+    batch, fired = batch_of(lessons, [0, 1]), set[str]()
+    for name, module in rounded.named_modules():
+        if name.startswith(HOOKS) and not list(module.children()):
+            module.register_forward_hook(lambda *_, name=name: fired.add(name))
+    rounded(batch.ids, batch.mask)
+    everywhere = set(fired)
+    assert everywhere
+    fired.clear()
+    with quick_attention(rounded, torch.device("cpu"), "bf16"):
+        rounded(batch.ids, batch.mask)
+    assert fired == everywhere
 
 
 def test_training_for_int8_leaves_attention_in_float(finetuned: Checkpoint) -> None:

@@ -381,6 +381,16 @@ def test_weights_that_are_not_there_are_not_made_up(
     assert "\n" not in str(error.value)
 
 
+def test_positions_that_transformers_no_longer_computes_are_refused(folder: Path, tmp_path: Path) -> None:
+    """It drops their weights, and reads as absolute ones what such a model never used."""
+    save_file(unpacked(folder, tmp_path), tmp_path / "model.safetensors")
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    told = json.dumps(config | {"position_embedding_type": "relative_key_query"})
+    (tmp_path / "config.json").write_text(told, encoding="utf-8")
+    with pytest.raises(ModelError, match="position_embedding_type=relative_key_query; only absolute is read"):
+        pretrained(str(tmp_path), TASK.outputs())
+
+
 def test_a_tokenizer_is_made_of_a_vocabulary_where_the_hub_has_no_other(folder: Path, tmp_path: Path) -> None:
     unpacked(folder, tmp_path)
     (tmp_path / "tokenizer.json").unlink()

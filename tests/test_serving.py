@@ -275,6 +275,28 @@ def test_what_was_asked_is_answered_before_it_ends(graph: Checkpoint, tmp_path: 
         assert there.process.wait(30) == 0
 
 
+def test_it_ends_while_a_client_goes_on_asking(graph: Checkpoint, tmp_path: Path) -> None:
+    """Over one connection, as load balancers do; one that is idle says nothing and is no error."""
+    write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
+    with Service(tmp_path / "bundle", tmp_path) as there:
+        client = http.client.HTTPConnection("127.0.0.1", there.port, timeout=60)
+        asked = json.dumps({"text": "play"}).encode()
+
+        def ask() -> str | None:
+            client.request("POST", "/", asked)
+            answer = client.getresponse()
+            assert answer.read()
+            return answer.getheader("Connection")
+
+        assert ask() is None
+        there.process.send_signal(signal.SIGTERM)
+        assert any(ask() == "close" for _ in range(10_000))
+        client.close()
+        assert there.process.wait(30) == 0
+        assert there.process.stderr is not None
+        assert there.process.stderr.read() == ""
+
+
 def test_a_port_that_cannot_be_had_is_one_line(service: Service, graph: Checkpoint, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", graph, False, {"task": TASK.name}, HARDWARE)
     for port, why in ((service.port, "Address already in use"), (70000, "bind(): port must be 0-65535.")):

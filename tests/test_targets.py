@@ -31,6 +31,7 @@ from pare.targets.energy import gpu_meter
 from pare.targets.hardware import Automatic, Hardware
 from pare.targets.processor import cores_first, features, features_in, lacks
 from pare.targets.tensorrt import Shapes
+from pare.training import resolve_device
 
 CARDS = ("v100", "t4", "a10", "a100", "h100", "h200")
 EXPORT = ("export", Export())
@@ -170,6 +171,19 @@ def test_looking_for_a_gpu_leaves_it_to_what_is_forked_later(monkeypatch: pytest
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "0")
     torch_finds_a_gpu()
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
+
+
+@pytest.mark.parametrize(("driver", "found"), [(12080, False), (13000, True), (14010, True)])
+def test_a_driver_that_is_older_than_pytorch_s_cuda_has_no_gpu_for_it(
+    monkeypatch: pytest.MonkeyPatch, driver: int, found: bool
+) -> None:
+    """NVML, which is asked in CUDA's place, counts the GPU; training on it would fail at its first step."""
+    library = SimpleNamespace(nvmlInit=lambda: None, nvmlSystemGetCudaDriverVersion_v2=lambda: driver)
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    assert torch_finds_a_gpu() is found
+    assert resolve_device("auto").type == ("cuda" if found else "cpu")
 
 
 @pytest.mark.gpu

@@ -86,15 +86,15 @@ def test_shapes_in_another_order_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_the_options_are_what_the_provider_reads() -> None:
     assert options(SHAPES, "fp16", Path("/cache"), "0123456789abcdef01") == {
-        "trt_fp16_enable": "1",
-        "trt_bf16_enable": "0",
-        "trt_int8_enable": "0",
+        "trt_fp16_enable": "True",
+        "trt_bf16_enable": "False",
+        "trt_int8_enable": "False",
         "trt_profile_min_shapes": "input_ids:1x2,attention_mask:1x2",
         "trt_profile_opt_shapes": "input_ids:1x12,attention_mask:1x12",
         "trt_profile_max_shapes": "input_ids:32x64,attention_mask:32x64",
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": "/cache/0123456789abcdef",
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": "/cache/timing",
     }
 
@@ -147,9 +147,19 @@ def test_the_seconds_of_building_stay_beside_the_engine(tmp_path: Path) -> None:
     assert build_seconds(tmp_path, found, 40.0) == build_seconds(tmp_path, engines(tmp_path), 0.5) == 40.0
 
 
+def test_flags_are_the_words_that_the_installed_onnx_runtime_takes() -> None:
+    """Its message for any other is in it; it would come on a machine with a GPU only."""
+    (library,) = Path(onnxruntime.capi.__file__).parent.glob("onnxruntime_pybind11_state*.so")
+    content = library.read_bytes()
+    flags = [name for name in options(SHAPES, "int8", Path("/cache"), "0") if name.endswith("_enable")]
+    assert len(flags) == 5
+    for flag in flags:
+        assert f"'{flag}' should be 'True' or 'False'".encode() in content
+
+
 def test_each_precision_is_let_in_by_its_graph() -> None:
     def flags(precision: str) -> list[str]:
-        return [n for n, v in options(None, precision, None, "").items() if v == "1"]
+        return [n for n, v in options(None, precision, None, "").items() if v == "True"]
 
     assert flags("fp32") == []
     assert flags("bf16") == ["trt_bf16_enable"]
@@ -169,7 +179,7 @@ def test_a_session_is_told_what_its_checkpoint_is(root: Path, tmp_path: Path) ->
     there = TENSORRT.fitted(integer, TASK.texts("test"), tmp_path)
     (tensorrt, told), cuda = there.session_options(integer)["providers"]
     assert (tensorrt, cuda) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", {"use_tf32": "0"}])
-    assert told["trt_int8_enable"] == "1"
+    assert told["trt_int8_enable"] == "True"
     assert told["trt_profile_opt_shapes"] == "input_ids:1x16,attention_mask:1x16"
     assert told["trt_engine_cache_path"] == f"{tmp_path}/tensorrt/{integer.digest[:16]}"
     (_, blind), _ = there.session_options()["providers"]

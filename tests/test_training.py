@@ -316,7 +316,7 @@ def test_what_is_dropped_after_a_break_is_what_would_have_been_and_another_part_
     straight, curve = fitted(training, dropout=0.3)
     with pytest.raises(Broken):
         fitted(training, None, tmp_path, dropout=0.3, progress=breaking_after(4))
-    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("PARE_RANK", str(rank))
     resumed, again = fitted(training, None, tmp_path, dropout=0.3)
     assert again[:4] == curve[:4]
     assert (again[4:] == curve[4:]) is (rank == 0)
@@ -442,7 +442,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cuda") == torch.device("cuda", 0)
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("PARE_RANK", "1")
     assert resolve_device("cuda") == torch.device("cuda", 1)
     assert resolve_device("cpu") == torch.device("cpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

@@ -28,6 +28,8 @@ from pare.training import Training, resolve_device, resolve_precision
 SAVE_EVERY_S = 30.0  # how much work a kill may cost
 QUICK_S = SAVE_EVERY_S / 20  # a save, while which training stands still; longer ones are as much rarer
 
+#: what NNCF adds to a network, which rounds at those operations that were traced then and at no others
+HOOKS = "__nncf_hooks"
 #: the task's primary metric on dev of what is being trained
 Judge = Callable[[], float]
 
@@ -35,7 +37,8 @@ Judge = Callable[[], float]
 @contextmanager
 def quick_attention(module: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
     """On CPUs the backward pass of SDPA in bf16 takes twice the time of eager attention for short texts."""
-    encoders = [m.encoder for m in module.modules() if isinstance(m, Network)]
+    networks = [m for m in module.modules() if isinstance(m, Network)]
+    encoders = [network.encoder for network in networks if not hasattr(network, HOOKS)]
     before = [encoder.config._attn_implementation for encoder in encoders]
     for encoder in encoders:
         if device.type == "cpu" and precision == "bf16":

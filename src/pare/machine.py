@@ -96,7 +96,19 @@ def torch_finds_a_gpu() -> bool:
 
     # it asks NVML then: CUDA's own answer would leave it unusable in whatever is forked from this process
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    return torch.cuda.is_available()
+    return torch.cuda.is_available() and driver_knows(torch.version.cuda)
+
+
+def driver_knows(cuda: str | None) -> bool:
+    """Whether NVIDIA's is new enough for that version, as far as NVML says: it counts GPUs in any case."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        known = int(pynvml.nvmlSystemGetCudaDriverVersion_v2()) // 1000
+    except Exception:  # no library, or none that can be asked
+        return True
+    return cuda is None or known >= int(cuda.partition(".")[0])
 
 
 def driver() -> str | None:

@@ -7,6 +7,7 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -16,13 +17,16 @@ from pare.errors import ConfigError, StageFailed, TargetError
 from pare.machine import gpu_ids, torch_finds_a_gpu
 from pare.stopping import ASKING
 
+#: not RANK and WORLD_SIZE: a pod or a launcher that sets these means processes that are not ours
+RANK, WORLD_SIZE = "PARE_RANK", "PARE_WORLD_SIZE"
+
 
 def rank() -> int:
-    return int(os.environ.get("RANK", 0))
+    return int(os.environ.get(RANK, 0))
 
 
 def world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return int(os.environ.get(WORLD_SIZE, 1))
 
 
 def agreed(value: float) -> float:
@@ -47,13 +51,14 @@ def averaged(module: nn.Module, device: torch.device) -> tuple[nn.Module, Callab
     """The module with its gradients averaged over all processes, and the mean of a loss over them."""
     if world_size() == 1:
         return module, Tensor.item
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    patient = InitProcessGroupKwargs(timeout=timedelta(days=7))  # rank 0 looks at dev, the others wait
     threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it complains of OMP_NUM_THREADS and sets one thread
-        accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused])
+        accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[unused, patient])
     torch.set_num_threads(threads)
     return accelerator.prepare(module), lambda loss: float(accelerator.reduce(loss, "mean").item())
 
@@ -121,7 +126,9 @@ def as_rank(number: int, processes: int, work: Callable[..., None], arguments: t
 
 def place(number: int, processes: int) -> dict[str, str]:
     return {
-        "RANK": str(number),
+        RANK: str(number),
+        WORLD_SIZE: str(processes),
+        "RANK": str(number),  # these are accelerate's
         "LOCAL_RANK": str(number),
         "WORLD_SIZE": str(processes),
         "LOCAL_WORLD_SIZE": str(processes),

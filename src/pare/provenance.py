@@ -25,6 +25,7 @@ _PACKAGES = (
     "nncf",
     "onnx",
     "onnxruntime-gpu",
+    "onnxruntime",
     "hydra-core",
     "omegaconf",
     "wandb",

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from pare import parallel
+from pare.machine import torch_finds_a_gpu
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -117,7 +118,7 @@ def looks_in_vain(
 
 def resolve_device(name: Device) -> torch.device:
     """Of this process: each of several has a GPU of its own."""
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+    if name == "cpu" or (name == "auto" and not torch_finds_a_gpu()):
         return torch.device("cpu")
     return torch.device("cuda", parallel.rank())
 

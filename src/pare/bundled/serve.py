@@ -112,7 +112,10 @@ class Incoming(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self.end is None:
             self.connection.settimeout(IDLE_S)
-            count = self.connection.recv_into(buffer)
+            try:
+                count = self.connection.recv_into(buffer)
+            except TimeoutError:  # nothing was asked, so nothing is wrong: the connection ends
+                return 0
             self.end = time.monotonic() + REQUEST_S
             return count
         try:
@@ -125,9 +128,10 @@ class Incoming(io.RawIOBase):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. answering: of all of them."""
+    """One connection. answering: of all of them. ending: no more is asked once this is answered."""
 
     answering: ClassVar[Answering]
+    ending: ClassVar[bool] = False
     protocol_version = "HTTP/1.1"
     request_version = "HTTP/1.1"  # until a request says which
     timeout = IDLE_S
@@ -200,6 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
+        self.close_connection |= self.ending
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -262,6 +267,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"error: {options.host}:{options.port}: {getattr(e, 'strerror', e)}") from None
 
     def end(number: int, frame: object) -> None:
+        Handler.ending = True
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, end)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import StageFailed
 from pare.lowering.integer import Weights, linear_maps, matching, to_integer
+from pare.runtimes.session import PACKAGES
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.stage import Context, Stage
 
@@ -35,7 +36,7 @@ class Dynamic(Stage):
     standard: ClassVar[bool] = False
     computes: ClassVar[str | None] = "int8"
     takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
-    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
+    packages: ClassVar[tuple[str, ...]] = ("onnx", *PACKAGES["onnxruntime"])
 
     def __post_init__(self) -> None:
         if not 4 <= self.weight_bits <= 8:

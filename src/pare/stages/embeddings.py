@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pare.checkpoint import Checkpoint, Format
 from pare.errors import StageFailed
 from pare.lowering.tables import quantize_tables
+from pare.runtimes.session import PACKAGES
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.stage import Context, Stage
 
@@ -28,7 +29,7 @@ class Embeddings(Stage):
 
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
-    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
+    packages: ClassVar[tuple[str, ...]] = ("onnx", *PACKAGES["onnxruntime"])
 
     def __post_init__(self) -> None:
         if self.smallest < 1:

@@ -17,7 +17,7 @@ from pare.errors import StageFailed
 from pare.lowering import openvino, torch_export
 from pare.lowering.graph import save
 from pare.lowering.onnx_export import Lowering, to_onnx
-from pare.runtimes.session import RUNTIMES, Session, session_class
+from pare.runtimes.session import PACKAGES, RUNTIMES, Session, session_class
 from pare.stages.networks import open_network, open_text_encoder, some_rows
 from pare.stages.stage import Context, Stage
 
@@ -66,8 +66,7 @@ class Export(Stage):
     def packages(self) -> tuple[str, ...]:  # type: ignore[override]
         if self.format == "program":
             return ("torch", "transformers", "safetensors")
-        runtime = "onnxruntime-gpu" if self.format == "onnx" else "openvino"
-        return ("torch", "transformers", "onnx", runtime)
+        return ("torch", "transformers", "onnx", *PACKAGES[RUNTIMES[self.format]])
 
     def run(self, inputs: Mapping[str, Checkpoint], context: Context) -> None:
         if self.lowering == "fastest":

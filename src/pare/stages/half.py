@@ -11,6 +11,7 @@ from typing import ClassVar
 from pare.checkpoint import Checkpoint, Format
 from pare.lowering.half import Half as Precision
 from pare.lowering.half import fused, to_half
+from pare.runtimes.session import PACKAGES
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.stage import Context, Stage
 
@@ -29,7 +30,7 @@ class Half(Stage):
     accepts: ClassVar[Format | None] = "onnx"
     produces: ClassVar[Format] = "onnx"
     takes: ClassVar[tuple[str, ...]] = ("fp32",)
-    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu")
+    packages: ClassVar[tuple[str, ...]] = ("onnx", *PACKAGES["onnxruntime"])
 
     @property
     def devices(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on a field

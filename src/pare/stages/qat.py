@@ -17,6 +17,7 @@ from pare.batches import Row
 from pare.checkpoint import Checkpoint, Format
 from pare.distillation import Distillation, distil
 from pare.encoders.network import Network
+from pare.fitting import HOOKS
 from pare.lowering.nncf_quiet import quietly
 from pare.stages.networks import (
     judge_of,
@@ -32,8 +33,6 @@ from pare.stages.networks import (
 from pare.stages.stage import Context, Stage
 from pare.tasks.task import Task
 from pare.training import Training, looks_in_vain, refuse_without_effect
-
-HOOKS = "__nncf_hooks"  # the prefix of what NNCF adds to a state dict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pare.errors import StageFailed
 from pare.lowering.calibration import Observer, Sampling, activation_ranges, sample
 from pare.lowering.explicit import to_explicit
 from pare.lowering.integer import Weights, linear_maps, matching, to_integer
+from pare.runtimes.session import PACKAGES
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
@@ -50,7 +51,7 @@ class Quantize(Stage):
     computes: ClassVar[str | None] = "int8"
     takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
     runs_it: ClassVar[bool] = True
-    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
+    packages: ClassVar[tuple[str, ...]] = ("onnx", *PACKAGES["onnxruntime"], "tokenizers")
 
     def __post_init__(self) -> None:
         if self.calibration_rows < 1 or self.threads < 1:

@@ -22,6 +22,7 @@ from pare.lowering.calibration import activation_ranges, sample
 from pare.lowering.integer import linear_maps, to_integer
 from pare.outputs import Output
 from pare.runtimes.onnx_session import Session
+from pare.runtimes.session import PACKAGES
 from pare.stages.graphs import open_graph, write_graph
 from pare.stages.networks import open_text_encoder
 from pare.stages.stage import Context, Stage
@@ -55,7 +56,7 @@ class Sensitivity(Stage):
     produces: ClassVar[Format] = "onnx"
     takes: ClassVar[tuple[str, ...]] = ("fp32", "int8")
     runs_it: ClassVar[bool] = True
-    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime-gpu", "tokenizers")
+    packages: ClassVar[tuple[str, ...]] = ("onnx", *PACKAGES["onnxruntime"], "tokenizers")
 
     def __post_init__(self) -> None:
         if self.calibration_rows < 1 or self.threads < 1:

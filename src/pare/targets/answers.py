@@ -48,10 +48,20 @@ def counted(run: Run, advance: Advance) -> Run:
 
 
 def graph_run(checkpoint: Checkpoint, hardware: Hardware) -> Run:
-    """Raises StageFailed where the runtime cannot load it."""
+    """Raises StageFailed where the runtime cannot load it, or fails while it runs."""
     session_of = session_class(hardware.runtime)
     options = hardware.session_options(checkpoint)
     try:
-        return session_of(str(checkpoint.model_file), hardware.device, hardware.threads, options).run
+        session = session_of(str(checkpoint.model_file), hardware.device, hardware.threads, options)
     except RuntimeError as e:
         raise StageFailed(f"hardware={hardware.name}: {e}") from e
+
+    def run(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            return session.run(ids, mask)
+        except Exception as e:  # ONNX Runtime's have no class in common
+            texts, tokens = ids.shape
+            told = " ".join(str(e).split())
+            raise StageFailed(f"hardware={hardware.name}: {texts} texts of {tokens} tokens: {told}") from e
+
+    return run

@@ -82,15 +82,15 @@ def options(
     digest: str,
     fixed: Sequence[int | None] = (None, None),
 ) -> dict[str, str]:
-    """The provider's options, all of them text.
+    """The provider's options, all of them text: of two words for yes and no it reads these alone.
 
     precision: the graph's. cache: the folder of engines and timings. digest: of the checkpoint; ONNX Runtime
     names an engine by its graph without its weights, so each checkpoint has a folder of its own. fixed: the
     sides that the graph's inputs have for good.
     """
-    found = {flag: str(int(precision == name)) for name, flag in FLAGS.items()}
+    found = {flag: str(precision == name) for name, flag in FLAGS.items()}
     if precision == "int8":
-        found[FLAGS["fp16"]] = "1"  # what stands outside Q/DQ: without it TensorRT computes that in FP32
+        found[FLAGS["fp16"]] = "True"  # what stands outside Q/DQ: without it TensorRT computes that in FP32
     if shapes is not None and None in fixed:
         for name, shape in (("min", shapes.least), ("opt", shapes.usual), ("max", shapes.most)):
             sides = [given or side for given, side in zip(fixed, shape, strict=True)]
@@ -98,9 +98,9 @@ def options(
             found[f"trt_profile_{name}_shapes"] = ",".join(f"{value}:{told}" for value in INPUTS)
     if cache is not None and digest:
         found |= {
-            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_enable": "True",
             "trt_engine_cache_path": str(cache / digest[:16]),
-            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_enable": "True",
             "trt_timing_cache_path": str(cache / "timing"),
         }
     return found
