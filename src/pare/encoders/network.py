@@ -126,9 +126,7 @@ def pretrained(path: str, outputs: Sequence[Output]) -> Network:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = AutoConfig.from_pretrained(path)
     if (positions := getattr(config, "position_embedding_type", "absolute")) != "absolute":
-        raise ModelError(
-            f"model.path: {path}: position_embedding_type={positions}; absolute is what can be read"
-        )
+        raise ModelError(f"model.path: {path}: position_embedding_type={positions}; only absolute is read")
     options = options_of(config.model_type)
     encoder = imported(path, options)
     family_of(config.model_type).make_prunable(encoder)
