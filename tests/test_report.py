@@ -252,7 +252,8 @@ def test_tasks_stand_side_by_side_in_one_row(tmp_path: Path, told: Told) -> None
         job(tmp_path / str(number), f"task={task}", f"compression={scheme}", task=task)
     assert told(tmp_path, "--layout", "clue", "--to", tmp_path / "t.csv")[0] == 0
     rows = table(tmp_path / "t.csv")
-    assert [row["configuration"] for row in rows] == ["compression=int8", "compression=half"]
+    assert [row["configuration"] for row in rows] == ["baseline", "compression=int8", "compression=half"]
+    assert rows[0]["speedup"] == "1.0"
     for row in rows:
         assert float(row["average"]) == pytest.approx((float(row["tnews"]) + float(row["csl"])) / 2)
 

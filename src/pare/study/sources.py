@@ -10,6 +10,7 @@ from pare.study.statistics import Row
 from pare.study.tables import Layout, explained, plain_table
 
 BASELINE = "baseline"
+OF_THE_FIRST = f"{BASELINE}: of the first configuration; each is compared with its own"
 
 
 def with_baseline(
@@ -22,8 +23,7 @@ def with_baseline(
         if any(row.against is not None for row in rows):
             return plain_table(rows, wanted, lambda row: row.name)
         table = plain_table([baseline_row(rows), *rows], wanted, lambda row: row.name)
-        note = f"{BASELINE}: of the first configuration; each is compared with its own"
-        return replace(table, notes=[note, *table.notes])
+        return replace(table, notes=[OF_THE_FIRST, *table.notes])
 
     return made
 
@@ -73,9 +73,11 @@ ernie_tiny = with_baseline(
 
 
 def clue(rows: Sequence[Row], layout: Layout) -> Table:
-    """Configurations by tasks: the score of each, their mean, latency and speed-up."""
+    """The uncompressed model and configurations by tasks: scores, their mean, latency and speed-up."""
     tasks = list(dict.fromkeys(row.results[0].task for row in rows))
-    configurations = list(dict.fromkeys(row.name for row in rows))
+    first = [baseline_row([row for row in rows if row.results[0].task == task]) for task in tasks]
+    shown = [*first, *rows]
+    configurations = list(dict.fromkeys(row.name for row in shown))
     columns = [
         Column("configuration", "configuration", False),
         *(Column(task, task, higher=True) for task in tasks),
@@ -85,7 +87,7 @@ def clue(rows: Sequence[Row], layout: Layout) -> Table:
     ]
     cells = []
     for name in configurations:
-        mine = {row.results[0].task: row for row in rows if row.name == name}
+        mine = {row.results[0].task: row for row in shown if row.name == name}
         scores = [
             with_count(number(row.estimate(score(row.results[0].primary)), score("")), row, rows)
             if (row := mine.get(task))
@@ -108,5 +110,5 @@ def clue(rows: Sequence[Row], layout: Layout) -> Table:
                 *(Cell(form.format(value), value=value) if whole else Cell("–") for value, form in means),
             ]
         )
-    note = "average: over all tasks; the speed-up's is geometric"
-    return explained(rows, Table("", columns, with_best(columns, cells), [note]))
+    notes = [OF_THE_FIRST, "average: over all tasks; the speed-up's is geometric"]
+    return explained(rows, Table("", columns, with_best(columns, cells), notes))
