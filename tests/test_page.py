@@ -240,7 +240,8 @@ def test_a_stage_that_some_seeds_have_is_told_by_what_it_changed_in_them(
     with opened(browser, tmp_path / "report.html") as page:
         script(page, "document.getElementById('stages').scrollIntoView()")
         drawn = "[...document.querySelectorAll('#stages-chart .point')]"
-        assert until(page, f"return {drawn}.map((bar) => bar.textContent)") == ["90.00", "-0.50", "0.00"]
+        assert until(page, f"return {drawn}.length") == 3
+        assert script(page, f"return {drawn}.map((bar) => bar.textContent)") == ["90.00", "-0.50", "0.00"]
         bars = script(page, "return document.getElementById('stages-chart').data[0]")
         assert bars["x"] == ["finetune", "qat (1 of 3)", "export"]
         assert bars["base"] == pytest.approx([0, 84, 89.8333])
