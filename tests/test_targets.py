@@ -17,7 +17,7 @@ from commands import TINY, job
 from pare.build import build
 from pare.composition import conf_folder, parts
 from pare.errors import TargetError
-from pare.machine import gpu, torch_finds_a_gpu
+from pare.machine import driver_knows, gpu, torch_finds_a_gpu
 from pare.nursery import PYTHON
 from pare.runtimes.probe import MODEL, loads
 from pare.stages.dynamic import Dynamic
@@ -178,6 +178,7 @@ def test_a_driver_that_is_older_than_pytorch_s_cuda_has_no_gpu_for_it(
     monkeypatch: pytest.MonkeyPatch, driver: int, found: bool
 ) -> None:
     """NVML, which is asked in CUDA's place, counts the GPU; training on it would fail at its first step."""
+    monkeypatch.setattr("pare.machine.driver_knows", driver_knows.__wrapped__)  # what is found is kept
     library = SimpleNamespace(nvmlInit=lambda: None, nvmlSystemGetCudaDriverVersion_v2=lambda: driver)
     monkeypatch.setitem(sys.modules, "pynvml", library)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -99,6 +99,7 @@ def torch_finds_a_gpu() -> bool:
     return torch.cuda.is_available() and driver_knows(torch.version.cuda)
 
 
+@cache  # keys of a plan ask for each of their networks
 def driver_knows(cuda: str | None) -> bool:
     """Whether NVIDIA's is new enough for that version, as far as NVML says: it counts GPUs in any case."""
     try:
